@@ -1,0 +1,1 @@
+"""pydock: the command line."""

@@ -1,0 +1,1 @@
+"""pydockd: the asyncio daemon that serves the Docker REST API."""

@@ -1,0 +1,1 @@
+"""The OCI runtime and the supervisor: standard library and ctypes only."""
