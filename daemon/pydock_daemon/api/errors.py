@@ -1,0 +1,25 @@
+"""From an error to an HTTP answer: the one place of the daemon that knows both. Used by the server."""
+
+import json
+import logging
+
+from aiohttp import web
+from pydock_shared.errors import PydockError
+
+log = logging.getLogger("pydockd.api")
+
+
+def answer(error: BaseException) -> web.Response:
+    """Return `{"message": ...}` with the status of the error's kind; what we did not foresee is a logged 500."""
+    if isinstance(error, PydockError):
+        status, message = error.status, error.message
+    elif isinstance(error, OSError):
+        log.warning("request failed: %s", error, exc_info=error)
+        status, message = 500, str(error)
+    else:
+        log.error("request failed", exc_info=error)
+        status, message = 500, f"internal error: {type(error).__name__}: {error}"
+    if status == 304:
+        return web.Response(status=304)
+    body = json.dumps({"message": message}).encode() + b"\n"
+    return web.Response(status=status, body=body, content_type="application/json")

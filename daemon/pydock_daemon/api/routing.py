@@ -1,0 +1,135 @@
+"""What a handler is given and how a path finds it; used by every file of `api` and by the server.
+
+A route is a row `(method, pattern, handler)`. A pattern's `{name}` stands for one segment, `{name:path}` for one or
+more (image names contain slashes). The version prefix is taken off before.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.filters import Filters
+from pydock_shared.filters import parse as parse_filters
+from pydock_shared.wire import decode
+
+if TYPE_CHECKING:
+    from pydock_daemon.engine import Engine
+
+M = TypeVar("M", bound=BaseModel)
+FALSE = {"", "0", "no", "false", "none"}
+
+
+class Call:
+    """One request on its way to a handler."""
+
+    __slots__ = ("engine", "params", "query", "request", "version")
+
+    def __init__(
+        self, engine: "Engine", request: web.BaseRequest, params: dict[str, str], version: tuple[int, int]
+    ) -> None:
+        self.engine = engine
+        self.request = request
+        self.params = params
+        self.version = version
+        self.query: MultiMapping[str] = request.rel_url.query
+
+    async def json(self) -> Any:
+        """Return the decoded body, None when it is empty; InvalidArgument when it is not JSON."""
+        raw = await self.request.read()
+        if not raw:
+            return None
+        try:
+            return json.loads(raw)
+        except ValueError as error:
+            raise InvalidArgument(f"invalid JSON: {error}") from error
+
+    async def body(self, model: type[M]) -> M:
+        """Return the body as a wire model; InvalidArgument names the field that is wrong."""
+        data = await self.json()
+        return decode(model, {} if data is None else data)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a boolean parameter by Docker's rule: everything but a few words for no is true."""
+        if name not in self.query:
+            return default
+        return self.query[name].strip().lower() not in FALSE
+
+    def number(self, name: str) -> int | None:
+        """Return an integer parameter, None when absent."""
+        text = self.query.get(name, "")
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError as error:
+            raise InvalidArgument(f"invalid value for {name}: {text!r} is not a number") from error
+
+    def filters(self) -> Filters:
+        """Return the `filters` parameter; InvalidArgument when malformed."""
+        return parse_filters(self.query.get("filters", ""))
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+Route = tuple[str, str, Handler]
+
+
+class Router:
+    """A tree of path segments with the handlers at its leaves."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[tuple[str, str], Handler] = {}
+        self._patterns: dict[str, list[tuple[list[str], Handler]]] = {}
+        for method, pattern, handler in routes:
+            if "{" not in pattern:
+                self._exact[method, pattern] = handler
+            else:
+                self._patterns.setdefault(method, []).append((pattern.strip("/").split("/"), handler))
+
+    def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
+        """Return the handler of a path (still percent-encoded, no version prefix) and its parameters."""
+        exact = self._exact.get((method, path))
+        if exact:
+            return exact, {}
+        segments = path.strip("/").split("/")
+        for pattern, handler in self._patterns.get(method, ()):
+            params = match(pattern, segments)
+            if params is not None:
+                return handler, params
+        return None
+
+
+def match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    """Return the parameters when the segments fit the pattern, which has at most one `{x:path}`."""
+    if len(segments) < len(pattern):
+        return None
+    spare = len(segments) - len(pattern)
+    params: dict[str, str] = {}
+    at = 0
+    for part in pattern:
+        if part.endswith(":path}"):
+            params[part[1:-6]] = unquote("/".join(segments[at : at + spare + 1]))
+            at += spare + 1
+            continue
+        if part.startswith("{"):
+            if not segments[at]:
+                return None
+            params[part[1:-1]] = unquote(segments[at])
+        elif part != segments[at]:
+            return None
+        at += 1
+    return params if at == len(segments) else None
+
+
+def json_response(data: Any, status: int = 200) -> web.Response:
+    """Return data as Docker's JSON: with a newline at its end."""
+    return web.Response(body=json.dumps(data).encode() + b"\n", status=status, content_type="application/json")
+
+
+def empty(status: int = 204) -> web.Response:
+    """Return an answer without a body."""
+    return web.Response(status=status)

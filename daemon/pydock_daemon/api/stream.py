@@ -1,0 +1,55 @@
+"""Streams of JSON records: progress of pull, load and the like, and events. Used by the handlers that report as they go."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from pydock_shared.errors import PydockError
+
+from .routing import Call
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class ProgressStream:
+    """A chunked answer that begins with its first record, so that an error before it still has its own status."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.response: web.StreamResponse | None = None
+
+    async def start(self) -> web.StreamResponse:
+        """Send the headers, once."""
+        if self.response is None:
+            self.response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            self.response.enable_chunked_encoding()
+            await self.response.prepare(self._call.request)
+        return self.response
+
+    async def send(self, record: dict[str, Any]) -> None:
+        """Send one record on a line of its own."""
+        response = await self.start()
+        await response.write(json.dumps(record).encode() + b"\r\n")
+
+    async def finish(self) -> web.StreamResponse:
+        """End the answer and return it to the server."""
+        response = await self.start()
+        await response.write_eof()
+        return response
+
+
+@asynccontextmanager
+async def progress_stream(call: Call) -> AsyncIterator[ProgressStream]:
+    """Give a stream whose `send` writes records; an error after the first one becomes a record as Docker's clients expect.
+
+    The handler returns `await stream.finish()` after the block.
+    """
+    stream = ProgressStream(call)
+    try:
+        yield stream
+    except PydockError as error:
+        if stream.response is None:
+            raise
+        await stream.send({"errorDetail": {"message": error.message}, "error": error.message})

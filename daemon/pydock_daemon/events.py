@@ -1,0 +1,87 @@
+"""What happened, as durable rows: published by every service, read by GET /events.
+
+A row has a sequence number, so a reader continues where it stopped, across restarts of the daemon. Readers hold no
+queue: each is woken and reads the rows after its own number, so that a slow one loses nothing and costs nothing.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from .store import Store
+
+SCHEMA = """
+create table if not exists events (
+    seq integer primary key autoincrement,
+    time integer not null,
+    type text not null,
+    action text not null,
+    actor text not null,
+    attributes text not null
+);
+create index if not exists events_time on events (time);
+"""
+
+KEEP = 10_000
+"""Rows kept; older ones are dropped, in steps of a tenth."""
+
+Event = dict[str, Any]
+
+
+class Events:
+    """The event log of one daemon."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._news = asyncio.Event()
+
+    def publish(self, type_: str, action: str, actor: str, attributes: dict[str, str]) -> None:
+        """Record an event and wake the readers; call it after the change itself is committed."""
+        with self._store.transaction() as db:
+            row = db.execute(
+                "insert into events (time, type, action, actor, attributes) values (?, ?, ?, ?, ?)",
+                (time.time_ns(), type_, action, actor, json.dumps(attributes)),
+            )
+            if row.lastrowid and row.lastrowid % (KEEP // 10) == 0:
+                db.execute("delete from events where seq <= ?", (row.lastrowid - KEEP,))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def last(self) -> int:
+        """Return the sequence number of the newest event, 0 when there was none."""
+        row = self._store.one("select max(seq) as seq from events")
+        return int(row["seq"] or 0) if row else 0
+
+    def between(self, since: int, until: int | None) -> list[Event]:
+        """Return the events of a span of time in nanoseconds since the epoch, oldest first."""
+        rows = self._store.all(
+            "select * from events where time >= ? and time <= ? order by seq", (since, until or 2**62)
+        )
+        return [_event(row) for row in rows]
+
+    async def follow(self, after: int) -> AsyncIterator[Event]:
+        """Yield every event with a sequence number above `after`, forever."""
+        while True:
+            news = self._news
+            for row in self._store.all("select * from events where seq > ? order by seq limit 200", (after,)):
+                after = row["seq"]
+                yield _event(row)
+            if self._news is news:
+                await news.wait()
+
+
+def _event(row: Any) -> Event:
+    attributes = json.loads(row["attributes"])
+    event: Event = {
+        "Type": row["type"],
+        "Action": row["action"],
+        "Actor": {"ID": row["actor"], "Attributes": attributes},
+        "scope": "local",
+        "time": row["time"] // 1_000_000_000,
+        "timeNano": row["time"],
+    }
+    if row["type"] == "container":
+        event |= {"status": row["action"], "id": row["actor"], "from": attributes.get("image", "")}
+    return event
