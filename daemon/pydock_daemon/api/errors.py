@@ -4,6 +4,7 @@ import json
 import logging
 
 from aiohttp import web
+
 from pydock_shared.errors import PydockError
 
 log = logging.getLogger("pydockd.api")

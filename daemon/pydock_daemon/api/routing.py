@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel
+
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.filters import parse as parse_filters

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+
 from pydock_shared.errors import PydockError
 
 from .routing import Call

@@ -1,0 +1,59 @@
+"""Taking a connection out of HTTP: attach and exec start. Used by api.containers and api.exec.
+
+The client's socket itself is handed on (to the supervisor), so that bytes flow without passing through this process,
+and go on flowing when it ends.
+"""
+
+import os
+import socket
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from pydock_shared.errors import Unavailable
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+
+class Hijacked(web.StreamResponse):
+    """An answer whose headers are sent and after which HTTP is over on its connection.
+
+    `socket` is a duplicate of the client's socket: whoever holds this object closes it, after handing it on or not.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.socket = sock
+        self.force_close()
+
+    @property
+    def prepared(self) -> bool:
+        """Say that the headers are out."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Do nothing: `hijack` has sent the headers."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: the stream is no longer HTTP."""
+
+
+def hijack(request: web.BaseRequest, *, content_type: str) -> Hijacked:
+    """Answer 101 (or 200 to a client that did not ask for an upgrade) and take the socket.
+
+    The body must have been read. Reading is paused first, so that what the client sends after the 101 stays in the
+    socket. The two forms of the answer are those of dockerd; aiohttp would add a transfer encoding to the second.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise Unavailable("the client has gone")
+    transport.pause_reading()  # type: ignore[attr-defined]
+    if "upgrade" in request.headers.get("Connection", "").lower():
+        head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    else:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
+    transport.write(head.encode())
+    original = transport.get_extra_info("socket")
+    return Hijacked(socket.socket(fileno=os.dup(original.fileno())))

@@ -1,0 +1,260 @@
+"""Settings of pydockd: dockerd's flags and the same keys in daemon.json, from one table. Used by `app` at start.
+
+A setting given both as a flag and in the file is refused, as dockerd does, and so is a key that nobody knows.
+"""
+
+import argparse
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pydock_shared.errors import InvalidArgument
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+LOG_DRIVERS = ("local", "json-file", "none")
+LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What this daemon was asked to be; paths are absolute."""
+
+    hosts: tuple[str, ...] = ("unix:///var/run/pydock.sock",)
+    data_root: Path = Path("/var/lib/pydock")
+    exec_root: Path = Path("/var/run/pydock")
+    pidfile: Path = Path("/var/run/pydock.pid")
+    log_level: str = "info"
+    bridge: str = "pydock0"
+    bip: str | None = None
+    default_address_pools: tuple[tuple[str, int], ...] = ()
+    mtu: int = 1500
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    default_runtime: str = "pydock"
+    runtimes: dict[str, str] = field(default_factory=dict)
+    log_driver: str = "local"
+    log_options: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    group: str = "docker"
+    shutdown_timeout: int = 15
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("needs a text")
+    return value
+
+
+def _path(value: Any) -> Path:
+    return Path(os.path.abspath(_text(value)))
+
+
+def _number(value: Any) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError("must not be negative")
+    return number
+
+
+def _choice(words: Sequence[str]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return parse
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _hosts(value: Any) -> tuple[str, ...]:
+    hosts = _texts(value)
+    for host in hosts:
+        if not re.match(r"(unix|fd|tcp)://", host):
+            raise ValueError(f"{host!r}: needs unix://, fd:// or tcp://")
+    return hosts
+
+
+def _link(value: Any) -> str:
+    name = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
+        raise ValueError(f"{name!r} is not a link name of at most 15 characters")
+    return name
+
+
+def _subnet(value: Any) -> str:
+    return str(ipaddress.ip_interface(_text(value)))
+
+
+def _pools(value: Any) -> tuple[tuple[str, int], ...]:
+    """Accept the file's list of {base, size} and the flag's `base=10.10.0.0/16,size=24`."""
+    pools = []
+    for item in value if isinstance(value, list) else [value]:
+        pairs = dict(part.split("=", 1) for part in item.split(",")) if isinstance(item, str) else dict(item)
+        base, size = ipaddress.ip_network(pairs.pop("base")), int(pairs.pop("size"))
+        if pairs or not base.prefixlen <= size <= base.max_prefixlen:
+            raise ValueError(f"{item!r} needs a base network and a size within it")
+        pools.append((str(base), size))
+    return tuple(pools)
+
+
+def _pairs(value: Any) -> dict[str, str]:
+    """Accept the file's object and the flag's repeated `key=value`."""
+    if isinstance(value, dict):
+        return {str(key): str(text) for key, text in value.items()}
+    return dict(item.split("=", 1) for item in value)
+
+
+def _runtimes(value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        unknown = {key for entry in value.values() for key in entry} - {"path"}
+        if unknown:
+            raise ValueError(f"runtime option {sorted(unknown)[0]!r} is not supported")
+        value = {name: entry["path"] for name, entry in value.items()}
+    runtimes = _pairs(value)
+    if "pydock" in runtimes:
+        raise ValueError("runtime name 'pydock' is reserved")
+    return runtimes
+
+
+def _yes(value: Any) -> bool:
+    if value is not True:
+        raise ValueError("cannot be switched off")
+    return True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row: the key in daemon.json, the flag, the attribute of Config, the parser of both forms."""
+
+    key: str
+    flags: tuple[str, ...]
+    attribute: str
+    parse: Callable[[Any], Any]
+    help: str
+    many: bool = False
+
+
+SETTINGS = (
+    Setting("hosts", ("-H", "--host"), "hosts", _hosts, "where to listen: unix://, fd://, tcp://", many=True),
+    Setting("data-root", ("--data-root",), "data_root", _path, "images, containers, volumes, database"),
+    Setting("exec-root", ("--exec-root",), "exec_root", _path, "state that ends with the host's uptime"),
+    Setting("pidfile", ("-p", "--pidfile"), "pidfile", _path, "where to write the process id"),
+    Setting("log-level", ("-l", "--log-level"), "log_level", _choice(LOG_LEVELS), "least level that is logged"),
+    Setting("bridge", ("-b", "--bridge"), "bridge", _link, "link of the default network"),
+    Setting("bip", ("--bip",), "bip", _subnet, "address and subnet of the bridge, as 172.17.0.1/16"),
+    Setting(
+        "default-address-pools",
+        ("--default-address-pool",),
+        "default_address_pools",
+        _pools,
+        "subnets for new networks, as base=10.10.0.0/16,size=24",
+        many=True,
+    ),
+    Setting("mtu", ("--mtu",), "mtu", _number, "MTU of the default network"),
+    Setting("dns", ("--dns",), "dns", _texts, "name servers of containers", many=True),
+    Setting("dns-search", ("--dns-search",), "dns_search", _texts, "search domains of containers", many=True),
+    Setting("dns-opts", ("--dns-opt",), "dns_options", _texts, "resolver options of containers", many=True),
+    Setting(
+        "insecure-registries",
+        ("--insecure-registry",),
+        "insecure_registries",
+        _texts,
+        "registries reached by plain HTTP",
+        many=True,
+    ),
+    Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", _texts, "mirrors of the hub", many=True),
+    Setting("default-runtime", ("--default-runtime",), "default_runtime", _text, "runtime of containers"),
+    Setting("runtimes", ("--add-runtime",), "runtimes", _runtimes, "further OCI runtime, as name=path", many=True),
+    Setting("log-driver", ("--log-driver",), "log_driver", _choice(LOG_DRIVERS), "log driver of containers"),
+    Setting("log-opts", ("--log-opt",), "log_options", _pairs, "option of the log driver", many=True),
+    Setting("labels", ("--label",), "labels", _texts, "label of this daemon", many=True),
+    Setting("group", ("-G", "--group"), "group", _text, "group that owns the unix socket"),
+    Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
+)
+BY_KEY = {setting.key: setting for setting in SETTINGS}
+FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": _yes, "debug": bool}
+DEFAULT_FILE = Path("/etc/pydock/daemon.json")
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The command line as a whole: the settings and what to do with them."""
+
+    config: Config
+    validate: bool
+    file: Path
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of pydockd's command line, built from the table."""
+    result = argparse.ArgumentParser(prog="pydockd", description="A container engine that serves the Docker API.")
+    for setting in SETTINGS:
+        result.add_argument(
+            *setting.flags, dest=setting.key, action="append" if setting.many else "store", help=setting.help
+        )
+    result.add_argument("--config-file", default=None, help=f"settings as JSON (default {DEFAULT_FILE})")
+    result.add_argument("-D", "--debug", action="store_true", default=None, help="as --log-level debug")
+    result.add_argument("--validate", action="store_true", help="check the settings and exit")
+    result.add_argument("-v", "--version", action="store_true", help="print the version and exit")
+    return result
+
+
+def load(arguments: argparse.Namespace) -> Invocation:
+    """Join flags and file; InvalidArgument names the setting that is wrong."""
+    given = vars(arguments)
+    file = Path(given["config_file"] or DEFAULT_FILE)
+    stored = _read(file, required=given["config_file"] is not None)
+    flags = {key: value for key, value in given.items() if key in BY_KEY and value is not None}
+    twice = sorted(set(flags) & set(stored))
+    if twice:
+        raise InvalidArgument(f"specified both as a flag and in the configuration file: {', '.join(twice)}")
+    values: dict[str, Any] = {}
+    for key, value in (flags | stored).items():
+        if key in BY_KEY:
+            values[BY_KEY[key].attribute] = _parsed(key, BY_KEY[key].parse, value)
+        else:
+            _parsed(key, FILE_ONLY[key], value)
+    if given["debug"] or stored.get("debug"):
+        values["log_level"] = "debug"
+    config = Config(**values)
+    if config.default_runtime != "pydock" and config.default_runtime not in config.runtimes:
+        raise InvalidArgument(f"specified default runtime '{config.default_runtime}' does not exist")
+    return Invocation(config, bool(given["validate"]), file)
+
+
+def _parsed(key: str, parse: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return parse(value)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidArgument(f"invalid value for {key}: {error}") from error
+
+
+def _read(file: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        stored = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        if required:
+            raise InvalidArgument(f"unable to configure the daemon with file {file}: no such file") from error
+        return {}
+    except ValueError as error:
+        raise InvalidArgument(f"unable to configure the daemon with file {file}: {error}") from error
+    if not isinstance(stored, dict):
+        raise InvalidArgument(f"unable to configure the daemon with file {file}: needs a JSON object")
+    unknown = sorted(set(stored) - set(BY_KEY) - set(FILE_ONLY))
+    if unknown:
+        raise InvalidArgument(f"the following directives don't match any configuration option: {', '.join(unknown)}")
+    return stored
+
+
+assert {setting.attribute for setting in SETTINGS} <= {item.name for item in fields(Config)}

@@ -1,0 +1,57 @@
+"""Clients at the streams of a container. Used by api.containers, and by `start` for those who came before it.
+
+A client's connection is handed to the supervisor, which reads and writes it. Before a start there is nothing to hand
+it to: the connection waits here, on `container.pending`.
+"""
+
+from contextlib import ExitStack
+
+from pydock_shared.errors import Conflict
+
+from .model import Attachment, Container
+from .service import Containers
+
+
+def check(container: Container) -> None:
+    """Raise Conflict when the container cannot be attached to."""
+    if container.state.status == "paused":
+        raise Conflict(f"container {container.id} is paused, unpause the container before attach")
+
+
+async def attach(containers: Containers, container: Container, attachment: Attachment) -> None:
+    """Connect a client now, or at the next start of the container; takes over the socket."""
+    if container.alive:
+        await _hand(containers, container, attachment)
+    else:
+        container.pending.append(attachment)
+
+
+async def hand_over(containers: Containers, container: Container) -> None:
+    """Connect the clients that waited for the start."""
+    pending, container.pending = container.pending, []
+    with ExitStack() as rest:
+        for attachment in pending:
+            rest.callback(attachment.socket.close)
+        for attachment in pending:
+            await _hand(containers, container, attachment)
+
+
+def close_pending(container: Container) -> None:
+    """Send the clients away that wait for a start that failed or will not come."""
+    pending, container.pending = container.pending, []
+    for attachment in pending:
+        attachment.socket.close()
+
+
+async def _hand(containers: Containers, container: Container, attachment: Attachment) -> None:
+    with attachment.socket:
+        await containers.supervisor.request(
+            "attach",
+            fds=[attachment.socket.fileno()],
+            container=container.id,
+            stdin=attachment.stdin and bool(container.config.open_stdin),
+            stdout=attachment.stdout,
+            stderr=attachment.stderr,
+            multiplexed=attachment.multiplexed,
+            detach_keys=list(attachment.detach_keys),
+        )

@@ -1,0 +1,212 @@
+"""`POST /containers/create`: from a request to a record, a snapshot and volumes. Used by api.containers.
+
+Everything made on the way is undone when a later step fails; the record is written last, in one transaction.
+"""
+
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from pydock_daemon.config import LOG_DRIVERS
+from pydock_daemon.images.model import Image
+from pydock_shared import names
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
+
+from . import capabilities, modes, mounts, seccomp, supported
+from .model import Container, MountPoint
+from .service import Containers
+
+RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+LOG_OPTIONS = {"max-size", "max-file", "mode"}
+LEAST_MEMORY = 6 * 1024 * 1024
+
+
+def create(containers: Containers, body: CreateContainer, name: str | None) -> tuple[Container, list[str]]:
+    """Make a container; return it and Docker's warnings. Every refusal leaves nothing behind."""
+    config, host = body.config(), body.host_config or HostConfig()
+    if not config.image:
+        raise InvalidArgument("no image specified")
+    image = containers.images.resolve(config.image)
+    image_name = config.image
+    merge(config, image)
+    settle(containers, config, host)
+    endpoints = _endpoints(body, host)
+    validate(containers, config, host)
+    points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
+    id_ = names.new_id()
+    container = Container(
+        id=id_,
+        name=_name(containers, name),
+        image=image.id,
+        image_name=image_name,
+        created=time.time_ns(),
+        config=config,
+        host=host,
+        endpoints=endpoints,
+        mounts=points,
+    )
+    if not config.hostname and host.network_mode != "host" and not (host.uts_mode == "host"):
+        config.hostname = container.short
+    containers.check_name(container.name)
+    with ExitStack() as undo:
+        containers.snapshots.prepare(id_, image.chain)
+        undo.callback(containers.snapshots.remove, id_)
+        container.mounts = [_ensure(containers, undo, point, id_) for point in points]
+        containers.directory(container).mkdir(mode=0o710)
+        undo.callback(containers.directory(container).rmdir)
+        containers.add(container)
+        undo.pop_all()
+    containers.publish(container, "create")
+    return container, warnings(host)
+
+
+def merge(config: ContainerConfig, image: Image) -> None:
+    """Fill what the request leaves open from the image's configuration, as Docker does."""
+    base = ContainerConfig.model_validate(image.config.get("config") or {})
+    config.env = _merged_env(base.env or [], config.env or [])
+    config.labels = {**(base.labels or {}), **(config.labels or {})}
+    config.exposed_ports = {**(base.exposed_ports or {}), **(config.exposed_ports or {})}
+    if not config.entrypoint:
+        # An entrypoint of the request drops the image's command; an empty one ([""]) resets it.
+        if config.entrypoint is None:
+            config.entrypoint = base.entrypoint
+            config.cmd = config.cmd or base.cmd
+    for attribute in ("user", "working_dir", "stop_signal", "stop_timeout", "shell"):
+        if not getattr(config, attribute):
+            setattr(config, attribute, getattr(base, attribute))
+    if config.healthcheck is None:
+        config.healthcheck = base.healthcheck
+    if config.entrypoint == [""]:
+        config.entrypoint = None
+    if not config.entrypoint and not config.cmd:
+        raise InvalidArgument("no command specified")
+
+
+def _merged_env(base: list[str], own: list[str]) -> list[str]:
+    """Return the image's variables, each replaced where the request sets it; a bare name takes nothing over."""
+    given = {entry.partition("=")[0] for entry in own}
+    return [entry for entry in own if "=" in entry] + [entry for entry in base if entry.partition("=")[0] not in given]
+
+
+def settle(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
+    """Write the defaults into the record, so that inspect shows what holds."""
+    settings = containers.config
+    host.network_mode = host.network_mode if host.network_mode not in (None, "", "default") else "bridge"
+    if host.network_mode.startswith("container:"):
+        host.network_mode = f"container:{containers.get(host.network_mode.removeprefix('container:')).id}"
+    host.restart_policy = host.restart_policy or RestartPolicy(name="no", maximum_retry_count=0)
+    host.restart_policy.name = host.restart_policy.name or "no"
+    if host.log_config is None or not host.log_config.type:
+        options = {**settings.log_options, **((host.log_config.config if host.log_config else None) or {})}
+        host.log_config = LogConfig(type=settings.log_driver, config=options)
+    host.runtime = host.runtime or settings.default_runtime
+    host.ipc_mode = host.ipc_mode or "private"
+    host.cgroupns_mode = host.cgroupns_mode or "private"
+    if not host.shm_size:
+        host.shm_size = 64 * 1024 * 1024
+
+
+def validate(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
+    """Refuse what is malformed or not carried out; each check names its field."""
+    supported.check(config, host)
+    modes.check(containers, host)
+    capabilities.normalised([*(host.cap_add or ()), *(host.cap_drop or ())])
+    seccomp.for_container(seccomp.option(host.security_opt), [])
+    _restart_policy(host)
+    _logging(host)
+    _limits(host)
+    _runtime(containers, host)
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidArgument(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
+        )
+
+
+def _restart_policy(host: HostConfig) -> None:
+    policy = host.restart_policy
+    if policy is None:
+        return
+    if policy.name not in RESTART_POLICIES:
+        raise InvalidArgument(
+            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    count = policy.maximum_retry_count or 0
+    if count and policy.name != "on-failure":
+        raise InvalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+    if count < 0:
+        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+    if host.auto_remove and policy.name not in ("", "no"):
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def _logging(host: HostConfig) -> None:
+    log = host.log_config
+    if log is None:
+        return
+    if log.type not in LOG_DRIVERS:
+        raise InvalidArgument(f"logger: no log driver named '{log.type}' is registered")
+    for option in log.config or {}:
+        if option not in LOG_OPTIONS:
+            raise InvalidArgument(f"unknown log opt '{option}' for {log.type} log driver")
+
+
+def _limits(host: HostConfig) -> None:
+    if host.memory and host.memory < LEAST_MEMORY:
+        raise InvalidArgument("Minimum memory limit allowed is 6MB")
+    if host.memory_swap and host.memory_swap > 0 and not host.memory:
+        raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if host.memory and host.memory_swap and 0 < host.memory_swap < host.memory:
+        raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
+        raise InvalidArgument("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+
+
+def _runtime(containers: Containers, host: HostConfig) -> None:
+    if host.runtime != "pydock" and host.runtime not in containers.config.runtimes:
+        raise InvalidArgument(f"unknown or invalid runtime name: {host.runtime}")
+
+
+def _name(containers: Containers, name: str | None) -> str:
+    if name:
+        plain = name.removeprefix("/")
+        names.check(plain)
+        return plain
+    while containers.named(candidate := names.random_name()):
+        pass
+    return candidate
+
+
+def _endpoints(body: CreateContainer, host: HostConfig) -> dict[str, dict[str, Any]]:
+    asked = body.networking_config.endpoints_config if body.networking_config else None
+    endpoints = {
+        name: endpoint.model_dump(by_alias=True, exclude_none=True) if endpoint else {}
+        for name, endpoint in (asked or {}).items()
+    }
+    mode = host.network_mode or "bridge"
+    if mode in ("none", "host") or mode.startswith("container:"):
+        return {}
+    if "default" in endpoints:
+        endpoints.setdefault(mode, endpoints.pop("default"))
+    endpoints.setdefault(mode, {})
+    return endpoints
+
+
+def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str) -> MountPoint:
+    """Return the mount with its volume made, if it needs one; a volume made here goes again when create fails."""
+    if point.type != "volume":
+        return point
+    volumes = containers.volumes
+    known = point.name and volumes.exists(point.name)
+    volume = volumes.create(point.name or None, point.driver or "local", {}, {})
+    if not known:
+        undo.callback(volumes.remove, volume.name, force=True, in_use=[])
+    return MountPoint(**{**vars(point), "name": volume.name, "source": str(volumes.mountpoint(volume.name))})
+
+
+def warnings(host: HostConfig) -> list[str]:
+    """Return Docker's warnings about settings that do less than they seem to."""
+    found = []
+    if host.memory and host.memory_swap is None and host.oom_kill_disable:
+        found.append("OOM killer is disabled for the container, but no memory limit is set")
+    return found

@@ -1,0 +1,166 @@
+"""Further processes in a running container. Used by api.exec.
+
+As in Docker an exec is made first and started once; it lives in memory, for as long as its container's run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydock_shared import names
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
+from pydock_shared.wire.exec import ExecCreate
+
+from . import capabilities, seccomp
+from .model import Attachment, Container, Status
+from .service import Containers
+from .start import environment
+
+
+@dataclass
+class Exec:
+    """One further process: what was asked, and how it stands."""
+
+    id: str
+    container: Container
+    asked: ExecCreate
+    tty: bool
+    detach_keys: tuple[int, ...]
+    started: bool = False
+    running: bool = False
+    pid: int = 0
+    exit_code: int | None = None
+    run: int = field(default=0)
+    """When the container's run began, so that the exec of an earlier run is known as such."""
+
+
+class Execs:
+    """The execs of all containers."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+        self._by_id: dict[str, Exec] = {}
+
+    def get(self, id_: str) -> Exec:
+        """Return an exec by its id; NotFound with Docker's words."""
+        found = self._by_id.get(id_)
+        if found is None:
+            matches = [item for key, item in self._by_id.items() if id_ and key.startswith(id_)]
+            if len(matches) != 1:
+                raise NotFound(f"No such exec instance: {id_}")
+            found = matches[0]
+        return found
+
+    def of(self, container: Container) -> Iterator[Exec]:
+        """Yield the execs of a container that run."""
+        return (item for item in self._by_id.values() if item.container is container and item.running)
+
+    def create(self, container: Container, asked: ExecCreate, detach_keys: tuple[int, ...]) -> Exec:
+        """Register an exec; Conflict when the container does not run."""
+        if not asked.cmd:
+            raise InvalidArgument("No exec command specified")
+        check_running(container)
+        item = Exec(names.new_id(), container, asked, bool(asked.tty), detach_keys, run=container.state.started_at)
+        self._by_id[item.id] = item
+        self._containers.publish(container, f"exec_create: {' '.join(asked.cmd)}", execID=item.id)
+        return item
+
+    def check_start(self, item: Exec) -> None:
+        """Raise Conflict when the exec was started before or its container is gone."""
+        if item.started:
+            raise Conflict(f"exec {item.id} has already been started")
+        check_running(item.container)
+
+    async def start(self, item: Exec, attachment: Attachment | None, size: tuple[int, int] | None) -> None:
+        """Run it; with an attachment the client gets its streams. The socket stays the caller's."""
+        self.check_start(item)
+        item.started = item.running = True
+        asked, containers = item.asked, self._containers
+        streams = attachment and {
+            "stdin": attachment.stdin,
+            "stdout": attachment.stdout,
+            "stderr": attachment.stderr,
+            "multiplexed": attachment.multiplexed,
+            "detach_keys": list(attachment.detach_keys),
+        }
+        process, profile = self._process(item, size)
+        containers.publish(item.container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
+        try:
+            answer = await containers.supervisor.exec(
+                {
+                    "container": item.container.id,
+                    "exec": item.id,
+                    "process": process,
+                    "tty": item.tty,
+                    "stdin": bool(attachment and attachment.stdin),
+                    "attach": streams,
+                },
+                profile,
+                fds=[attachment.socket.fileno()] if attachment else [],
+            )
+        except PydockError as error:
+            item.running, item.exit_code = False, getattr(error, "exit_code", 126)
+            raise
+        item.pid = answer["pid"]
+
+    def exited(self, event: dict[str, Any]) -> None:
+        """Note the end of an exec, as the supervisor reports it."""
+        item = self._by_id.get(event["exec"])
+        if item is None:
+            return
+        item.running, item.exit_code = False, event["code"]
+        self._containers.publish(item.container, "exec_die", execID=item.id, exitCode=str(event["code"]))
+
+    def container_exited(self, container: Container) -> None:
+        """Forget the execs of a run that is over, as Docker does after a while."""
+        for item in [item for item in self._by_id.values() if item.container is container]:
+            if item.run != container.state.started_at or not container.alive:
+                item.running = False
+                if item.exit_code is None and item.started:
+                    item.exit_code = 137
+
+    def forget(self, container: Container) -> None:
+        """Forget the execs of a container that is removed."""
+        self._by_id = {key: item for key, item in self._by_id.items() if item.container is not container}
+
+    def _process(self, item: Exec, size: tuple[int, int] | None) -> tuple[dict[str, Any], seccomp.Profile | None]:
+        """Return the OCI process of an exec and its seccomp profile: those of the container, changed as asked."""
+        asked, container, containers = item.asked, item.container, self._containers
+        host, config = container.host, container.config
+        privileged = bool(asked.privileged) or bool(host.privileged)
+        held = capabilities.granted(
+            host.cap_add, host.cap_drop, privileged=privileged, available=containers.capabilities
+        )
+        own = {entry.partition("=")[0] for entry in asked.env or ()}
+        env = [entry for entry in environment(container) if entry.partition("=")[0] not in own]
+        if item.tty and not any(entry.startswith("TERM=") for entry in env) and "TERM" not in own:
+            env.append("TERM=xterm")
+        user: dict[str, Any] = {"username": asked.user or config.user or "0"}
+        if host.group_add:
+            user["groups"] = host.group_add
+        process: dict[str, Any] = {
+            "terminal": item.tty,
+            "user": user,
+            "args": list(asked.cmd or ()),
+            "env": env + list(asked.env or ()),
+            "cwd": asked.working_dir or config.working_dir or "/",
+            "noNewPrivileges": any(
+                option in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
+                for option in host.security_opt or ()
+            ),
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), held)
+            | {"inheritable": [], "ambient": []},
+        }
+        if size:
+            process["consoleSize"] = {"height": size[0], "width": size[1]}
+        if privileged:
+            return process, None
+        return process, seccomp.for_container(seccomp.option(host.security_opt), held)
+
+
+def check_running(container: Container) -> None:
+    """Raise Conflict with Docker's words when no process can be added to the container."""
+    if container.state.status is Status.PAUSED:
+        raise Conflict(f"container {container.name} is paused, unpause the container before exec")
+    if not container.alive:
+        raise Conflict(f"container {container.id} is not running")

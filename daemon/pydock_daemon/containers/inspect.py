@@ -1,0 +1,259 @@
+"""A container as Docker's JSON: the summary of `GET /containers/json` and the whole of `GET /containers/{id}/json`.
+
+Used by api.containers. Pure views over the record; the network part comes from the networks service.
+"""
+
+import time
+from typing import Any
+
+from pydock_shared.times import ago, rfc3339
+
+from .model import Container, MountPoint, Status
+from .service import Containers
+from .spec import MASKED_PATHS, READONLY_PATHS
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def status_text(container: Container) -> str:
+    """Return the words of `docker ps` for the state: `Up 3 seconds`, `Exited (0) 2 minutes ago`."""
+    state, now = container.state, time.time_ns()
+    match state.status:
+        case Status.RUNNING:
+            return f"Up {ago((now - state.started_at) / 1e9)}"
+        case Status.PAUSED:
+            return f"Up {ago((now - state.started_at) / 1e9)} (Paused)"
+        case Status.RESTARTING:
+            return f"Restarting ({state.exit_code}) {ago((now - state.finished_at) / 1e9)} ago"
+        case Status.REMOVING:
+            return "Removal In Progress"
+        case Status.DEAD:
+            return "Dead"
+        case Status.CREATED:
+            return "Created"
+        case Status.EXITED:
+            return f"Exited ({state.exit_code}) {ago((now - state.finished_at) / 1e9)} ago"
+
+
+def summary(containers: Containers, container: Container) -> dict[str, Any]:
+    """Return an element of `GET /containers/json`."""
+    config, host = container.config, container.host
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.image_name,
+        "ImageID": container.image,
+        "Command": command_text([*(config.entrypoint or ()), *(config.cmd or ())]),
+        "Created": container.created // 1_000_000_000,
+        "Ports": ports(container),
+        "Labels": config.labels or {},
+        "State": container.state.status.value,
+        "Status": status_text(container),
+        "HostConfig": {"NetworkMode": host.network_mode or "default"},
+        "NetworkSettings": {"Networks": containers.networks.settings(container.id, container.endpoints)},
+        "Mounts": [mount(point) for point in container.mounts],
+    }
+
+
+def command_text(args: list[str]) -> str:
+    """Join a command as Docker does: arguments with spaces are quoted."""
+    return " ".join(f"'{arg}'" if " " in arg else arg for arg in args)
+
+
+def ports(container: Container) -> list[dict[str, Any]]:
+    """Return the ports of a summary: published ones with their host side, exposed ones without."""
+    found: list[dict[str, Any]] = []
+    for key, bindings in (container.state.ports if container.alive else {}).items():
+        number, _, protocol = key.partition("/")
+        base = {"PrivatePort": int(number), "Type": protocol or "tcp"}
+        for binding in bindings or ():
+            found.append({"IP": binding["HostIp"], **base, "PublicPort": int(binding["HostPort"])})
+        if not bindings:
+            found.append(base)
+    return found
+
+
+def mount(point: MountPoint) -> dict[str, Any]:
+    """Return a mount as both forms show it."""
+    shown: dict[str, Any] = {"Type": point.type}
+    if point.name:
+        shown["Name"] = point.name
+    shown |= {"Source": point.source, "Destination": point.target}
+    if point.driver:
+        shown["Driver"] = point.driver
+    shown |= {"Mode": point.mode, "RW": not point.read_only, "Propagation": point.propagation}
+    return shown
+
+
+def inspect(containers: Containers, container: Container, exec_ids: list[str]) -> dict[str, Any]:
+    """Return the whole of a container."""
+    config = container.config
+    args = [*(config.entrypoint or ()), *(config.cmd or ())]
+    directory = containers.directory(container)
+    logs = container.host.log_config
+    return {
+        "Id": container.id,
+        "Created": rfc3339(container.created),
+        "Path": args[0] if args else "",
+        "Args": args[1:],
+        "State": _state(container),
+        "Image": container.image,
+        "ResolvConfPath": str(directory / "resolv.conf"),
+        "HostnamePath": str(directory / "hostname"),
+        "HostsPath": str(directory / "hosts"),
+        "LogPath": str(containers.log_path(container)) if logs and logs.type == "json-file" else "",
+        "Name": f"/{container.name}",
+        "RestartCount": container.state.restart_count,
+        "Driver": "overlay2",
+        "Platform": container.platform,
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": exec_ids or None,
+        "HostConfig": _host(container),
+        "GraphDriver": containers.snapshots.graph_driver(container.id),
+        "Mounts": [mount(point) for point in container.mounts if point.type != "tmpfs" or not container.host.tmpfs],
+        "Config": _config(container),
+        "NetworkSettings": _network(containers, container),
+    }
+
+
+def _state(container: Container) -> dict[str, Any]:
+    state = container.state
+    return {
+        "Status": state.status.value,
+        "Running": container.alive or state.status is Status.RESTARTING,
+        "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status is Status.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": rfc3339(state.started_at) if state.started_at else NEVER,
+        "FinishedAt": rfc3339(state.finished_at) if state.finished_at else NEVER,
+    }
+
+
+HOST_DEFAULTS: dict[str, Any] = {
+    "Binds": None,
+    "ContainerIDFile": "",
+    "PortBindings": {},
+    "AutoRemove": False,
+    "VolumeDriver": "",
+    "VolumesFrom": None,
+    "ConsoleSize": [0, 0],
+    "CapAdd": None,
+    "CapDrop": None,
+    "CgroupnsMode": "private",
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "ExtraHosts": None,
+    "GroupAdd": None,
+    "IpcMode": "private",
+    "Cgroup": "",
+    "Links": None,
+    "OomScoreAdj": 0,
+    "PidMode": "",
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "ReadonlyRootfs": False,
+    "SecurityOpt": None,
+    "UTSMode": "",
+    "UsernsMode": "",
+    "Runtime": "pydock",
+    "Isolation": "",
+    "CpuShares": 0,
+    "Memory": 0,
+    "NanoCpus": 0,
+    "CgroupParent": "",
+    "BlkioWeight": 0,
+    "BlkioWeightDevice": [],
+    "BlkioDeviceReadBps": [],
+    "BlkioDeviceWriteBps": [],
+    "BlkioDeviceReadIOps": [],
+    "BlkioDeviceWriteIOps": [],
+    "CpuPeriod": 0,
+    "CpuQuota": 0,
+    "CpuRealtimePeriod": 0,
+    "CpuRealtimeRuntime": 0,
+    "CpusetCpus": "",
+    "CpusetMems": "",
+    "Devices": [],
+    "DeviceCgroupRules": None,
+    "DeviceRequests": None,
+    "MemoryReservation": 0,
+    "MemorySwap": 0,
+    "MemorySwappiness": None,
+    "OomKillDisable": False,
+    "PidsLimit": None,
+    "Ulimits": [],
+    "CpuCount": 0,
+    "CpuPercent": 0,
+    "IOMaximumIOps": 0,
+    "IOMaximumBandwidth": 0,
+}
+
+
+def _host(container: Container) -> dict[str, Any]:
+    given = container.host.model_dump(by_alias=True, exclude_none=True)
+    shown = {**HOST_DEFAULTS, "MaskedPaths": MASKED_PATHS, "ReadonlyPaths": READONLY_PATHS} | given
+    if container.host.privileged:
+        shown |= {"MaskedPaths": None, "ReadonlyPaths": None}
+    return shown
+
+
+CONFIG_DEFAULTS: dict[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": [],
+    "Cmd": None,
+    "Image": "",
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": {},
+}
+
+
+def _config(container: Container) -> dict[str, Any]:
+    given = container.config.model_dump(by_alias=True, exclude_none=True)
+    shown = CONFIG_DEFAULTS | given
+    shown["Image"] = container.image_name
+    if not shown.get("ExposedPorts"):
+        shown.pop("ExposedPorts", None)
+    return shown
+
+
+def _network(containers: Containers, container: Container) -> dict[str, Any]:
+    networks = containers.networks.settings(container.id, container.endpoints)
+    first = networks.get("bridge", {})
+    return {
+        "Bridge": "",
+        "SandboxID": container.id if container.alive else "",
+        "SandboxKey": f"/proc/{container.state.pid}/ns/net" if container.alive else "",
+        "Ports": container.state.ports if container.alive else {},
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": first.get("EndpointID", ""),
+        "Gateway": first.get("Gateway", ""),
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": first.get("IPAddress", ""),
+        "IPPrefixLen": first.get("IPPrefixLen", 0),
+        "IPv6Gateway": "",
+        "MacAddress": first.get("MacAddress", ""),
+        "Networks": networks,
+    }

@@ -1,0 +1,114 @@
+"""Which containers `GET /containers/json` shows: Docker's filters as a table of predicates. Used by api.containers."""
+
+from collections.abc import Callable
+
+from pydock_shared.errors import InvalidArgument, NotFound
+from pydock_shared.filters import Filters
+
+from .model import Container, Status
+from .service import Containers
+
+Test = Callable[[Containers, Container, str], bool]
+STATES = {status.value for status in Status}
+
+
+def _ancestor(containers: Containers, container: Container, value: str) -> bool:
+    if container.image_name == value or container.image.removeprefix("sha256:").startswith(value):
+        return True
+    try:
+        return containers.images.resolve(value).id == container.image
+    except NotFound:
+        return False
+
+
+def _name(containers: Containers, container: Container, value: str) -> bool:
+    plain = container.name
+    if value.startswith(("^", "/")) or value.endswith("$"):
+        text = value.removeprefix("^").removeprefix("/")
+        ends = text.endswith("$")
+        text = text.removesuffix("$")
+        starts = value.startswith("^")
+        return (
+            plain == text
+            if starts and ends
+            else plain.startswith(text)
+            if starts
+            else plain.endswith(text)
+            if ends
+            else text in plain
+        )
+    return value in plain
+
+
+def _exited(containers: Containers, container: Container, value: str) -> bool:
+    if not value.lstrip("-").isdigit():
+        raise InvalidArgument(f"invalid filter 'exited={value}'")
+    return container.state.status is Status.EXITED and container.state.exit_code == int(value)
+
+
+def _status(containers: Containers, container: Container, value: str) -> bool:
+    if value not in STATES:
+        raise InvalidArgument(f"invalid filter 'status={value}'")
+    return container.state.status.value == value
+
+
+def _volume(containers: Containers, container: Container, value: str) -> bool:
+    return any(value in (point.name, point.target, point.source) for point in container.mounts)
+
+
+def _network(containers: Containers, container: Container, value: str) -> bool:
+    settings = containers.networks.settings(container.id, container.endpoints)
+    return any(value == name or value == entry.get("NetworkID") for name, entry in settings.items())
+
+
+def _published(containers: Containers, container: Container, value: str) -> bool:
+    bindings = container.host.port_bindings or {}
+    return value in bindings or f"{value}/tcp" in bindings
+
+
+def _exposed(containers: Containers, container: Container, value: str) -> bool:
+    ports = container.config.exposed_ports or {}
+    return value in ports or f"{value}/tcp" in ports
+
+
+def _health(containers: Containers, container: Container, value: str) -> bool:
+    return value == "none"
+
+
+TESTS: dict[str, Test] = {
+    "id": lambda containers, container, value: container.id.startswith(value),
+    "name": _name,
+    "ancestor": _ancestor,
+    "exited": _exited,
+    "status": _status,
+    "volume": _volume,
+    "network": _network,
+    "publish": _published,
+    "expose": _exposed,
+    "health": _health,
+    "isolation": lambda containers, container, value: value == "default",
+}
+KNOWN = {*TESTS, "label", "before", "since", "is-task"}
+
+
+def listed(containers: Containers, filters: Filters, *, all_: bool, limit: int) -> list[Container]:
+    """Return the containers asked for, newest first."""
+    filters.check_known(KNOWN)
+    chosen = [container for container in containers if _matches(containers, container, filters)]
+    if not all_ and limit <= 0 and not filters.values("status") and not filters.values("exited"):
+        chosen = [container for container in chosen if container.alive or container.state.status is Status.RESTARTING]
+    for word, newer in (("before", False), ("since", True)):
+        for value in filters.values(word):
+            mark = containers.get(value).created
+            chosen = [item for item in chosen if (item.created > mark if newer else item.created < mark)]
+    return chosen[:limit] if limit > 0 else chosen
+
+
+def _matches(containers: Containers, container: Container, filters: Filters) -> bool:
+    if not filters.match_labels(container.config.labels or {}):
+        return False
+    for key, test in TESTS.items():
+        values = filters.values(key)
+        if values and not any(test(containers, container, value) for value in values):
+            return False
+    return True

@@ -1,0 +1,171 @@
+"""What a container is: its record, its states and the table of moves between them. Used by every operation.
+
+The record has two halves: what was asked (config, host, networking, mounts; written at create and update) and its
+state (written on every move). Whether a `running` container really runs is a fact that the supervisor knows; reconcile
+and exit events keep the state true.
+"""
+
+import asyncio
+import json
+import socket
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydock_shared.errors import Conflict
+from pydock_shared.wire.container import ContainerConfig, HostConfig
+
+SCHEMA = """
+create table if not exists containers (
+    id text primary key,
+    name text not null unique,
+    image text not null,
+    created integer not null,
+    asked text not null,
+    state text not null
+);
+"""
+
+
+class Status(StrEnum):
+    """Docker's words for the state of a container."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+# From each status, the ones that may follow.
+TRANSITIONS: dict[Status, set[Status]] = {
+    Status.CREATED: {Status.CREATED, Status.RUNNING, Status.RESTARTING, Status.REMOVING},
+    Status.RUNNING: {Status.PAUSED, Status.EXITED, Status.RESTARTING},
+    Status.PAUSED: {Status.RUNNING, Status.EXITED, Status.RESTARTING},
+    Status.RESTARTING: {Status.RUNNING, Status.RESTARTING, Status.EXITED, Status.REMOVING},
+    Status.EXITED: {Status.EXITED, Status.RUNNING, Status.RESTARTING, Status.REMOVING},
+    Status.REMOVING: {Status.DEAD, Status.REMOVING},
+    Status.DEAD: {Status.REMOVING},
+}
+ALIVE = {Status.RUNNING, Status.PAUSED}
+
+
+@dataclass
+class State:
+    """The half of the record that changes; times are nanoseconds since the epoch, 0 for never."""
+
+    status: Status = Status.CREATED
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: int = 0
+    finished_at: int = 0
+    restart_count: int = 0
+    stopped_by_user: bool = False
+    removing_automatically: bool = False
+    ports: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MountPoint:
+    """A volume, bind mount or tmpfs of a container, with its source settled."""
+
+    type: str
+    target: str
+    source: str = ""
+    name: str = ""
+    driver: str = ""
+    read_only: bool = False
+    propagation: str = ""
+    options: tuple[str, ...] = ()
+    mode: str = ""
+    copy_up: bool = False
+    anonymous: bool = False
+    recursive: bool = True
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A client's connection and what it wants of a container's streams; the socket is ours until handed on."""
+
+    socket: socket.socket
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    multiplexed: bool
+    detach_keys: tuple[int, ...] = ()
+
+
+@dataclass
+class Container:
+    """A container as pydockd knows it."""
+
+    id: str
+    name: str
+    image: str
+    image_name: str
+    created: int
+    config: ContainerConfig
+    host: HostConfig
+    endpoints: dict[str, dict[str, Any]]
+    mounts: list[MountPoint]
+    platform: str = "linux"
+    state: State = field(default_factory=State)
+    # What follows lives as long as this process.
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pending: list[Attachment] = field(default_factory=list)
+    exits: list[asyncio.Future[int]] = field(default_factory=list)
+    removals: list[asyncio.Future[int]] = field(default_factory=list)
+    restart: asyncio.Task[None] | None = None
+    delay: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Say whether a process of it exists."""
+        return self.state.status in ALIVE
+
+    @property
+    def short(self) -> str:
+        """Return the first twelve digits of the id, as shown to people."""
+        return self.id[:12]
+
+    def move(self, status: Status) -> None:
+        """Change the status; Conflict when the table does not know such a move."""
+        if status not in TRANSITIONS[self.state.status]:
+            raise Conflict(f"container {self.id} cannot become {status}: it is {self.state.status}")
+        self.state.status = status
+
+    def asked(self) -> str:
+        """Return the half of the record that was asked for, as JSON."""
+        return json.dumps(
+            {
+                "image_name": self.image_name,
+                "config": self.config.model_dump(by_alias=True, exclude_none=True),
+                "host": self.host.model_dump(by_alias=True, exclude_none=True),
+                "endpoints": self.endpoints,
+                "mounts": [asdict(mount) for mount in self.mounts],
+                "platform": self.platform,
+            }
+        )
+
+
+def from_row(row: Any) -> Container:
+    """Return the container of a database row."""
+    asked, state = json.loads(row["asked"]), json.loads(row["state"])
+    state["status"] = Status(state["status"])
+    return Container(
+        id=row["id"],
+        name=row["name"],
+        image=row["image"],
+        image_name=asked["image_name"],
+        created=row["created"],
+        config=ContainerConfig.model_validate(asked["config"]),
+        host=HostConfig.model_validate(asked["host"]),
+        endpoints=asked["endpoints"],
+        mounts=[MountPoint(**{**mount, "options": tuple(mount["options"])}) for mount in asked["mounts"]],
+        platform=asked["platform"],
+        state=State(**state),
+    )

@@ -1,0 +1,67 @@
+"""`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers, `exits` (`--rm`) and prune."""
+
+import shutil
+import signal
+
+from pydock_shared.errors import Conflict, PydockError
+
+from . import attach, stop, wait
+from .model import Container, Status
+from .service import Containers
+
+
+async def remove(containers: Containers, container: Container, *, force: bool, volumes: bool) -> None:
+    """Remove a container that does not run, or with force any; with volumes its anonymous ones too."""
+    if container.state.status is Status.REMOVING:
+        raise Conflict(f"removal of container {container.name} is already in progress")
+    if container.alive or container.state.status is Status.RESTARTING:
+        if not force:
+            state = "paused" if container.state.status is Status.PAUSED else container.state.status.value
+            hint = "unpause and then stop" if state == "paused" else "stop"
+            raise Conflict(
+                f'cannot remove container "{container.name}": container is {state}: '
+                f"{hint} the container before removing or force remove"
+            )
+        container.state.stopped_by_user = True
+        if container.alive:
+            removing = container.host.auto_remove
+            await stop.end(containers, container, signal.SIGKILL, -1)
+            if removing:
+                await wait.prepare(container, "removed") if containers.find(container.id) else None
+                return
+    async with container.lock:
+        if containers.find(container.id) is None:
+            return
+        await discard(containers, container, volumes=volumes)
+
+
+async def discard(containers: Containers, container: Container, *, volumes: bool) -> None:
+    """Remove a container that does not run; the caller holds its lock. What fails leaves it as `dead`."""
+    if container.restart:
+        container.restart.cancel()
+        container.restart = None
+    with containers.moving(container, Status.REMOVING):
+        pass
+    attach.close_pending(container)
+    try:
+        containers.networks.disconnect(container.id)
+        containers.snapshots.remove(container.id)
+        shutil.rmtree(containers.directory(container), ignore_errors=True)
+        if volumes:
+            _remove_volumes(containers, container)
+    except OSError as error:
+        with containers.moving(container, Status.DEAD):
+            container.state.error = str(error)
+        raise PydockError(f"unable to remove container {container.name}: {error}") from error
+    containers.forget(container)
+    containers.publish(container, "destroy")
+    code = container.state.exit_code
+    wait.answer(container.removals, code)
+    wait.answer(container.exits, code)
+
+
+def _remove_volumes(containers: Containers, container: Container) -> None:
+    for point in container.mounts:
+        others = [user for user in containers.users_of_volume(point.name) if user is not container]
+        if point.type == "volume" and point.anonymous and not others and containers.volumes.exists(point.name):
+            containers.volumes.remove(point.name, force=True, in_use=[])

@@ -1,0 +1,214 @@
+"""`POST /containers/{id}/start`: network, spec, supervisor. Used by the API, the restart policy and reconcile.
+
+    networks.connect -> files -> networks.publish -> supervisor create (init waits at its gate) -> networks.plug
+    -> clients that attached before get the streams -> supervisor start -> RUNNING is committed
+
+Each step puts its undo on a stack; a failure at any step takes back those before it.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.networks.model import Endpoint
+from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError
+from pydock_shared.units import parse_size
+
+from . import attach, devices, files, modes, seccomp
+from .model import Container, Status
+from .service import Containers
+from .spec import DEFAULT_PATH, Facts, build
+
+DEFAULT_LOG_SIZE = {"local": 20 * 1024 * 1024, "json-file": 0}
+DEFAULT_LOG_FILES = {"local": 5, "json-file": 1}
+
+
+async def start(containers: Containers, container: Container) -> None:
+    """Start a container that does not run; NotModified when it does."""
+    async with container.lock:
+        if container.state.status is Status.PAUSED:
+            raise Conflict("cannot start a paused container, try unpause instead")
+        if container.alive:
+            raise NotModified("container already started")
+        if container.state.status in (Status.REMOVING, Status.DEAD):
+            raise Conflict("container is marked for removal and cannot be started")
+        if container.restart:
+            container.restart.cancel()
+            container.restart = None
+        container.state.restart_count = 0
+        container.state.stopped_by_user = False
+        await launch(containers, container)
+
+
+async def launch(containers: Containers, container: Container) -> None:
+    """Bring the container up; the caller holds its lock. On failure the record says why and nothing else is left."""
+    try:
+        async with _undoing() as undo:
+            await _launch(containers, container, undo)
+    except PydockError as error:
+        container.state.error = error.message
+        container.state.exit_code = getattr(error, "exit_code", 128)
+        containers.save(container)
+        attach.close_pending(container)
+        raise
+    containers.publish(container, "start")
+
+
+@asynccontextmanager
+async def _undoing() -> AsyncIterator[AsyncExitStack]:
+    """Give a stack that is unwound only when the block fails."""
+    async with AsyncExitStack() as stack:
+        yield stack
+        stack.pop_all()
+
+
+async def _launch(containers: Containers, container: Container, undo: AsyncExitStack) -> None:
+    state, networks = container.state, containers.networks
+    endpoints = _connect(containers, container, undo)
+    directory = containers.directory(container)
+    _write_files(containers, container, endpoints, directory)
+    ports = _publish(containers, container, endpoints)
+    await _ensure_sources(containers, container)
+    spec = build(container, _facts(containers, container))
+    profile = _profile(container, spec)
+    request = {
+        "container": container.id,
+        "spec": spec,
+        "overlay": containers.snapshots.overlay(container.id),
+        "tty": bool(container.config.tty),
+        "stdin": bool(container.config.open_stdin),
+        "stdin_once": bool(container.config.stdin_once),
+        "log": log_settings(containers, container),
+        "cgroup": {"path": spec["linux"]["cgroupsPath"]},
+    }
+    answer = await containers.supervisor.create(request, profile)
+    undo.push_async_callback(_discard, containers, container)
+    pid = answer["pid"]
+    interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
+    await attach.hand_over(containers, container)
+    started = await containers.supervisor.request("start", container=container.id, interfaces=interfaces)
+    state.pid, state.started_at, state.finished_at = pid, started["started_at"], 0
+    state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
+    with containers.moving(container, Status.RUNNING):
+        pass
+
+
+async def _discard(containers: Containers, container: Container) -> None:
+    await containers.supervisor.request("delete", container=container.id, force=True)
+
+
+def _connect(containers: Containers, container: Container, undo: AsyncExitStack) -> Sequence[Endpoint]:
+    networks = containers.networks
+    mode = container.host.network_mode or "bridge"
+    undo.callback(networks.disconnect, container.id)
+    return networks.connect(
+        container.id, container.name, container.config.hostname or container.short, mode, container.endpoints
+    )
+
+
+def _publish(containers: Containers, container: Container, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    if not endpoints:
+        return {}
+    bindings = {
+        port: [binding.model_dump(by_alias=True) for binding in chosen or ()]
+        for port, chosen in (container.host.port_bindings or {}).items()
+    }
+    return containers.networks.publish(
+        container.id,
+        endpoints[0],
+        bindings,
+        bool(container.host.publish_all_ports),
+        list(container.config.exposed_ports or {}),
+    )
+
+
+def _write_files(containers: Containers, container: Container, endpoints: Sequence[Endpoint], directory: Path) -> None:
+    if (container.host.network_mode or "").startswith("container:"):
+        return
+    host, networks = container.host, containers.networks
+    hostname = container.config.hostname or os.uname().nodename
+    files.write(directory, "hostname", hostname + "\n")
+    files.write(
+        directory,
+        "hosts",
+        networks.hosts_file(
+            container.id,
+            hostname,
+            container.config.domainname or "",
+            host.extra_hosts or [],
+            endpoints,
+            host.network_mode or "",
+        ),
+    )
+    files.write(
+        directory,
+        "resolv.conf",
+        networks.resolv_conf(host.network_mode or "", host.dns or [], host.dns_search or [], host.dns_options or []),
+    )
+
+
+async def _ensure_sources(containers: Containers, container: Container) -> None:
+    """Make missing sources of `-v` bind mounts, refuse missing ones of others, fill new volumes from the image."""
+    for point in container.mounts:
+        if point.type == "bind" and not os.path.lexists(point.source):
+            if "create" not in point.options:
+                raise InvalidArgument(
+                    f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
+                )
+            await asyncio.to_thread(os.makedirs, point.source, exist_ok=True)
+        elif point.type == "volume" and point.copy_up and containers.volumes.needs_copy_up(point.name):
+            with containers.snapshots.mounted(container.id) as root:
+                await asyncio.to_thread(containers.volumes.copy_up, point.name, root, point.target)
+
+
+def _facts(containers: Containers, container: Container) -> Facts:
+    host, config = container.host, container.config
+    passed, rules = devices.resolve(host)
+    shared = modes.shared(containers, container)
+    shm = f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
+    return Facts(
+        env=environment(container),
+        args=[*(config.entrypoint or ()), *(config.cmd or ())],
+        files=files.paths(containers, container),
+        capabilities=containers.capabilities,
+        shared=shared,
+        devices=passed,
+        device_rules=rules,
+        cgroup_parent=f"/{containers.cgroup_parent}",
+        shm_of=shm,
+    )
+
+
+def environment(container: Container) -> list[str]:
+    """Return the variables of the main process, Docker's own ones first."""
+    config = container.config
+    given = {entry.partition("=")[0] for entry in config.env or ()}
+    own = [DEFAULT_PATH, f"HOSTNAME={config.hostname or os.uname().nodename}"] + (["TERM=xterm"] if config.tty else [])
+    return [entry for entry in own if entry.partition("=")[0] not in given] + list(config.env or ())
+
+
+def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | None:
+    if container.host.privileged:
+        return None
+    return seccomp.for_container(
+        seccomp.option(container.host.security_opt), spec["process"]["capabilities"]["bounding"]
+    )
+
+
+def log_settings(containers: Containers, container: Container) -> dict[str, Any]:
+    """Return how the supervisor is to write the log of a container."""
+    log = container.host.log_config
+    driver = (log.type if log else None) or "local"
+    options = (log.config if log else None) or {}
+    if driver == "none":
+        return {"driver": "none"}
+    size = options.get("max-size")
+    return {
+        "driver": driver,
+        "path": str(containers.log_path(container)),
+        "max_size": DEFAULT_LOG_SIZE[driver] if size is None else max(parse_size(size), 0) if size != "-1" else 0,
+        "max_files": int(options.get("max-file", DEFAULT_LOG_FILES[driver])),
+    }

@@ -1,0 +1,48 @@
+"""Docker's multiplexed stream: stdout and stderr on one connection. Used by the daemon for logs, by the client to read.
+
+Each frame is a header of eight bytes (stream, three zeros, length as big-endian u32) and its payload; as described in
+the API reference under "Attach to a container".
+"""
+
+import struct
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+_HEADER = struct.Struct(">BxxxI")
+HEADER_SIZE = _HEADER.size
+
+
+def frame(stream: int, data: bytes) -> bytes:
+    """Return a frame."""
+    return _HEADER.pack(stream, len(data)) + data
+
+
+class Demuxer:
+    """Takes a stream apart, however its bytes arrive."""
+
+    __slots__ = ("_left", "_partial", "_stream")
+
+    def __init__(self) -> None:
+        self._partial = b""
+        self._stream = STDOUT
+        self._left = 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Return the pieces of payload in data, each with its stream; a piece may be a part of a frame."""
+        pieces: list[tuple[int, bytes]] = []
+        data = self._partial + data
+        at = 0
+        while True:
+            if self._left:
+                piece = data[at : at + self._left]
+                if piece:
+                    pieces.append((self._stream, piece))
+                    self._left -= len(piece)
+                    at += len(piece)
+                if self._left:
+                    self._partial = b""
+                    return pieces
+            if len(data) - at < HEADER_SIZE:
+                self._partial = data[at:]
+                return pieces
+            self._stream, self._left = _HEADER.unpack_from(data, at)
+            at += HEADER_SIZE
