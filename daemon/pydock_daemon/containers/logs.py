@@ -1,0 +1,214 @@
+"""Reading what the supervisor's log writers wrote: tail, since, until, follow across rotation. Used by api.containers.
+
+Files are read in a thread while going through history, and on the event loop when following, where what is read was
+written a moment ago.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydock_daemon.inotify import FolderWatch
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.framing import STDERR, STDOUT, frame
+from pydock_shared.times import rfc3339_fixed
+
+from .logfiles import OPENERS, Batch, Filter, LogFile, Opener
+
+STOP_POLLS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+QUIET_POLL = 1.0
+STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+
+
+async def read_logs(
+    path: Path,
+    driver: str,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+    since: int = 0,
+    until: int | None = None,
+    stdout: bool = True,
+    stderr: bool = True,
+    stopped: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[list[Batch]]:
+    """Yield what is logged, oldest first; with `follow` go on until `stopped()` is true and all is read.
+
+    `tail` counts lines (None: all), `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty
+    one. Raises InvalidArgument for a driver that cannot be read, PydockError for a damaged file.
+    """
+    opener = OPENERS.get(driver)
+    if opener is None:
+        raise InvalidArgument("configured logging driver does not support reading")
+    streams = frozenset(name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen)
+    wanted = Filter(streams, since, until)
+    with ExitStack() as stack:
+        watch = stack.enter_context(FolderWatch(path.parent)) if follow and path.parent.is_dir() else None
+        chain = Chain(path, opener, follow=follow)
+        stack.callback(chain.close)
+        skip = await asyncio.to_thread(chain.start, tail, wanted)
+        quiet, history = 0, True
+        while True:
+            # Asked before reading: what was written before the stop is read after it.
+            ended = watch is None or stopped()
+            batches = await asyncio.to_thread(chain.read) if history else chain.read()
+            if batches is None:
+                if watch is None or ended:
+                    return
+                history = False
+                quiet = 0 if await watch.wait(_pause(quiet)) else quiet + 1
+                continue
+            over = wanted.over(batches[-1])
+            batches, skip = _without(skip, list(filter(wanted.takes, batches)))
+            if batches:
+                yield batches
+            if over:
+                return
+
+
+def encode(batches: Iterable[Batch], *, framed: bool, timestamps: bool, details: bytes = b"") -> bytes:
+    """Return lines as the API sends them: with `framed` one stdcopy frame a line, as Docker does and clients expect.
+
+    `details` is put before each line, after the time.
+    """
+    pieces: list[bytes] = []
+    for batch in batches:
+        prefix = rfc3339_fixed(batch.time).encode() + b" " + details if timestamps else details
+        if framed:
+            stream = STREAMS[batch.stream]
+            pieces += [frame(stream, prefix + line) for line in batch.lines()]
+        elif prefix:
+            pieces += [prefix + line for line in batch.lines()]
+        else:
+            pieces.append(batch.data)
+    return b"".join(pieces)
+
+
+class Chain:
+    """A log's files, oldest first, read as one; owns them."""
+
+    def __init__(self, path: Path, opener: Opener, *, follow: bool) -> None:
+        self._path = path
+        self._open = opener
+        self._follow = follow
+        self._files: deque[LogFile] = deque()
+
+    def start(self, tail: int | None, wanted: Filter) -> int:
+        """Open what there is and go to the beginning of what is wanted; returns how many wanted lines to skip there."""
+        files = self._existing()
+        missing = tail
+        surplus = 0
+        while files and (missing is None or missing > 0 or not self._files):
+            file = files.pop(0)
+            self._files.appendleft(file)
+            if missing is None and not wanted.since:
+                continue
+            found = file.seek(missing, wanted)
+            if missing is not None:
+                surplus = max(0, found - missing)
+                missing = max(0, missing - found)
+        for file in files:
+            file.close()
+        return surplus
+
+    def read(self) -> list[Batch] | None:
+        """Return the next batches, None at the end of what is written so far."""
+        while True:
+            if not self._files and not self._find_first():
+                return None
+            batches = self._files[0].read()
+            if batches is None and self._follow and len(self._files) == 1 and self._rotated():
+                batches = self._files[0].read()  # written between our reading and the rotation
+                if batches is None and not self._find_next():
+                    return None
+            if batches is not None:
+                return batches
+            if len(self._files) == 1:
+                return None
+            self._files.popleft().close()
+
+    def close(self) -> None:
+        """Close every file."""
+        while self._files:
+            self._files.popleft().close()
+
+    def _existing(self) -> list[LogFile]:
+        # Newest first: a rotation meanwhile shows a file twice, and loses none.
+        files: list[LogFile] = []
+        for number in range(len(os.listdir(self._path.parent)) + 1 if self._path.parent.is_dir() else 0):
+            file = self._try_open(self._numbered(number))
+            if file is None:
+                if number:
+                    break
+            elif any(other.inode == file.inode for other in files):
+                file.close()
+            else:
+                files.append(file)
+        return files
+
+    def _find_first(self) -> bool:
+        file = self._try_open(self._path) if self._follow else None
+        if file is not None:
+            self._files.append(file)
+        return file is not None
+
+    def _rotated(self) -> bool:
+        try:
+            return self._path.stat().st_ino != self._files[0].inode
+        except FileNotFoundError:
+            return False  # between two files; the new one will be told by inotify
+
+    def _find_next(self) -> bool:
+        # The file after ours has the number before ours; where ours is gone too, we are too slow and go on with the
+        # oldest.
+        while True:
+            number = self._number_of(self._files[0].inode)
+            file = self._try_open(self._numbered(number - 1))
+            if file is None:
+                return False
+            if self._number_of(self._files[0].inode) == number:
+                self._files.append(file)
+                return True
+            file.close()  # one more rotation in between
+
+    def _number_of(self, inode: int) -> int:
+        number = 1
+        while (facts := self._stat(number)) is not None and facts.st_ino != inode:
+            number += 1
+        return number
+
+    def _stat(self, number: int) -> os.stat_result | None:
+        try:
+            return self._numbered(number).stat()
+        except FileNotFoundError:
+            return None
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+
+    def _try_open(self, path: Path) -> LogFile | None:
+        try:
+            return self._open(path, bounded=not self._follow)
+        except FileNotFoundError:
+            return None
+
+
+def _pause(quiet: int) -> float:
+    return STOP_POLLS[quiet] if quiet < len(STOP_POLLS) else QUIET_POLL
+
+
+def _without(skip: int, batches: list[Batch]) -> tuple[list[Batch], int]:
+    """Return the batches without their first `skip` lines, and how many are still to skip."""
+    while skip and batches:
+        first = batches[0]
+        count = first.line_count()
+        if count <= skip:
+            batches = batches[1:]
+            skip -= count
+        else:
+            batches = [first._replace(data=b"".join(first.lines()[skip:])), *batches[1:]]
+            skip = 0
+    return batches, skip

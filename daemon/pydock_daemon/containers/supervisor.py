@@ -1,0 +1,287 @@
+"""pydockd's end of the connection to pydock-supervisor; one object, made by app, used by every container operation.
+
+No tasks and no threads on the way of a request: it is sent from the caller, its answer is a future that the event
+loop's reader sets. When the connection breaks, what was asked fails with Unavailable, and a task connects again,
+starting a new supervisor when none answers; `on_hello` is then given what that one knows, for reconcile.
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pydock_runtime
+from pydock_runtime.supervisor import protocol
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
+
+from .seccomp import Profile
+
+log = logging.getLogger("pydockd.supervisor")
+
+PATIENCE = 5.0  # seconds for a new supervisor to answer
+POLL = 0.005
+RETRY = 0.5  # seconds between attempts to connect again
+SAFE_ENV = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
+
+
+class StartError(PydockError):
+    """The program could not be run; `exit_code` is what a shell would say: 127 not found, 126 not executable."""
+
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+ERRORS: dict[str, Callable[[str], PydockError]] = {
+    protocol.NOT_FOUND: NotFound,
+    protocol.CONFLICT: Conflict,
+    protocol.INVALID: InvalidArgument,
+    protocol.EXEC_NOT_FOUND: lambda message: StartError(message, 127),
+    protocol.EXEC_DENIED: lambda message: StartError(message, 126),
+}
+
+
+class Supervisor:
+    """The one supervisor of an exec root. Set the callbacks before `connect`; they are called on the event loop."""
+
+    def __init__(self, exec_root: Path) -> None:
+        self.on_exit: Callable[[dict[str, Any]], None] = _ignore
+        self.on_detach: Callable[[dict[str, Any]], None] = _ignore
+        self.on_hello: Callable[[dict[str, Any]], None] = _ignore
+        self.on_lost: Callable[[], None] = lambda: None
+        self.pid = 0
+        self._exec_root = exec_root
+        self._sock: socket.socket | None = None
+        self._decoder = protocol.Decoder()
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._unsent: deque[tuple[memoryview, list[int]]] = deque()
+        self._profiles: set[str] = set()
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def connect(self) -> dict[str, Any]:
+        """Connect, starting the supervisor if none answers; returns its hello. Raises Unavailable after 5 seconds."""
+        path = str(self._exec_root / protocol.SOCKET_NAME)
+        sock = _try_connect(path)
+        if sock is None:
+            await asyncio.to_thread(_spawn, self._exec_root)
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            while (sock := _try_connect(path)) is None:
+                if asyncio.get_running_loop().time() > deadline:
+                    log_path = self._exec_root / protocol.LOG_NAME
+                    raise Unavailable(f"the supervisor does not start, see {log_path}")
+                await asyncio.sleep(POLL)
+        self._sock = sock
+        self._decoder = protocol.Decoder()
+        self._profiles.clear()
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+        hello = await self.request("hello")
+        self.pid = hello["pid"]
+        return hello
+
+    async def close(self) -> None:
+        """Leave the supervisor to itself; it goes on without us."""
+        self._closed = True
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        self._disconnect()
+
+    async def request(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> dict[str, Any]:
+        """Ask for one operation; descriptors stay the caller's. Raises what ERRORS says, Unavailable."""
+        if self._sock is None:
+            await self._wait_connected()
+        number = next(self._numbers)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            self._send({"id": number, "op": op, "fds": len(fds), **fields}, fds)
+            return await future
+        finally:
+            self._pending.pop(number, None)
+
+    def post(self, op: str, **fields: Any) -> None:
+        """Ask for an operation whose answer nobody needs; nothing happens when the supervisor is lost."""
+        if self._sock is not None:
+            self._send({"id": 0, "op": op, **fields}, ())
+
+    async def create(self, fields: dict[str, Any], profile: Profile | None) -> dict[str, Any]:
+        """Request `create` under a seccomp profile."""
+        return await self._with_profile("create", fields, profile, ())
+
+    async def exec(self, fields: dict[str, Any], profile: Profile | None, *, fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Request `exec` under a seccomp profile."""
+        return await self._with_profile("exec", fields, profile, fds)
+
+    async def _with_profile(
+        self, op: str, fields: dict[str, Any], profile: Profile | None, fds: Sequence[int]
+    ) -> dict[str, Any]:
+        # The profile itself, 20 KB, goes once over a connection, its digest from then on.
+        if profile is None:
+            return await self.request(op, fds=fds, **fields)
+        if self._sock is None:
+            await self._wait_connected()
+        wanted: dict[str, Any] = {"digest": profile.digest}
+        if profile.digest not in self._profiles:
+            self._profiles.add(profile.digest)
+            wanted["profile"] = profile.oci
+        try:
+            return await self.request(op, fds=fds, seccomp=wanted, **fields)
+        except PydockError:
+            self._profiles.discard(profile.digest)
+            raise
+
+    def _send(self, message: dict[str, Any], fds: Sequence[int]) -> None:
+        data = memoryview(protocol.encode(message))
+        sock = self._sock
+        if sock is None:
+            raise Unavailable("the connection to the supervisor is lost")
+        if not self._unsent:
+            try:
+                sent = protocol.transmit(sock, data, fds)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self._lost(error)
+                raise Unavailable("the connection to the supervisor is lost") from error
+            if sent == len(data):
+                return
+            if sent:
+                data, fds = data[sent:], ()
+            asyncio.get_running_loop().add_writer(sock.fileno(), self._on_writable)
+        self._unsent.append((data, [os.dup(fd) for fd in fds]))
+
+    def _on_writable(self) -> None:
+        sock = self._sock
+        try:
+            while self._unsent and sock is not None:
+                data, fds = self._unsent[0]
+                sent = protocol.transmit(sock, data, fds)
+                protocol.close_all(fds)
+                self._unsent[0] = (data[sent:], [])
+                if sent == len(data):
+                    self._unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if sock is not None:
+            asyncio.get_running_loop().remove_writer(sock.fileno())
+
+    def _on_readable(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            data, fds = protocol.receive(self._sock)
+            messages = self._decoder.feed(data, fds)
+        except BlockingIOError:
+            return
+        except (OSError, protocol.ProtocolError) as error:
+            self._lost(error)
+            return
+        if not data:
+            self._lost(None)
+        for message, passed in messages:
+            protocol.close_all(passed)
+            self._dispatch(message)
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        if "event" in message:
+            {"exit": self.on_exit, "detach": self.on_detach}.get(message["event"], _ignore)(message)
+            return
+        error = message.get("error")
+        future = self._pending.get(message["id"])
+        if future is None or future.done():
+            if error is not None:
+                log.warning("supervisor: %s", error["message"])
+        elif error is None:
+            future.set_result(message["result"])
+        else:
+            future.set_exception(ERRORS.get(error["kind"], PydockError)(error["message"]))
+
+    def _lost(self, error: Exception | None) -> None:
+        log.warning("the connection to the supervisor is lost: %s", error or "it was closed")
+        self._disconnect()
+        self.on_lost()
+        if not self._closed and self._reconnecting is None:
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(), name="supervisor")
+
+    def _disconnect(self) -> None:
+        if self._sock is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock.fileno())
+        loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        self._sock = None
+        self._decoder.close()
+        for _, fds in self._unsent:
+            protocol.close_all(fds)
+        self._unsent.clear()
+        pending, self._pending = self._pending, {}
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(Unavailable("the connection to the supervisor is lost"))
+
+    async def _reconnect(self) -> None:
+        while True:
+            try:
+                hello = await self.connect()
+            except (PydockError, OSError) as error:
+                log.error("the supervisor cannot be reached: %s", error)
+                await asyncio.sleep(RETRY)
+            else:
+                self._reconnecting = None
+                self.on_hello(hello)
+                return
+
+    async def _wait_connected(self) -> None:
+        if self._reconnecting is None:
+            raise Unavailable("there is no connection to the supervisor")
+        await asyncio.wait([self._reconnecting], timeout=PATIENCE)
+        if self._sock is None:
+            raise Unavailable("the supervisor does not answer")
+
+
+def command(exec_root: Path) -> list[str]:
+    """Return the command that starts a supervisor and returns: an interpreter without site-packages."""
+    program = os.path.dirname(os.path.abspath(pydock_runtime.__file__))
+    return [sys.executable, "-S", "-s", "-P", program, "supervisor", "--exec-root", str(exec_root)]
+
+
+def _spawn(exec_root: Path) -> None:
+    exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    argv = command(exec_root)
+    environment = {name: os.environ[name] for name in SAFE_ENV if name in os.environ}
+    log_path = str(exec_root / protocol.LOG_NAME)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsid=True)
+    os.waitpid(pid, 0)  # it forks into its own session and returns
+
+
+def _try_connect(path: str) -> socket.socket | None:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+        sock.close()
+        return None
+    return sock
+
+
+def _ignore(_message: dict[str, Any]) -> None:
+    """Nobody asked to be told."""

@@ -1,0 +1,131 @@
+"""A supervisor that starts where another one died without saying goodbye: what it can still know; called by loop.
+
+The processes live on, and so do their records. Their pipes are gone with the old supervisor, so their output is lost
+from there on (a process that writes gets SIGPIPE); exit codes are learnt by pidfd, which Linux >= 6.15 tells to
+others than the parent once init has reaped the process. Execs are not adopted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from select import EPOLLIN
+
+from pydock_runtime import cgroup as cgroups
+from pydock_runtime.supervisor.containers import Container, start_time
+from pydock_runtime.supervisor.logs import Log
+from pydock_runtime.supervisor.processes import EXITED, RUNNING, UNKNOWN_CODE, Process
+from pydock_runtime.supervisor.records import EXIT, STATE
+from pydock_runtime.supervisor.stdio import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pydock_runtime.supervisor.service import Service
+
+REAP_PATIENCE = 5.0  # seconds for init to reap; afterwards the code is UNKNOWN_CODE
+PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, struct pidfd_info) in its first version of 64 bytes
+PIDFD_INFO_EXIT = 1 << 3
+_INFO = struct.Struct("=QQ11Ii")  # mask, cgroup id, pid, tgid, ppid, eight ids, exit status as wait(2) has it
+
+
+def adopt(service: Service) -> None:
+    """Put every container with a record on the service's list: exited ones to be told, living ones to be watched."""
+    for name in service.records.containers():
+        record = service.records.read(name, EXIT)
+        state = service.records.read(name, STATE)
+        if record is None and state is None:
+            service.records.remove(name)
+            continue
+        container = Container(service, name, None, None)
+        container.log = Log()
+        container.recorded = True
+        stdio = Stdio(service.poller, container.log, tty=False, close_stdin=False, on_detach=_nothing)
+        container.init = AdoptedProcess(service.poller, container, None, stdio, stdin=False)
+        service.containers[name] = container
+        if record is not None:
+            container.init.resume_exited(record)
+            container.oom = bool(record["oom"])
+        elif state is not None:
+            container.cgroup = cgroups.Cgroup.open(state["cgroup"])
+            container.adopt_spec(state)
+            container.init.resume_running(state)
+
+
+class AdoptedChild:
+    """Stands where launch.Child stands, for a process that is not our child."""
+
+    __slots__ = ("console", "pid", "pidfd", "sync")
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.sync = None
+        self.console = None
+
+
+class AdoptedProcess(Process):
+    """An init whose parent was the supervisor before us."""
+
+    __slots__ = ("_impatient",)
+
+    def resume_exited(self, record: dict[str, Any]) -> None:
+        """It ended while the old supervisor lived."""
+        self.status = EXITED
+        self.code = record["code"]
+        self.started_at, self.finished_at = record["started_at"], record["finished_at"]
+
+    def resume_running(self, state: dict[str, Any]) -> None:
+        """Watch it if it lives; a dead one is told as exited, with an unknown code."""
+        self._impatient = False
+        self.status = RUNNING
+        self.started_at = state["started_at"]
+        pidfd = -1
+        try:
+            pidfd = os.pidfd_open(state["pid"])
+            alive = start_time(state["pid"]) == state["start_time"] != 0
+        except ProcessLookupError:
+            alive = False
+        self.child = AdoptedChild(state["pid"], pidfd)
+        if alive:
+            self._poller.watch(pidfd, EPOLLIN, self._on_end)
+        else:
+            self._impatient = True
+            self._poller.when_idle(lambda: self._on_dead(EPOLLIN))
+
+    def _on_end(self, events: int) -> None:
+        if events & EPOLLIN and exit_code(self.child.pidfd) is None and not self._impatient:
+            # Dead, and not reaped yet: the code is there when a HUP says so.
+            self._poller.change(self.child.pidfd, 0)
+            self._poller.after(REAP_PATIENCE, self._give_up)
+        else:
+            self._on_dead(events)
+
+    def _give_up(self) -> None:
+        if self.status == RUNNING:
+            self._impatient = True
+            self._on_dead(0)
+
+    def _reap(self) -> int | None:
+        code = exit_code(self.child.pidfd) if self.child.pidfd >= 0 else None
+        return UNKNOWN_CODE if code is None else code
+
+
+def exit_code(pidfd: int) -> int | None:
+    """Return how a reaped process ended, as a shell says it (128 + signal); None: not told (yet, or by this kernel)."""
+    info = bytearray(_INFO.size)
+    _INFO.pack_into(info, 0, PIDFD_INFO_EXIT, *[0] * 13)
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:
+        return None
+    mask, *_, status = _INFO.unpack(info)
+    if not mask & PIDFD_INFO_EXIT:
+        return None
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _nothing() -> None:
+    """Nobody is attached to an adopted container."""

@@ -1,0 +1,230 @@
+"""A client's own connection, written to and read from by the supervisor itself; made and dropped by stdio.
+
+pydockd passes a duplicate of the connection's descriptor and may die: the client notices nothing. The descriptor's
+flags are shared with pydockd's, so none is changed; every call says MSG_DONTWAIT itself. Closing a socket with unread
+input makes the other end's next read fail with ECONNRESET, after which it may never see the last output: hence `end`
+shuts our direction down and reads on until the client has closed, for LINGER seconds at most.
+"""
+
+from __future__ import annotations
+
+import socket
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydock_runtime.supervisor.poller import Poller, Timer
+    from pydock_runtime.supervisor.stdio import Stdio
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+HIGH_WATER = 1 << 20  # bytes a client may be behind before the container has to wait for it
+READ_SIZE = 64 << 10
+LINGER = 10.0
+_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+
+class Attachment:
+    """One attached client. Open: output and input flow. Ending: the rest of the output flows. Closed."""
+
+    __slots__ = (
+        "_buffer",
+        "_closed",
+        "_ending",
+        "_events",
+        "_keys",
+        "_linger",
+        "_owner",
+        "_parked",
+        "_poller",
+        "_reading",
+        "_sock",
+        "framed",
+        "streams",
+    )
+
+    def __init__(
+        self, poller: Poller, owner: Stdio, fd: int, streams: frozenset[int], *, framed: bool, keys: bytes
+    ) -> None:
+        """Own `fd`, a connected stream socket. Raises OSError when it is none."""
+        self._sock = socket.socket(fileno=fd)
+        self._poller = poller
+        self._owner = owner
+        self._buffer = bytearray()
+        self._keys = DetachKeys(keys)
+        self._reading = STDIN in streams
+        self._ending = False
+        self._closed = False
+        self._parked = False
+        self._linger: Timer | None = None
+        self.streams = streams
+        self.framed = framed
+        self._events = EPOLLIN if self._reading else 0
+        poller.watch(self._sock.fileno(), self._events, self._on_events)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the container must wait for this client."""
+        return len(self._buffer) > HIGH_WATER
+
+    @property
+    def reads(self) -> bool:
+        """Whether more input may come from this client."""
+        return self._reading
+
+    def send(self, stream: int, data: bytes) -> None:
+        """Give the client a piece of output, now or when it reads again."""
+        if self._ending or self._closed or stream not in self.streams:
+            return
+        pieces = [data]
+        if self.framed:
+            pieces.insert(0, bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big"))
+        sent = 0
+        if not self._buffer:
+            try:
+                sent = self._sock.sendmsg(pieces, (), _FLAGS)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.close()
+                return
+        for piece in pieces:
+            self._buffer += piece[sent:]
+            sent = max(0, sent - len(piece))
+        if self._buffer:
+            self._want(self._events | EPOLLOUT)
+
+    def hold(self, *, held: bool) -> None:
+        """Stop reading input, or go on: the container's stdin is full, or not any more."""
+        if self._reading and not self._ending:
+            self._want(self._events & ~EPOLLIN if held else self._events | EPOLLIN)
+
+    def end(self) -> None:
+        """No more output comes: send what is left, then tell the client by the end of the stream."""
+        if self._ending or self._closed:
+            return
+        self._ending = True
+        self._reading = False
+        self._want(EPOLLOUT if self._buffer else 0)
+        if not self._buffer:
+            self._shut()
+
+    def abandon(self) -> None:
+        """Forget the descriptor and leave the connection as it is: pydockd has something to say on it."""
+        self._release()
+
+    def close(self) -> None:
+        """The client has gone, or has been told all."""
+        if not self._closed:
+            self._release()
+            self._owner.detached(self)
+
+    def _release(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._reading = False
+            if self._linger is not None:
+                self._linger.cancel()
+            self._poller.forget(self._sock.fileno())
+            self._sock.close()
+            self._buffer.clear()
+
+    def _want(self, events: int) -> None:
+        if events != self._events:
+            self._events = events
+            if self._parked:
+                self._parked = False
+                self._poller.watch(self._sock.fileno(), events, self._on_events)
+            else:
+                self._poller.change(self._sock.fileno(), events)
+
+    def _shut(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self._want(EPOLLIN)
+        self._linger = self._poller.after(LINGER, self.close)
+
+    def _on_events(self, events: int) -> None:
+        if events & EPOLLIN:
+            self._read()
+        elif events & EPOLLHUP and self._reading and not events & EPOLLERR:
+            # Gone, but the process's stdin is full and input of this client is still unread: look again when it is not.
+            self._parked = True
+            self._poller.forget(self._sock.fileno())
+        elif events & (EPOLLHUP | EPOLLERR):
+            self.close()
+        if events & EPOLLOUT and not self._closed:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        try:
+            sent = self._sock.send(memoryview(self._buffer)[: 4 * READ_SIZE], _FLAGS)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        was_behind = self.behind
+        del self._buffer[:sent]
+        if not self._buffer:
+            self._want(self._events & ~EPOLLOUT)
+            if self._ending:
+                self._shut()
+        if was_behind and not self.behind:
+            self._owner.throttle()
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        if self._ending:
+            if not data:
+                self.close()
+        elif not data:
+            self._reading = False
+            self._want(self._events & ~EPOLLIN)
+            self._owner.input_ended(self)
+        else:
+            data, detach = self._keys.filter(data)
+            if data:
+                self._owner.input(data)
+            if detach:
+                self._owner.detach(self)
+
+
+class DetachKeys:
+    """Finds the detach sequence in what a person types; the keys of a sequence that does not complete are passed on."""
+
+    __slots__ = ("_keys", "_matched")
+
+    def __init__(self, keys: bytes) -> None:
+        """No keys, no detaching."""
+        self._keys = keys
+        self._matched = 0
+
+    def filter(self, data: bytes) -> tuple[bytes, bool]:
+        """Return the input to pass on, and whether the sequence is complete (what follows it is dropped)."""
+        keys = self._keys
+        if not keys or (not self._matched and keys[0] not in data):
+            return data, False
+        out = bytearray()
+        for byte in data:
+            if byte != keys[self._matched]:
+                out += keys[: self._matched]
+                self._matched = 0
+            if byte == keys[self._matched]:
+                self._matched += 1
+                if self._matched == len(keys):
+                    self._matched = 0
+                    return bytes(out), True
+            else:
+                out.append(byte)
+        return bytes(out), False

@@ -1,0 +1,403 @@
+"""A container as the supervisor sees it: init, execs, cgroup, log; from fork to exit record. Made by the service.
+
+Owns the cgroup and the log. Whatever a failed create or start made is gone before its error is answered.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from pydock_runtime import join, launch
+from pydock_runtime.supervisor import protocol
+from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
+from pydock_runtime.supervisor.connection import Refused
+from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.logs import Log, open_log
+from pydock_runtime.supervisor.processes import EXITED, GATED, RUNNING, STARTING, Process
+from pydock_runtime.supervisor.records import EXIT, STATE
+from pydock_runtime.supervisor.stdio import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.connection import Connection, Request
+    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.records import Records
+
+    class House(Protocol):
+        """What a container needs of the service."""
+
+        poller: Poller
+        records: Records
+
+        def broadcast(self, event: dict[str, Any]) -> None:
+            """Tell every connected pydockd."""
+
+        def forget(self, container: Container) -> None:
+            """Strike it off the list."""
+
+        def remove_cgroup(self, cgroup: Cgroup) -> None:
+            """Remove it now or as soon as it is empty."""
+
+
+FINISHED_EXECS = 16  # finished execs that hello still lists
+PAUSED = "paused"
+
+
+class Container:
+    """One container id from `create` to `delete`."""
+
+    __slots__ = (
+        "_deletions",
+        "_house",
+        "_spec",
+        "_waiting",
+        "cgroup",
+        "creator",
+        "execs",
+        "id",
+        "init",
+        "log",
+        "oom",
+        "paused",
+        "recorded",
+    )
+
+    def __init__(self, house: House, container: str, creator: Connection | None, cgroup: Cgroup) -> None:
+        self._house = house
+        self._deletions: list[Request] = []
+        self._waiting: dict[str | None, Request] = {}
+        self._spec: dict[str, Any] = {}
+        self.id = container
+        self.creator = creator
+        self.cgroup: Cgroup | None = cgroup
+        self.execs: dict[str, Process] = {}
+        self.oom = False
+        self.paused = False
+        self.recorded = False
+
+    # What pydockd asks.
+
+    def create(self, request: Request, *, program: bytes | None) -> None:
+        """Fork init; answered when it stands at its gate. Raises OSError, ValueError, RuntimeFailure."""
+        fields = request.fields
+        tty, stdin = bool(fields.get("tty")), bool(fields.get("stdin"))
+        self._spec = fields["spec"]
+        self.log = open_log(fields.get("log"))
+        stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
+        self.init = Process(self._house.poller, self, None, stdio, stdin=stdin)
+        try:
+            child = launch.spawn(
+                self._spec,
+                id=self.id,
+                stdio=None if tty else stdio.open_pipes(stdin=stdin),
+                overlay=fields.get("overlay"),
+                program=program,
+                cgroup=self._live_cgroup(),
+            )
+        except BaseException:
+            stdio.close()
+            self.log.close()
+            raise
+        self._waiting[None] = request
+        self.init.begin(child)
+
+    def start(self, request: Request) -> None:
+        """Open the gate; answered when the program runs."""
+        if self.init.status != GATED:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
+        self._waiting[None] = request
+        self.init.release(request.fields.get("interfaces") or [])
+
+    def exec(self, request: Request, *, program: bytes | None) -> None:
+        """Run another program inside; answered when it runs."""
+        self._require_running()
+        fields = request.fields
+        name: str = fields["exec"]
+        if name in self.execs:
+            raise Refused(protocol.CONFLICT, f"exec {name} exists")
+        tty, attach = bool(fields.get("tty")), fields.get("attach")
+        streams = _streams(attach) if attach else frozenset()
+        if attach and not request.fds:
+            raise Refused(protocol.INVALID, "exec: a descriptor is missing")
+        stdin = bool(fields.get("stdin")) and STDIN in streams
+        stdio = self._stdio(name, Log(), tty=tty, close_stdin=True)
+        process = Process(self._house.poller, self, name, stdio, stdin=stdin)
+        try:
+            ends = None
+            if not tty:
+                ends = stdio.open_pipes(stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams)
+            child = join.spawn_exec(
+                self.init.pid,
+                fields["process"],
+                stdio=ends,
+                cgroup=self._live_cgroup(),
+                program=program,
+                spec=self._spec,
+            )
+        except BaseException:
+            stdio.close()
+            raise
+        self.execs[name] = process
+        self._waiting[name] = request
+        process.begin(child)
+        if not tty:
+            self._attach_exec(process)
+
+    def attach(self, request: Request) -> None:
+        """Give a client's connection to init or an exec."""
+        process = self.process(request)
+        if process.status == EXITED:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
+        _attach(process, request, request.fields)
+
+    def pause(self) -> None:
+        """Freeze every process. Raises OSError, RuntimeFailure."""
+        self._require_running()
+        self._live_cgroup().freeze()
+        self.paused = True
+
+    def resume(self) -> None:
+        """Undo `pause`. Raises OSError, RuntimeFailure."""
+        if not self.paused:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is not paused")
+        self._live_cgroup().thaw()
+        self.paused = False
+
+    def update(self, resources: dict[str, Any]) -> None:
+        """Change the limits. Raises OSError, RuntimeFailure."""
+        self._live_cgroup().update(resources)
+
+    def signal(self, request: Request) -> None:
+        """Signal init or an exec. SIGKILL ends a pause: a frozen process of cgroup v1 dies only when it is thawed."""
+        process = self.process(request)
+        if not process.alive:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is not running")
+        number = int(request.fields["signal"])
+        process.send_signal(number)
+        if number == signal.SIGKILL and self.paused:
+            self.resume()
+
+    def delete(self, request: Request) -> None:
+        """Forget the container; with `force` kill it first. Answered when nothing of it is left."""
+        if self.init.status == EXITED:
+            self._bury()
+            request.answer({})
+        elif request.fields.get("force"):
+            self._deletions.append(request)
+            self.kill("deleted")
+        else:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
+
+    def kill(self, why: str) -> None:
+        """Kill what there is; a container that never ran is undone."""
+        self.init.fail(protocol.SYSTEM, why)
+        self.init.send_signal(signal.SIGKILL)
+        if self.paused:
+            self.resume()
+
+    def process(self, request: Request) -> Process:
+        """Return the process a request means. Raises Refused."""
+        name = request.fields.get("exec")
+        process = self.init if name is None else self.execs.get(name)
+        if process is None:
+            raise Refused(protocol.NOT_FOUND, f"no such exec: {name}")
+        return process
+
+    @property
+    def status(self) -> str:
+        """The status hello reports."""
+        status = self.init.status
+        if status == RUNNING and self.paused:
+            return PAUSED
+        return {"preparing": "created", STARTING: "created", "failing": "exited", "draining": RUNNING}.get(
+            status, status
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the container's line in hello."""
+        init = self.init
+        return {
+            "container": self.id,
+            "pid": init.pid if init.alive else 0,
+            "start_time": start_time(init.pid) if init.alive else 0,
+            "status": self.status,
+            "code": init.code if init.status == EXITED else None,
+            "oom": self.oom,
+            "started_at": init.started_at,
+            "finished_at": init.finished_at,
+            "tty": init.stdio.tty,
+            "execs": [_describe_exec(process) for process in self.execs.values()],
+        }
+
+    # What the processes tell.
+
+    def ready(self, process: Process) -> None:
+        """Init is at its gate; or an exec's terminal is there."""
+        if process.name is None:
+            self._waiting.pop(None).answer({"pid": process.pid})
+        else:
+            self._attach_exec(process)
+
+    def died(self, process: Process) -> None:
+        """It is dead. Where init is not pid 1 of a namespace of its own, the rest does not die with it."""
+        if process.name is None and self.cgroup is not None and not _private(self._spec, "pid"):
+            self.cgroup.kill()
+
+    def executed(self, process: Process) -> None:
+        """The program runs."""
+        request = self._waiting.pop(process.name)
+        if process.name is None:
+            self.creator = None
+            request.answer({"started_at": process.started_at})
+            self._house.poller.when_idle(self._record_state)
+        else:
+            request.close_fds()
+            request.answer({"pid": process.pid, "started_at": process.started_at})
+
+    def failed(self, process: Process) -> None:
+        """It never ran: undo, then answer."""
+        request = self._waiting.pop(process.name, None)
+        kind, message = process.failure or (protocol.SYSTEM, "failed")
+        if process.name is not None:
+            process.stdio.abandon_clients()
+            del self.execs[process.name]
+        else:
+            process.stdio.end_clients()
+            self.log.close()
+            self._bury()
+        if request is not None:
+            request.close_fds()
+            request.refuse(kind, message)
+        self._answer_deletions()
+
+    def exited(self, process: Process) -> None:
+        """It has ended, and all its output is in the log and on its way to the clients."""
+        if process.name is None:
+            self._init_exited()
+        else:
+            finished = [name for name, other in self.execs.items() if other.status == EXITED]
+            for name in finished[:-FINISHED_EXECS]:
+                del self.execs[name]
+        self._house.broadcast(self._exit_event(process))
+        process.stdio.end_clients()
+        self._answer_deletions()
+
+    def _init_exited(self) -> None:
+        self.log.close()
+        self.paused = False
+        if self.cgroup is not None:
+            self.oom = _oom_killed(self.cgroup)
+        self.recorded = True
+        try:
+            self._house.records.write(self.id, EXIT, self._exit_event(self.init))
+        except OSError as error:
+            note(f"exit record of {self.id}: {error}")
+        self._house.poller.when_idle(self._sweep)
+
+    def _exit_event(self, process: Process) -> dict[str, Any]:
+        return {
+            "event": "exit",
+            "container": self.id,
+            "exec": process.name,
+            "code": process.code,
+            "oom": self.oom,
+            "started_at": process.started_at,
+            "finished_at": process.finished_at,
+        }
+
+    def _record_state(self) -> None:
+        if self.init.status != RUNNING:
+            return
+        self.recorded = True
+        state = self.describe()
+        state["cgroup"] = self.cgroup.path if self.cgroup is not None else None
+        self._house.records.write(self.id, STATE, state)
+
+    def _sweep(self) -> None:
+        cgroup, self.cgroup = self.cgroup, None
+        if cgroup is not None:
+            self._house.remove_cgroup(cgroup)
+
+    def _bury(self) -> None:
+        self._sweep()
+        if self.recorded:
+            self._house.records.remove(self.id)
+        self._house.forget(self)
+
+    def _answer_deletions(self) -> None:
+        if self._deletions and self.init.status != RUNNING:
+            if self.init.status == EXITED:
+                self._bury()
+            for request in self._deletions:
+                request.answer({})
+            self._deletions.clear()
+
+    def _stdio(self, name: str | None, log: Log, *, tty: bool, close_stdin: bool) -> Stdio:
+        event = {"event": "detach", "container": self.id, "exec": name}
+        house = self._house
+        return Stdio(house.poller, log, tty=tty, close_stdin=close_stdin, on_detach=lambda: house.broadcast(event))
+
+    def _attach_exec(self, process: Process) -> None:
+        request = self._waiting[process.name]
+        if request.fields.get("attach"):
+            _attach(process, request, request.fields["attach"])
+
+    def _live_cgroup(self) -> Cgroup:
+        if self.cgroup is None:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is not running")
+        return self.cgroup
+
+    def _require_running(self) -> None:
+        if self.status != RUNNING or not self.init.alive:
+            raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; with the pid it names a process for ever. 0: gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
+
+
+def _streams(fields: dict[str, Any]) -> frozenset[int]:
+    return frozenset(
+        stream for stream, name in ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr")) if fields.get(name)
+    )
+
+
+def _private(spec: dict[str, Any], kind: str) -> bool:
+    namespaces = spec.get("linux", {}).get("namespaces") or ()
+    return any(namespace["type"] == kind and not namespace.get("path") for namespace in namespaces)
+
+
+def _attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
+    process.stdio.attach(
+        request.take_fd(),
+        _streams(fields),
+        framed=bool(fields.get("multiplexed")),
+        keys=bytes(fields.get("detach_keys") or ()),
+    )
+
+
+def _describe_exec(process: Process) -> dict[str, Any]:
+    return {
+        "exec": process.name,
+        "pid": process.pid if process.alive else 0,
+        "status": "exited" if process.status == EXITED else "running",
+        "code": process.code if process.status == EXITED else None,
+        "started_at": process.started_at,
+        "finished_at": process.finished_at,
+        "tty": process.stdio.tty,
+    }
+
+
+def _oom_killed(cgroup: Cgroup) -> bool:
+    try:
+        return cgroup.oom_kills() > 0
+    except OSError:
+        return False

@@ -1,0 +1,123 @@
+"""Start of pydock-supervisor: `pydock-runtime supervisor --exec-root DIR`; run by pydockd, and outlives it.
+
+In order: leave pydockd's session, be the only one (a lock that the kernel lets go of when we die), continue as a
+sealed copy of the interpreter, load everything that a start needs, freeze it, serve EXEC_ROOT/supervisor.sock. A
+second supervisor of the same root ends at once with exit code 0: the first one serves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import os
+import signal
+import socket
+import sys
+
+from pydock_runtime import reexec
+from pydock_runtime.supervisor import adopt, protocol
+from pydock_runtime.supervisor.poller import Poller
+from pydock_runtime.supervisor.records import Records
+from pydock_runtime.supervisor.service import Service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+USAGE = "usage: pydock-runtime supervisor --exec-root DIR"
+LOCK_FD_ENV = "PYDOCK_SUPERVISOR_LOCK"
+OOM_SCORE = "-500"  # as dockerd's; children set their own
+BACKLOG = 64
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the supervisor; `argv` is what follows the verb. Returns the exit code."""
+    if len(argv) != 2 or argv[0] != "--exec-root":
+        print(USAGE, file=sys.stderr)
+        return 2
+    exec_root = os.path.abspath(argv[1])
+    os.makedirs(exec_root, mode=0o711, exist_ok=True)
+    lock = os.environ.pop(LOCK_FD_ENV, None)
+    if lock is None:
+        return _detach(exec_root, argv)
+    os.set_inheritable(int(lock), False)
+    serve(exec_root)
+    return 0
+
+
+def _detach(exec_root: str, argv: Sequence[str]) -> int:
+    if os.fork():
+        return 0
+    os.setsid()
+    os.chdir("/")
+    lock = os.open(os.path.join(exec_root, protocol.LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    _open_stdio(os.path.join(exec_root, protocol.LOG_NAME))
+    os.set_inheritable(lock, True)
+    os.environ[LOCK_FD_ENV] = str(lock)
+    reexec.into_sealed_copy(["supervisor", *argv])
+    return 0
+
+
+def _open_stdio(log: str) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for fd, target in ((null, 0), (null, 1), (output, 2)):
+        os.dup2(fd, target)
+    os.close(null)
+    os.close(output)
+
+
+def serve(exec_root: str) -> None:
+    """Serve until told to shut down; the caller holds the lock of `exec_root`."""
+    _protect_from_oom()
+    poller = Poller()
+    listener = _listen(os.path.join(exec_root, protocol.SOCKET_NAME))
+    service = Service(poller, Records(exec_root), listener)
+    adopt.adopt(service)
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        # With containers the answer to SIGTERM is to stay: they would lose their output. A handler, not SIG_IGN,
+        # because ignored signals stay ignored in the programs we start.
+        if not service.busy:
+            sys.exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, terminate)
+    # Collections would touch, and so copy, every page in each forked child: they happen in idle moments of the parent
+    # only.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        poller.run()
+    finally:
+        os.unlink(os.path.join(exec_root, protocol.SOCKET_NAME))
+
+
+def _listen(path: str) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(mask)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _protect_from_oom() -> None:
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(OOM_SCORE)
+    except PermissionError:
+        pass  # no CAP_SYS_RESOURCE (a container, a restricted service): then we are as killable as anybody

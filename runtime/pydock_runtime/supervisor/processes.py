@@ -1,0 +1,188 @@
+"""One child of the supervisor, init or exec, from fork to reaped and drained; made and told apart by containers.
+
+    preparing --ready--> gated --release--> starting --EOF on the sync socket--> running --dead--> draining --> exited
+         `--------------------`---------------`--error, or dead before exec--> failing --reaped--> failed
+
+An exec has no gate and is starting at once. The owner is told of each arrival: `ready`, `executed`, `died`, `exited`,
+`failed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from select import EPOLLIN
+
+from pydock_runtime import launch
+from pydock_runtime.supervisor.protocol import SYSTEM
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.stdio import Stdio
+
+    class Owner(Protocol):
+        """What a process tells its container."""
+
+        def ready(self, process: Process) -> None:
+            """Init stands at its gate, or an exec's terminal is there."""
+
+        def executed(self, process: Process) -> None:
+            """The user's program runs."""
+
+        def died(self, process: Process) -> None:
+            """It is dead; its output may not be complete yet."""
+
+        def exited(self, process: Process) -> None:
+            """It has ended and its output is complete."""
+
+        def failed(self, process: Process) -> None:
+            """It never ran, and is reaped; see `failure`."""
+
+
+PREPARING, GATED, STARTING, RUNNING, DRAINING, EXITED, FAILING, FAILED = (
+    "preparing",
+    "created",
+    "starting",
+    "running",
+    "draining",
+    "exited",
+    "failing",
+    "failed",
+)
+UNBORN = (PREPARING, GATED, STARTING)
+_WALL = 0x40000000  # __WALL: an exec's exit signal need not be SIGCHLD
+UNKNOWN_CODE = 255
+
+
+class Process:
+    """Owns the child's pidfd and sync socket, and its stdio."""
+
+    __slots__ = (
+        "_owner",
+        "_poller",
+        "_sync_open",
+        "child",
+        "code",
+        "failure",
+        "finished_at",
+        "name",
+        "started_at",
+        "status",
+        "stdin",
+        "stdio",
+    )
+
+    def __init__(self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool) -> None:
+        """`name` is the exec's id, None for init; `stdin`: whether the process has a stdin that can be attached to."""
+        self._poller = poller
+        self._owner = owner
+        self._sync_open = False
+        self.name = name
+        self.stdio = stdio
+        self.stdin = stdin
+        self.status = PREPARING if name is None else STARTING
+        self.code = UNKNOWN_CODE
+        self.started_at = 0
+        self.finished_at = 0
+        self.failure: tuple[str, str] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id in the supervisor's namespace."""
+        return self.child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is something a signal reaches."""
+        return self.status in (*UNBORN, RUNNING, FAILING)
+
+    def begin(self, child: launch.Child) -> None:
+        """Watch over a child that was just made."""
+        self.child = child
+        self._sync_open = True
+        self.stdio.close_child_fds()
+        self._poller.watch(child.sync.fileno(), EPOLLIN, self._on_sync)
+        self._poller.watch(child.pidfd, EPOLLIN, self._on_dead)
+
+    def release(self, interfaces: list[dict[str, Any]]) -> None:
+        """Open init's gate. Raises OSError."""
+        launch.release(self.child, interfaces)
+        self.status = STARTING
+
+    def send_signal(self, number: int) -> None:
+        """Signal it; nothing happens once it is dead."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.child.pidfd, number)
+
+    def fail(self, kind: str, message: str) -> None:
+        """Give it up before it ran: kill it, and tell the owner once it is reaped."""
+        if self.failure is None and self.status in UNBORN:
+            self.failure = (kind, message)
+            self.send_signal(signal.SIGKILL)
+            self.status = FAILING
+
+    def _on_sync(self, _events: int) -> None:
+        message = launch.receive(self.child)
+        if message is None:
+            self._close_sync()
+            if self.status == STARTING:
+                self._executed()
+            else:
+                self.fail(SYSTEM, "the container's init died before it ran the program")
+        elif "error" in message:
+            self.fail(message["error"]["kind"], message["error"]["message"])
+        elif self.failure is None:
+            if self.child.console is not None:
+                self.stdio.open_console(self.child.console, stdin=self.stdin)
+            if self.name is None:
+                self.status = GATED
+            self._owner.ready(self)
+
+    def _executed(self) -> None:
+        self.status = RUNNING
+        self.started_at = time.time_ns()
+        self.stdio.open_output()
+        self._owner.executed(self)
+
+    def _close_sync(self) -> None:
+        if self._sync_open:
+            self._sync_open = False
+            self._poller.forget(self.child.sync.fileno())
+            self.child.sync.close()
+
+    def _on_dead(self, _events: int) -> None:
+        while self._sync_open and self.status in UNBORN:
+            self._on_sync(EPOLLIN)  # what it said before it died comes first; its end of the socket is closed
+        code = self._reap()
+        if code is None:
+            return
+        self._close_sync()
+        self._poller.forget(self.child.pidfd)
+        os.close(self.child.pidfd)
+        self.code = code
+        self.finished_at = time.time_ns()
+        if self.failure is not None:
+            self.status = FAILED
+            self.stdio.close()
+            self._owner.failed(self)
+        else:
+            self.status = DRAINING
+            self._owner.died(self)
+            self.stdio.drain(self._drained)
+
+    def _reap(self) -> int | None:
+        result = os.waitid(os.P_PIDFD, self.child.pidfd, os.WEXITED | os.WNOHANG | _WALL)
+        if result is None:
+            return None
+        return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+
+    def _drained(self) -> None:
+        self.status = EXITED
+        self.stdio.close()
+        self._owner.exited(self)

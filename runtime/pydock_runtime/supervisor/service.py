@@ -1,0 +1,225 @@
+"""The table of operations that pydockd may ask for, and the list of containers; made by loop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from select import EPOLLIN
+
+from pydock_runtime import cgroup as cgroups
+from pydock_runtime import seccomp
+from pydock_runtime.errors import RuntimeFailure
+from pydock_runtime.supervisor import protocol
+from pydock_runtime.supervisor.connection import Connection, Refused, Request
+from pydock_runtime.supervisor.containers import Container
+from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.processes import GATED, PREPARING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.records import Records
+
+COLLECT_EVERY = 200  # containers buried between two garbage collections, which happen in idle moments only
+REMOVE_RETRIES = 12  # of a cgroup that is not empty yet; the pause doubles from REMOVE_PAUSE, 40 s in all
+REMOVE_PAUSE = 0.01
+
+
+class Service:
+    """Everything the supervisor knows; every method returns at once."""
+
+    __slots__ = ("_buried", "_listener", "_programs", "_remains", "connections", "containers", "poller", "records")
+
+    def __init__(self, poller: Poller, records: Records, listener: socket.socket) -> None:
+        self.poller = poller
+        self.records = records
+        self.containers: dict[str, Container] = {}
+        self.connections: list[Connection] = []
+        self._listener = listener
+        self._programs: dict[str, bytes] = {}
+        self._remains: dict[str, Cgroup] = {}
+        self._buried = 0
+        poller.watch(listener.fileno(), EPOLLIN, self._on_connect)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a container lives here."""
+        return any(container.init.alive for container in self.containers.values())
+
+    def broadcast(self, event: dict[str, Any]) -> None:
+        """Tell every connected pydockd."""
+        for connection in tuple(self.connections):
+            connection.send(event)
+
+    def forget(self, container: Container) -> None:
+        """Strike a container off the list."""
+        self.containers.pop(container.id, None)
+        self._buried += 1
+        if self._buried % COLLECT_EVERY == 0:
+            self.poller.when_idle(_collect)
+
+    def remove_cgroup(self, cgroup: Cgroup) -> None:
+        """Remove it now or, killing what is in it, as soon as it is empty."""
+        self._remains[cgroup.path] = cgroup
+        self._remove(cgroup, 0)
+
+    def _remove(self, cgroup: Cgroup, tries: int) -> None:
+        if self._remains.get(cgroup.path) is not cgroup:
+            return  # created anew meanwhile, for the next container of that name
+        try:
+            cgroup.remove()
+        except OSError as error:
+            if tries >= REMOVE_RETRIES:
+                note(f"cgroup {cgroup.path}: {error}")
+            else:
+                cgroup.kill()
+                self.poller.after(REMOVE_PAUSE * 2**tries, lambda: self._remove(cgroup, tries + 1))
+                return
+        del self._remains[cgroup.path]
+
+    def _on_connect(self, _events: int) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return  # gone again before it was accepted
+        self.connections.append(Connection(self.poller, sock, self._on_request, self._on_close))
+
+    def _on_close(self, connection: Connection) -> None:
+        self.connections.remove(connection)
+        for container in tuple(self.containers.values()):
+            if container.creator is connection and container.init.status in (PREPARING, GATED):
+                container.kill("pydockd has gone")
+
+    def _on_request(self, request: Request) -> None:
+        operation = OPERATIONS.get(request.op)
+        try:
+            if operation is None:
+                raise Refused(protocol.INVALID, f"no such operation: {request.op}")
+            operation(self, request)
+        except Refused as error:
+            request.refuse(error.kind, error.message)
+        except RuntimeFailure as error:
+            request.refuse(error.kind, error.message)
+        except OSError as error:
+            request.refuse(protocol.SYSTEM, _text(error))
+        except (KeyError, TypeError, ValueError) as error:
+            request.refuse(protocol.INVALID, f"{request.op}: {type(error).__name__}: {error}")
+        else:
+            return
+        request.close_fds()
+
+    def _container(self, request: Request) -> Container:
+        container = self.containers.get(request.fields["container"])
+        if container is None:
+            raise Refused(protocol.NOT_FOUND, f"no such container: {request.fields['container']}")
+        return container
+
+    def _program(self, fields: dict[str, Any]) -> bytes | None:
+        """Return the compiled profile; pydockd sends a profile once a connection, and its digest from then on."""
+        wanted = fields.get("seccomp")
+        if wanted is None:
+            return None
+        program = self._programs.get(wanted["digest"])
+        if program is None:
+            if "profile" not in wanted:
+                raise Refused(protocol.INVALID, f"unknown seccomp profile {wanted['digest']}")
+            program = self._programs[wanted["digest"]] = seccomp.compile_profile(wanted["profile"])
+        return program
+
+    # The operations.
+
+    def hello(self, request: Request) -> None:
+        containers = [container.describe() for container in self.containers.values()]
+        request.answer({"pid": os.getpid(), "version": protocol.VERSION, "containers": containers})
+
+    def create(self, request: Request) -> None:
+        fields = request.fields
+        name: str = fields["container"]
+        if name in self.containers:
+            raise Refused(protocol.CONFLICT, f"container {name} exists")
+        if not name or "/" in name or name.startswith("."):
+            raise Refused(protocol.INVALID, f"not a container id: {name!r}")
+        program = self._program(fields)
+        path = fields["cgroup"]["path"]
+        self._remains.pop(path, None)
+        resources = fields["spec"].get("linux", {}).get("resources") or {}
+        cgroup = cgroups.create(path, resources)
+        container = Container(self, name, request.connection, cgroup)
+        try:
+            container.create(request, program=program)
+        except BaseException:
+            self.remove_cgroup(cgroup)
+            raise
+        self.containers[name] = container
+
+    def start(self, request: Request) -> None:
+        self._container(request).start(request)
+
+    def attach(self, request: Request) -> None:
+        self._container(request).attach(request)
+        request.answer({})
+
+    def exec(self, request: Request) -> None:
+        self._container(request).exec(request, program=self._program(request.fields))
+
+    def signal(self, request: Request) -> None:
+        self._container(request).signal(request)
+        request.answer({})
+
+    def resize(self, request: Request) -> None:
+        process = self._container(request).process(request)
+        if not process.alive or not process.stdio.tty:
+            raise Refused(protocol.CONFLICT, f"container {request.fields['container']} has no terminal")
+        process.stdio.resize(int(request.fields["width"]), int(request.fields["height"]))
+        request.answer({})
+
+    def pause(self, request: Request) -> None:
+        self._container(request).pause()
+        request.answer({})
+
+    def resume(self, request: Request) -> None:
+        self._container(request).resume()
+        request.answer({})
+
+    def update(self, request: Request) -> None:
+        self._container(request).update(request.fields["resources"])
+        request.answer({})
+
+    def delete(self, request: Request) -> None:
+        self._container(request).delete(request)
+
+    def shutdown(self, request: Request) -> None:
+        if self.busy:
+            raise Refused(protocol.CONFLICT, "containers are running")
+        request.answer({})
+        self.poller.stop()
+
+
+OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
+    "hello": Service.hello,
+    "create": Service.create,
+    "start": Service.start,
+    "attach": Service.attach,
+    "exec": Service.exec,
+    "signal": Service.signal,
+    "resize": Service.resize,
+    "pause": Service.pause,
+    "resume": Service.resume,
+    "update": Service.update,
+    "delete": Service.delete,
+    "shutdown": Service.shutdown,
+}
+
+
+def _text(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _collect() -> None:
+    gc.collect()

@@ -1,0 +1,362 @@
+"""A process's pipes or terminal: output to log and attachments, input from attachments; made by containers.
+
+Reading pauses while an attached client is more than HIGH_WATER bytes behind, so that the container waits for it, as
+with Docker. Once the process has ended nothing waits any more: what is left in a pipe (64 KiB) is read to its end at
+once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+import time
+from select import EPOLLIN, EPOLLOUT
+
+from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT, Attachment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydock_runtime.supervisor.logs import Log
+    from pydock_runtime.supervisor.poller import Poller
+
+READ_SIZE = 64 << 10
+DRAIN_READS = 32  # reads of a dead process's pipe within one turn
+DRAIN_GRACE = 0.2  # seconds for somebody else (a daemonised child of the host's namespace) to close our pipe
+DRAIN_LIMIT = 2.0  # seconds after which even a pipe that still gives data is closed; Docker's figure
+
+
+class Stdio:
+    """The three streams of one process, seen from outside it."""
+
+    __slots__ = (
+        "_drain_until",
+        "_drained",
+        "_input",
+        "_log",
+        "_on_detach",
+        "_outputs",
+        "_paused",
+        "_poller",
+        "attachments",
+        "child_fds",
+        "close_stdin",
+        "console",
+        "tty",
+    )
+
+    def __init__(
+        self, poller: Poller, log: Log, *, tty: bool, close_stdin: bool, on_detach: Callable[[], None]
+    ) -> None:
+        """`close_stdin`: the end of a client's input is the end of the process's (Docker's StdinOnce)."""
+        self._poller = poller
+        self._log = log
+        self._on_detach = on_detach
+        self._input: Input | None = None
+        self._outputs: list[Output] = []
+        self._paused = False
+        self._drained: Callable[[], None] | None = None
+        self._drain_until = 0.0
+        self.attachments: list[Attachment] = []
+        self.child_fds: list[int] = []
+        self.console = -1
+        self.tty = tty
+        self.close_stdin = close_stdin and not tty
+
+    def open_pipes(self, *, stdin: bool, stdout: bool = True, stderr: bool = True) -> tuple[int, int, int]:
+        """Make the pipes; a stream not asked for is /dev/null. Return the child's ends, see `close_child_fds`."""
+        ends = []
+        for stream, wanted in ((STDIN, stdin), (STDOUT, stdout), (STDERR, stderr)):
+            if not wanted:
+                ends.append(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+                self.child_fds.append(ends[-1])
+                continue
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            ours, theirs = (writer, reader) if stream == STDIN else (reader, writer)
+            os.set_blocking(ours, False)
+            self.child_fds.append(theirs)
+            ends.append(theirs)
+            if stream == STDIN:
+                self._input = Input(self._poller, ours, self)
+            else:
+                self._add_output(ours, stream)
+        return ends[0], ends[1], ends[2]
+
+    def close_child_fds(self) -> None:
+        """Close our copies of the child's ends."""
+        for fd in self.child_fds:
+            os.close(fd)
+        self.child_fds.clear()
+
+    def open_console(self, console: int, *, stdin: bool) -> None:
+        """Own the master of the process's terminal, read it and, with `stdin`, write to it."""
+        os.set_blocking(console, False)
+        self.console = console
+        if stdin:
+            self._input = Input(self._poller, os.dup(console), self)
+
+    def open_output(self) -> None:
+        """Read the terminal from now on: before the program has it open, reading it fails."""
+        if self.console >= 0:
+            self._add_output(self.console, STDOUT)
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the terminal's size in characters. Raises OSError."""
+        fcntl.ioctl(self.console, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def attach(self, fd: int, streams: frozenset[int], *, framed: bool, keys: bytes) -> None:
+        """Own the connection `fd` and let output and, with STDIN in `streams`, input flow."""
+        if self._input is None:
+            streams -= {STDIN}
+        if self.tty:
+            keys = keys if STDIN in streams else b""
+            framed = False
+        else:
+            keys = b""  # Docker looks for detach keys in a terminal's input only
+        try:
+            attachment = Attachment(self._poller, self, fd, streams, framed=framed, keys=keys)
+        except OSError:
+            os.close(fd)
+            raise
+        self.attachments.append(attachment)
+        if self._input is not None and self._input.full:
+            attachment.hold(held=True)
+
+    # What outputs and attachments say.
+
+    def output(self, stream: int, data: bytes) -> None:
+        """Give a piece of output to the log and to everybody attached."""
+        self._log.write(stream, data)
+        if self.attachments:
+            for attachment in tuple(self.attachments):
+                attachment.send(stream, data)
+            self.throttle()
+
+    def throttle(self) -> None:
+        """Stop reading, or go on, as the slowest client demands."""
+        paused = self._drained is None and any(attachment.behind for attachment in self.attachments)
+        if paused != self._paused:
+            self._paused = paused
+            for output in self._outputs:
+                if paused:
+                    output.pause()
+                else:
+                    output.resume()
+
+    def output_ended(self, output: Output) -> None:
+        """One of the outputs is at its end."""
+        self._outputs.remove(output)
+        if not self._outputs:
+            self._tell_drained()
+
+    def input(self, data: bytes) -> None:
+        """Take input from a client."""
+        if self._input is not None:
+            self._input.write(data)
+
+    def input_ended(self, attachment: Attachment) -> None:
+        """A client has closed its direction. Without StdinOnce, Docker then ends the client's output too."""
+        if self.close_stdin:
+            if self._input is not None:
+                self._input.end()
+        elif self._input is not None:
+            attachment.end()
+
+    def input_full(self, *, full: bool) -> None:
+        """The process's stdin takes no more for now, or again."""
+        for attachment in self.attachments:
+            attachment.hold(held=full)
+
+    def input_closed(self) -> None:
+        """The process has closed its stdin, or we have: what clients still send is thrown away by not being written."""
+        if self._input is not None:
+            self._input = None
+            self.input_full(full=False)
+
+    def detach(self, attachment: Attachment) -> None:
+        """The detach keys were typed."""
+        attachment.end()
+        self._on_detach()
+
+    def detached(self, attachment: Attachment) -> None:
+        """A client has gone."""
+        if attachment in self.attachments:
+            self.attachments.remove(attachment)
+            if self.close_stdin and STDIN in attachment.streams and self._input is not None:
+                self._input.end()
+            self.throttle()
+
+    # The end.
+
+    def drain(self, drained: Callable[[], None]) -> None:
+        """The process is dead: read what is left, waiting for nobody, then call `drained` once."""
+        if self._input is not None:
+            self._input.close()
+        self._drained = drained
+        self._drain_until = time.monotonic() + DRAIN_LIMIT
+        self.throttle()
+        for output in tuple(self._outputs):
+            output.drain()
+        if self._outputs:
+            self._poller.after(DRAIN_GRACE, self._give_up)
+        else:
+            self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained()
+
+    def _give_up(self) -> None:
+        if self._drained is None:
+            return
+        late = time.monotonic() >= self._drain_until
+        for output in tuple(self._outputs):
+            if late or not output.moved:
+                output.close()
+            output.moved = False
+        if self._outputs:
+            self._poller.after(DRAIN_GRACE, self._give_up)
+
+    def end_clients(self) -> None:
+        """Let every client have the rest and the end of the stream."""
+        for attachment in tuple(self.attachments):
+            attachment.end()
+
+    def abandon_clients(self) -> None:
+        """Leave the clients' connections to pydockd."""
+        for attachment in self.attachments:
+            attachment.abandon()
+        self.attachments.clear()
+
+    def close(self) -> None:
+        """Close every descriptor but the clients'."""
+        self._drained = None
+        self.close_child_fds()
+        if self._input is not None:
+            self._input.close()
+        for output in tuple(self._outputs):
+            output.close()
+        if self.console >= 0:
+            os.close(self.console)
+            self.console = -1
+
+    def _add_output(self, fd: int, stream: int) -> None:
+        self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))
+
+
+class Output:
+    """The reading end of a process's stdout, stderr or terminal."""
+
+    __slots__ = ("_fd", "_owned", "_owner", "_poller", "_stream", "moved")
+
+    def __init__(self, poller: Poller, fd: int, stream: int, owner: Stdio, *, owned: bool) -> None:
+        self._poller = poller
+        self._fd = fd
+        self._stream = stream
+        self._owner = owner
+        self._owned = owned
+        self.moved = False
+        self.resume()
+
+    def resume(self) -> None:
+        """Read what comes."""
+        self._poller.watch(self._fd, EPOLLIN, self._on_events)
+
+    def pause(self) -> None:
+        """Read nothing. Not a change of events: an unwatched HUP would be told again and again."""
+        self._poller.forget(self._fd)
+
+    def drain(self) -> None:
+        """Read to the end, or until the pipe is empty and somebody holds it open, within bounds."""
+        for _ in range(DRAIN_READS):
+            if not self._read():
+                return
+
+    def close(self) -> None:
+        """Stop reading; tells the owner."""
+        self._poller.forget(self._fd)
+        if self._owned:
+            os.close(self._fd)
+        self._owner.output_ended(self)
+
+    def _on_events(self, events: int) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody has the terminal open any more
+            data = b""
+        if not data:
+            self.close()
+            return False
+        self.moved = True
+        self._owner.output(self._stream, data)
+        return True
+
+
+class Input:
+    """The writing end of a process's stdin; keeps what it does not take yet, and then no more is read from clients."""
+
+    __slots__ = ("_buffer", "_ending", "_fd", "_owner", "_poller")
+
+    def __init__(self, poller: Poller, fd: int, owner: Stdio) -> None:
+        self._poller = poller
+        self._fd = fd
+        self._owner = owner
+        self._buffer = bytearray()
+        self._ending = False
+
+    @property
+    def full(self) -> bool:
+        """Whether clients have to wait."""
+        return bool(self._buffer)
+
+    def write(self, data: bytes) -> None:
+        """Write what fits, keep the rest."""
+        if self._ending or self._fd < 0:
+            return
+        waiting = bool(self._buffer)
+        self._buffer += data
+        if not waiting:
+            self._flush()
+            if self._buffer:
+                self._poller.watch(self._fd, EPOLLOUT, self._on_events)
+                self._owner.input_full(full=True)
+
+    def end(self) -> None:
+        """Close when all is written."""
+        self._ending = True
+        if not self._buffer:
+            self.close()
+
+    def close(self) -> None:
+        """Close now; tells the owner."""
+        if self._fd >= 0:
+            self._poller.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self._buffer.clear()
+            self._owner.input_closed()
+
+    def _flush(self) -> None:
+        try:
+            del self._buffer[: os.write(self._fd, self._buffer)]
+        except BlockingIOError:
+            pass
+        except OSError:  # EPIPE, EIO: the process has closed its stdin
+            self.close()
+
+    def _on_events(self, events: int) -> None:
+        self._flush()
+        if self._fd >= 0 and not self._buffer:
+            self._poller.forget(self._fd)
+            self._owner.input_full(full=False)
+            if self._ending:
+                self.close()
