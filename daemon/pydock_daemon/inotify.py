@@ -1,32 +1,26 @@
-"""Waiting for a folder's files to change, on the event loop; used by containers.logs.
-
-glibc's inotify calls through ctypes: the standard library has none.
-"""
+"""Waiting for a folder's files to change, on the event loop; used by containers.logs."""
 
 import asyncio
-import ctypes
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-IN_MODIFY, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x2, 0x8, 0x80, 0x100
-READ_SIZE = 4096
+from pydock_runtime import linux
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.inotify_init1.argtypes = [ctypes.c_int]
-_libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+IN_MODIFY, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x2, 0x8, 0x80, 0x100
+CHANGES = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE
+READ_SIZE = 64 << 10
 
 
 class FolderWatch:
-    """Tells that something below a folder was written, closed, renamed or made; not what. A context manager."""
+    """Tells that a file in a folder was written, closed, renamed or made; not which. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError: no such folder, too many watches."""
-        self._fd = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        self._fd = linux.inotify_init()
         try:
-            mask = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE
-            _checked(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+            linux.inotify_add_watch(self._fd, str(folder), CHANGES)
         except OSError:
             os.close(self._fd)
             raise
@@ -58,10 +52,3 @@ class FolderWatch:
         except BlockingIOError:
             return
         self._changed.set()
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

@@ -13,9 +13,10 @@ import struct
 from select import EPOLLIN
 
 from pydock_runtime import cgroup as cgroups
-from pydock_runtime.supervisor.containers import Container, start_time
+from pydock_runtime import launch
+from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.logs import Log
-from pydock_runtime.supervisor.processes import EXITED, RUNNING, UNKNOWN_CODE, Process
+from pydock_runtime.supervisor.processes import EXITED, RUNNING, UNKNOWN_CODE, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
 
@@ -49,21 +50,8 @@ def adopt(service: Service) -> None:
             container.init.resume_exited(record)
             container.oom = bool(record["oom"])
         elif state is not None:
-            container.cgroup = cgroups.Cgroup.open(state["cgroup"])
-            container.adopt_spec(state)
+            container.cgroup = cgroups.open_existing(state["cgroup"])
             container.init.resume_running(state)
-
-
-class AdoptedChild:
-    """Stands where launch.Child stands, for a process that is not our child."""
-
-    __slots__ = ("console", "pid", "pidfd", "sync")
-
-    def __init__(self, pid: int, pidfd: int) -> None:
-        self.pid = pid
-        self.pidfd = pidfd
-        self.sync = None
-        self.console = None
 
 
 class AdoptedProcess(Process):
@@ -88,7 +76,7 @@ class AdoptedProcess(Process):
             alive = start_time(state["pid"]) == state["start_time"] != 0
         except ProcessLookupError:
             alive = False
-        self.child = AdoptedChild(state["pid"], pidfd)
+        self.child = launch.Child(state["pid"], pidfd, None, container.cgroup)
         if alive:
             self._poller.watch(pidfd, EPOLLIN, self._on_end)
         else:

@@ -13,7 +13,7 @@ from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.logs import Log, open_log
-from pydock_runtime.supervisor.processes import EXITED, GATED, RUNNING, STARTING, Process
+from pydock_runtime.supervisor.processes import EXITED, GATED, RUNNING, STARTING, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
 
@@ -52,7 +52,8 @@ class Container:
     __slots__ = (
         "_deletions",
         "_house",
-        "_spec",
+        "_oom_score_adj",
+        "_own_pids",
         "_waiting",
         "cgroup",
         "creator",
@@ -65,14 +66,15 @@ class Container:
         "recorded",
     )
 
-    def __init__(self, house: House, container: str, creator: Connection | None, cgroup: Cgroup) -> None:
+    def __init__(self, house: House, container: str, creator: Connection | None, cgroup: Cgroup | None) -> None:
         self._house = house
         self._deletions: list[Request] = []
         self._waiting: dict[str | None, Request] = {}
-        self._spec: dict[str, Any] = {}
+        self._oom_score_adj = 0
+        self._own_pids = False
         self.id = container
         self.creator = creator
-        self.cgroup: Cgroup | None = cgroup
+        self.cgroup = cgroup
         self.execs: dict[str, Process] = {}
         self.oom = False
         self.paused = False
@@ -84,13 +86,16 @@ class Container:
         """Fork init; answered when it stands at its gate. Raises OSError, ValueError, RuntimeFailure."""
         fields = request.fields
         tty, stdin = bool(fields.get("tty")), bool(fields.get("stdin"))
-        self._spec = fields["spec"]
+        spec = fields["spec"]
+        # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
+        self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
+        self._own_pids = _private(spec, "pid")
         self.log = open_log(fields.get("log"))
         stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
         self.init = Process(self._house.poller, self, None, stdio, stdin=stdin)
         try:
             child = launch.spawn(
-                self._spec,
+                spec,
                 id=self.id,
                 stdio=None if tty else stdio.open_pipes(stdin=stdin),
                 overlay=fields.get("overlay"),
@@ -131,11 +136,11 @@ class Container:
                 ends = stdio.open_pipes(stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams)
             child = join.spawn_exec(
                 self.init.pid,
-                fields["process"],
+                {"oomScoreAdj": self._oom_score_adj, **fields["process"]},
                 stdio=ends,
                 cgroup=self._live_cgroup(),
                 program=program,
-                spec=self._spec,
+                spec={},
             )
         except BaseException:
             stdio.close()
@@ -229,7 +234,7 @@ class Container:
             "started_at": init.started_at,
             "finished_at": init.finished_at,
             "tty": init.stdio.tty,
-            "execs": [_describe_exec(process) for process in self.execs.values()],
+            "execs": [process.describe() for process in self.execs.values()],
         }
 
     # What the processes tell.
@@ -243,7 +248,7 @@ class Container:
 
     def died(self, process: Process) -> None:
         """It is dead. Where init is not pid 1 of a namespace of its own, the rest does not die with it."""
-        if process.name is None and self.cgroup is not None and not _private(self._spec, "pid"):
+        if process.name is None and self.cgroup is not None and not self._own_pids:
             self.cgroup.kill()
 
     def executed(self, process: Process) -> None:
@@ -355,15 +360,6 @@ class Container:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
 
 
-def start_time(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; with the pid it names a process for ever. 0: gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError):
-        return 0
-
-
 def _streams(fields: dict[str, Any]) -> frozenset[int]:
     return frozenset(
         stream for stream, name in ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr")) if fields.get(name)
@@ -382,18 +378,6 @@ def _attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
         framed=bool(fields.get("multiplexed")),
         keys=bytes(fields.get("detach_keys") or ()),
     )
-
-
-def _describe_exec(process: Process) -> dict[str, Any]:
-    return {
-        "exec": process.name,
-        "pid": process.pid if process.alive else 0,
-        "status": "exited" if process.status == EXITED else "running",
-        "code": process.code if process.status == EXITED else None,
-        "started_at": process.started_at,
-        "finished_at": process.finished_at,
-        "tty": process.stdio.tty,
-    }
 
 
 def _oom_killed(cgroup: Cgroup) -> bool:

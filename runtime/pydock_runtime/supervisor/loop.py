@@ -23,31 +23,28 @@ from pydock_runtime.supervisor.service import Service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import FrameType
 
 USAGE = "usage: pydock-runtime supervisor --exec-root DIR"
-LOCK_FD_ENV = "PYDOCK_SUPERVISOR_LOCK"
 OOM_SCORE = "-500"  # as dockerd's; children set their own
 BACKLOG = 64
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: list[str]) -> int:
     """Run the supervisor; `argv` is what follows the verb. Returns the exit code."""
-    if len(argv) != 2 or argv[0] != "--exec-root":
+    if len(argv) not in (2, 4) or argv[::2] != ["--exec-root", "--lock-fd"][: len(argv) // 2]:
         print(USAGE, file=sys.stderr)
         return 2
     exec_root = os.path.abspath(argv[1])
-    os.makedirs(exec_root, mode=0o711, exist_ok=True)
-    lock = os.environ.pop(LOCK_FD_ENV, None)
-    if lock is None:
-        return _detach(exec_root, argv)
-    os.set_inheritable(int(lock), False)
+    if len(argv) == 2:
+        return _detach(exec_root)
+    os.set_inheritable(int(argv[3]), False)
     serve(exec_root)
     return 0
 
 
-def _detach(exec_root: str, argv: Sequence[str]) -> int:
+def _detach(exec_root: str) -> int:
+    os.makedirs(exec_root, mode=0o711, exist_ok=True)
     if os.fork():
         return 0
     os.setsid()
@@ -61,9 +58,8 @@ def _detach(exec_root: str, argv: Sequence[str]) -> int:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     _open_stdio(os.path.join(exec_root, protocol.LOG_NAME))
     os.set_inheritable(lock, True)
-    os.environ[LOCK_FD_ENV] = str(lock)
-    reexec.into_sealed_copy(["supervisor", *argv])
-    return 0
+    reexec.into_sealed_copy(["supervisor", "--exec-root", exec_root, "--lock-fd", str(lock)])
+    raise AssertionError("run from a sealed copy without its lock")
 
 
 def _open_stdio(log: str) -> None:

@@ -101,6 +101,19 @@ class Process:
         """Whether there is something a signal reaches."""
         return self.status in (*UNBORN, RUNNING, FAILING)
 
+    def describe(self) -> dict[str, Any]:
+        """Return the line of an exec in hello."""
+        ended = self.status == EXITED
+        return {
+            "exec": self.name,
+            "pid": self.pid if self.alive else 0,
+            "status": EXITED if ended else RUNNING,
+            "code": self.code if ended else None,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "tty": self.stdio.tty,
+        }
+
     def begin(self, child: launch.Child) -> None:
         """Watch over a child that was just made."""
         self.child = child
@@ -186,3 +199,12 @@ class Process:
         self.status = EXITED
         self.stdio.close()
         self._owner.exited(self)
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; with the pid it names a process for ever. 0: gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
