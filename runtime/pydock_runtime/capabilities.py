@@ -1,0 +1,67 @@
+"""Capability sets of a process, from their names in the spec to the kernel. Used by `credentials`; capabilities(7)."""
+
+from __future__ import annotations
+
+from pydock_runtime import abi, linux
+from pydock_runtime.errors import INVALID, RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+# In the order of their numbers.
+NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+NUMBERS = {f"CAP_{name}": number for number, name in enumerate(NAMES)}
+
+
+def mask(names: Iterable[str] | None) -> int:
+    """Return the bit mask of a set of names."""
+    bits = 0
+    for name in names or ():
+        if name not in NUMBERS:
+            raise RuntimeFailure(f"unknown capability {name!r}", INVALID)
+        bits |= 1 << NUMBERS[name]
+    return bits
+
+
+class Sets:
+    """The five sets of a process as bit masks."""
+
+    __slots__ = ("ambient", "bounding", "effective", "inheritable", "permitted")
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.bounding = mask(spec.get("bounding"))
+        self.effective = mask(spec.get("effective"))
+        self.permitted = mask(spec.get("permitted"))
+        self.inheritable = mask(spec.get("inheritable"))
+        self.ambient = mask(spec.get("ambient"))
+
+
+def drop_bounding(sets: Sets) -> None:
+    """Take everything out of the bounding set that is not in it; needs CAP_SETPCAP, so it comes first."""
+    for number in range(len(NAMES)):
+        if not sets.bounding >> number & 1 and _held(number):
+            linux.prctl(abi.PR_CAPBSET_DROP, number)
+
+
+def _held(number: int) -> bool:
+    try:
+        return linux.prctl(abi.PR_CAPBSET_READ, number) == 1
+    except OSError:
+        # A capability this kernel does not know.
+        return False
+
+
+def apply(sets: Sets) -> None:
+    """Set the other four sets, after the user has changed."""
+    linux.capset(sets.effective, sets.permitted, sets.inheritable)
+    linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(len(NAMES)):
+        if sets.ambient >> number & 1:
+            linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)

@@ -1,0 +1,50 @@
+"""Reading and writing the small files of a cgroup. Used by v1 and v2."""
+
+from __future__ import annotations
+
+import os
+
+
+def write(folder: str, name: str, value: str) -> None:
+    """Write a setting; OSError names the file."""
+    path = f"{folder}/{name}"
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode("ascii"))
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} (writing {value!r})", path) from error
+    finally:
+        os.close(fd)
+
+
+def read(folder: str, name: str) -> str:
+    """Return the text of a file."""
+    with open(f"{folder}/{name}") as file:
+        return file.read()
+
+
+def keyed(text: str) -> dict[str, int]:
+    """Return a flat-keyed file (`name value` on each line) as numbers."""
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def pids(folder: str) -> list[int]:
+    """Return the processes of a cgroup and those below it."""
+    found: list[int] = []
+    for directory, _, _ in os.walk(folder):
+        try:
+            found += [int(line) for line in read(directory, "cgroup.procs").split()]
+        except OSError:
+            # It went away between the listing and the reading.
+            continue
+    return found
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a cgroup and those below it; a missing one is fine, one with processes is OSError EBUSY."""
+    for directory, _, _ in os.walk(folder, topdown=False):
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,163 @@
+"""cgroup v2: one folder; settings of the spec translated as runc does. Kernel's admin-guide/cgroup-v2.
+
+The spec speaks v1: shares become a weight, swap is the part above memory, devices become a BPF program.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from pydock_runtime.cgroup import devices_bpf, files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+FREEZE_DEADLINE = 2.0
+THROTTLES = (
+    ("throttleReadBpsDevice", "rbps"),
+    ("throttleWriteBpsDevice", "wbps"),
+    ("throttleReadIOPSDevice", "riops"),
+    ("throttleWriteIOPSDevice", "wiops"),
+)
+
+
+class Cgroup:
+    """One folder of the unified hierarchy."""
+
+    __slots__ = ("_folder", "_point", "path")
+
+    def __init__(self, path: str, point: str) -> None:
+        self.path = path
+        self._point = point
+        self._folder = point + path
+
+    def make(self) -> None:
+        """Make the folder and those above it, each passing on every controller it has."""
+        made = self._point
+        for part in self.path.strip("/").split("/"):
+            self._pass_on(made)
+            made = f"{made}/{part}"
+            try:
+                os.mkdir(made)
+            except FileExistsError:
+                continue
+
+    @staticmethod
+    def _pass_on(folder: str) -> None:
+        have = set(files.read(folder, "cgroup.controllers").split())
+        missing = have - set(files.read(folder, "cgroup.subtree_control").split())
+        for controller in sorted(missing):
+            try:
+                files.write(folder, "cgroup.subtree_control", f"+{controller}")
+            except OSError:
+                # Real-time processes keep `cpu` from being passed on, say; a limit that needs it fails by name.
+                continue
+
+    def add(self, pid: int) -> None:
+        """Move a process into the cgroup."""
+        files.write(self._folder, "cgroup.procs", str(pid))
+
+    def update(self, resources: dict[str, Any]) -> None:
+        """Set limits; OSError names the file that refused."""
+        for name, value in settings(resources):
+            files.write(self._folder, name, value)
+        if resources.get("devices"):
+            devices_bpf.attach(self._folder, resources["devices"])
+
+    def freeze(self) -> None:
+        """Stop every process in it."""
+        self._frozen("1")
+
+    def thaw(self) -> None:
+        """Let the processes go on."""
+        self._frozen("0")
+
+    def _frozen(self, wanted: str) -> None:
+        files.write(self._folder, "cgroup.freeze", wanted)
+        deadline = time.monotonic() + FREEZE_DEADLINE
+        while f"frozen {wanted}" not in files.read(self._folder, "cgroup.events"):
+            if time.monotonic() > deadline:
+                files.write(self._folder, "cgroup.freeze", "0")
+                raise OSError(110, "cgroup did not freeze", self.path)
+            time.sleep(0.001)
+
+    def kill(self) -> None:
+        """Kill every process in it; one write since Linux 5.14."""
+        try:
+            files.write(self._folder, "cgroup.kill", "1")
+        except FileNotFoundError:
+            for pid in self.pids():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+
+    def pids(self) -> list[int]:
+        """Return the processes in it and below."""
+        return files.pids(self._folder)
+
+    def remove(self) -> None:
+        """Remove the folder; OSError EBUSY while a process is left."""
+        files.remove_tree(self._folder)
+
+    def oom_kills(self) -> int:
+        """Return how many processes the kernel killed for want of memory."""
+        return files.keyed(files.read(self._folder, "memory.events")).get("oom_kill", 0)
+
+    def views(self) -> dict[str, str]:
+        """Return what is shown inside at /sys/fs/cgroup: the folder itself."""
+        return {"": self._folder}
+
+    def folders(self) -> Iterator[tuple[str, str]]:
+        """Yield the folder."""
+        yield "", self._folder
+
+    def folder(self, controller: str) -> str:
+        """Return the folder, the same for every controller."""
+        return self._folder
+
+
+def settings(resources: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (file, text) for every setting of OCI resources."""
+    found: list[tuple[str, str]] = []
+    memory, cpu, pids = (resources.get(key) or {} for key in ("memory", "cpu", "pids"))
+    found += _memory(memory)
+    if cpu.get("shares"):
+        found.append(("cpu.weight", str(weight(cpu["shares"]))))
+    if cpu.get("quota") or cpu.get("period"):
+        quota = cpu.get("quota") or -1
+        found.append(("cpu.max", f"{quota if quota > 0 else 'max'} {cpu.get('period') or 100000}"))
+    found += [(f"cpuset.{key}", cpu[key]) for key in ("cpus", "mems") if cpu.get(key)]
+    if pids.get("limit") is not None:
+        found.append(("pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max"))
+    block = resources.get("blockIO") or {}
+    if block.get("weight"):
+        found.append(("io.bfq.weight", str(block["weight"])))
+    for key, word in THROTTLES:
+        found += [
+            ("io.max", f"{entry['major']}:{entry['minor']} {word}={entry['rate']}") for entry in block.get(key) or ()
+        ]
+    found += [(name, str(value)) for name, value in (resources.get("unified") or {}).items()]
+    return found
+
+
+def _memory(memory: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    limit, swap = memory.get("limit"), memory.get("swap")
+    if swap is not None and limit is not None:
+        # The spec's swap is memory and swap together, as v1 counts.
+        found.append(("memory.swap.max", "max" if swap == -1 else str(max(swap - limit, 0))))
+    if limit is not None:
+        found.append(("memory.max", "max" if limit == -1 else str(limit)))
+    if memory.get("reservation"):
+        found.append(("memory.low", str(memory["reservation"])))
+    return found
+
+
+def weight(shares: int) -> int:
+    """Return the v2 weight (1 to 10000) of v1 shares (2 to 262144), linearly as runc 1.1 does."""
+    return 1 + (max(shares, 2) - 2) * 9999 // 262142

@@ -1,0 +1,240 @@
+"""System calls that the standard library does not have: one function a call. Used by the runtime and by the daemon.
+
+Each raises OSError(errno, text, path). `PyDLL` keeps the interpreter lock: the calls are short, and a clone that gave
+the lock up could leave it held in the child.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from pydock_runtime import abi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+
+
+class _CloneArgs(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls")
+    )
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _SockFprog(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _check(result: int, path: str | None = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def clone3(flags: int, *, exit_signal: int) -> tuple[int, int]:
+    """Fork with new namespaces: (pid, pidfd) in the parent, (0, -1) in the child. The caller has one thread only."""
+    pidfd = ctypes.c_int(-1)
+    arguments = _CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
+    pid = _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_CLONE3), ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments))
+        ),
+        "clone3",
+    )
+    return pid, pidfd.value if pid else -1
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces of the given kinds for new ones."""
+    _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(fd: int, flags: int) -> None:
+    """Enter the namespace of a file descriptor; of a pidfd the kinds in `flags`."""
+    _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(flags)), "setns")
+
+
+def pidfd_open(pid: int) -> int:
+    """Return a descriptor of a process."""
+    return _check(_libc.syscall(ctypes.c_long(abi.SYS_PIDFD_OPEN), ctypes.c_int(pid), ctypes.c_uint(0)), str(pid))
+
+
+def mount(source: str | None, target: str, type_: str | None, flags: int, data: str | None = None) -> None:
+    """Mount; a missing source or type is a null pointer."""
+    encode = os.fsencode
+    result = _libc.mount(
+        None if source is None else encode(source),
+        encode(target),
+        None if type_ is None else encode(type_),
+        flags,
+        None if data is None else encode(data),
+    )
+    _check(result, target)
+
+
+def umount2(target: str, flags: int) -> None:
+    """Unmount."""
+    _check(_libc.umount2(os.fsencode(target), ctypes.c_int(flags)), target)
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make another mount the root of this mount namespace."""
+    _check(_libc.syscall(ctypes.c_long(abi.SYS_PIVOT_ROOT), os.fsencode(new), os.fsencode(old)), new)
+
+
+def open_tree(directory: int, path: str, flags: int) -> int:
+    """Return a descriptor of a mount; with OPEN_TREE_CLONE of a detached copy of it."""
+    return _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_OPEN_TREE),
+            ctypes.c_int(directory),
+            os.fsencode(path),
+            ctypes.c_uint(flags | os.O_CLOEXEC),
+        ),
+        path,
+    )
+
+
+def move_mount(source: int, target: int, *, path: str) -> None:
+    """Attach the detached mount of one descriptor at the file of another; `path` is for the error."""
+    flags = abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
+    _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_MOVE_MOUNT),
+            ctypes.c_int(source),
+            b"",
+            ctypes.c_int(target),
+            b"",
+            ctypes.c_uint(flags),
+        ),
+        path,
+    )
+
+
+def mount_setattr(fd: int, *, set_: int, clear: int, propagation: int, recursive: bool, path: str) -> None:
+    """Change the attributes of the mount of a descriptor; `path` is for the error."""
+    arguments = _MountAttr(attr_set=set_, attr_clr=clear, propagation=propagation)
+    flags = abi.AT_EMPTY_PATH | (abi.AT_RECURSIVE if recursive else 0)
+    _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_MOUNT_SETATTR),
+            ctypes.c_int(fd),
+            b"",
+            ctypes.c_uint(flags),
+            ctypes.byref(arguments),
+            ctypes.c_size_t(ctypes.sizeof(arguments)),
+        ),
+        path,
+    )
+
+
+def openat2(directory: int, path: str, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
+    """Open a file with rules for the resolution of its path."""
+    how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=mode, resolve=resolve)
+    return _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_OPENAT2),
+            ctypes.c_int(directory),
+            os.fsencode(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        ),
+        path,
+    )
+
+
+def prctl(option: int, second: int = 0, third: int = 0) -> int:
+    """Change or read a property of this thread."""
+    return _check(_libc.prctl(option, second, third, 0, 0), "prctl")
+
+
+def load_seccomp(program: bytes) -> None:
+    """Install a compiled seccomp filter (an array of struct sock_filter)."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = _SockFprog(len(program) // 8, ctypes.addressof(buffer))
+    prctl(abi.PR_SET_SECCOMP, abi.SECCOMP_MODE_FILTER, ctypes.addressof(header))
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """Set the capability sets of this thread, each a bit mask."""
+    words = []
+    for shift in (0, 32):
+        words += [(value >> shift) & 0xFFFFFFFF for value in (effective, permitted, inheritable)]
+    data = (ctypes.c_uint32 * 6)(*words)
+    header = _CapHeader(abi.CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+
+
+def set_domain_name(name: str) -> None:
+    """Set the NIS domain name of this UTS namespace."""
+    raw = os.fsencode(name)
+    _check(_libc.setdomainname(raw, ctypes.c_size_t(len(raw))), name)
+
+
+def set_host_name(name: str) -> None:
+    """Set the host name of this UTS namespace."""
+    raw = os.fsencode(name)
+    _check(_libc.sethostname(raw, ctypes.c_size_t(len(raw))), name)
+
+
+def close_range(first: int, last: int, flags: int) -> None:
+    """Close a range of descriptors, or mark it close-on-exec."""
+    _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_CLOSE_RANGE), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(flags)
+        ),
+        "close_range",
+    )
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """Call bpf(2) with the bytes of its attribute union."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    return _check(
+        _libc.syscall(ctypes.c_long(abi.SYS_BPF), ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes))),
+        "bpf",
+    )
+
+
+def inotify_init() -> int:
+    """Return an inotify descriptor that does not block."""
+    return _check(_libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)), "inotify")
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    """Watch a file or folder."""
+    return _check(_libc.inotify_add_watch(ctypes.c_int(fd), os.fsencode(path), ctypes.c_uint32(mask)), path)
+
+
+def exec_file(path: bytes, arguments: Sequence[bytes], environment: Sequence[bytes]) -> OSError:
+    """Replace this program; return the error when that fails, so that the next candidate can be tried."""
+    argv = (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)
+    envp = (ctypes.c_char_p * (len(environment) + 1))(*environment, None)
+    _libc.execve(path, argv, envp)
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), os.fsdecode(path))

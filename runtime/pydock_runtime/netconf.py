@@ -1,0 +1,129 @@
+"""Interfaces of the container, configured from the inside by raw rtnetlink(7). Used by `init`, after the gate.
+
+One socket, all requests in one message, one answer each: a library would cost more than the whole start.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+from pydock_runtime.errors import RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
+NLMSG_ERROR = 2
+IFF_UP = 1
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
+IFA_F_NODAD = 0x02
+RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
+RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
+LOOPBACK_INDEX = 1
+
+
+def configure(interfaces: list[dict[str, Any]]) -> None:
+    """Bring up the loopback and each interface: name, MAC, MTU, addresses, up, routes. RuntimeFailure says which failed."""
+    requests = [("lo", _link(LOOPBACK_INDEX, up=True))]
+    for interface in interfaces:
+        name = interface["link"]
+        try:
+            index = socket.if_nametoindex(name)
+        except OSError as error:
+            raise RuntimeFailure(f"network interface {name} is missing in the container") from error
+        requests += [(interface.get("name") or name, request) for request in _interface(index, interface)]
+    _exchange(requests)
+
+
+def _interface(index: int, interface: dict[str, Any]) -> list[bytes]:
+    attributes = []
+    if interface.get("name") and interface["name"] != interface["link"]:
+        attributes.append((IFLA_IFNAME, interface["name"].encode("ascii") + b"\0"))
+    if interface.get("mac"):
+        attributes.append((IFLA_ADDRESS, bytes.fromhex(interface["mac"].replace(":", ""))))
+    if interface.get("mtu"):
+        attributes.append((IFLA_MTU, struct.pack("=I", interface["mtu"])))
+    requests = [_link(index, up=False, attributes=attributes)] if attributes else []
+    requests += [_address(index, text) for text in interface.get("addresses") or ()]
+    requests.append(_link(index, up=True))
+    requests += [
+        _route(index, route.get("destination"), route.get("gateway")) for route in interface.get("routes") or ()
+    ]
+    if interface.get("gateway"):
+        requests.append(_route(index, None, interface["gateway"]))
+    if interface.get("gateway6"):
+        requests.append(_route(index, None, interface["gateway6"]))
+    return requests
+
+
+def _link(index: int, *, up: bool, attributes: list[tuple[int, bytes]] | None = None) -> bytes:
+    flags = IFF_UP if up else 0
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
+    return _message(RTM_NEWLINK, 0, body, attributes or [])
+
+
+def _address(index: int, text: str) -> bytes:
+    family, raw, length = _network(text)
+    attributes = [(IFA_LOCAL, raw), (IFA_ADDRESS, raw)]
+    if family == socket.AF_INET and length < 31:
+        host = (1 << (32 - length)) - 1
+        attributes.append((IFA_BROADCAST, struct.pack("!I", struct.unpack("!I", raw)[0] | host)))
+    if family == socket.AF_INET6:
+        # The address is ours by assignment; waiting for duplicate detection would delay the first packet.
+        attributes.append((IFA_FLAGS, struct.pack("=I", IFA_F_NODAD)))
+    body = struct.pack("=BBBBi", family, length, 0, RT_SCOPE_UNIVERSE, index)
+    return _message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, body, attributes)
+
+
+def _route(index: int, destination: str | None, gateway: str | None) -> bytes:
+    attributes = [(RTA_OIF, struct.pack("=I", index))]
+    family, length = socket.AF_INET, 0
+    if destination:
+        family, raw, length = _network(destination)
+        attributes.append((RTA_DST, raw))
+    if gateway:
+        family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
+        attributes.append((RTA_GATEWAY, socket.inet_pton(family, gateway)))
+    scope = RT_SCOPE_UNIVERSE if gateway else RT_SCOPE_LINK
+    body = struct.pack("=BBBBBBBBI", family, length, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
+    return _message(RTM_NEWROUTE, NLM_F_CREATE, body, attributes)
+
+
+def _network(text: str) -> tuple[int, bytes, int]:
+    """Return family, address and prefix length of `172.17.0.2/16`."""
+    address, _, length = text.partition("/")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    raw = socket.inet_pton(family, address)
+    return family, raw, int(length) if length else len(raw) * 8
+
+
+def _message(kind: int, flags: int, body: bytes, attributes: list[tuple[int, bytes]]) -> bytes:
+    for number, value in attributes:
+        body += struct.pack("=HH", len(value) + 4, number) + value + b"\0" * (-len(value) % 4)
+    return struct.pack("=IHHII", len(body) + 16, kind, flags | NLM_F_REQUEST | NLM_F_ACK, 0, 0) + body
+
+
+def _exchange(requests: list[tuple[str, bytes]]) -> None:
+    """Send all requests at once and read an acknowledgement for each; the kernel answers in order."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
+        sock.send(b"".join(request for _, request in requests))
+        answered = 0
+        while answered < len(requests):
+            data = sock.recv(1 << 16)
+            at = 0
+            while at < len(data):
+                length, kind = struct.unpack_from("=IH", data, at)
+                if kind == NLMSG_ERROR:
+                    _check(requests[answered][0], struct.unpack_from("=i", data, at + 16)[0])
+                    answered += 1
+                at += (length + 3) & ~3
+
+
+def _check(name: str, code: int) -> None:
+    if code:
+        raise RuntimeFailure(f"configuring network interface {name}: {os.strerror(-code)}")

@@ -1,0 +1,153 @@
+"""From `linux.seccomp` of a spec to a program for the kernel, by libseccomp through ctypes. Used by supervisor and verbs.
+
+Compiling takes some milliseconds and is done once per profile; a start loads the bytes (`linux.load_seccomp`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from pydock_runtime.errors import INVALID, RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Actions and comparisons of seccomp.h; the low 16 bits of ERRNO and TRACE carry a number.
+ACTIONS = {
+    "SCMP_ACT_KILL": 0x00000000,
+    "SCMP_ACT_KILL_THREAD": 0x00000000,
+    "SCMP_ACT_KILL_PROCESS": 0x80000000,
+    "SCMP_ACT_TRAP": 0x00030000,
+    "SCMP_ACT_ERRNO": 0x00050000,
+    "SCMP_ACT_TRACE": 0x7FF00000,
+    "SCMP_ACT_LOG": 0x7FFC0000,
+    "SCMP_ACT_ALLOW": 0x7FFF0000,
+}
+WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+COMPARISONS = {
+    "SCMP_CMP_NE": 1,
+    "SCMP_CMP_LT": 2,
+    "SCMP_CMP_LE": 3,
+    "SCMP_CMP_EQ": 4,
+    "SCMP_CMP_GE": 5,
+    "SCMP_CMP_GT": 6,
+    "SCMP_CMP_MASKED_EQ": 7,
+}
+EPERM, EEXIST, EDOM = 1, 17, 33
+UNKNOWN_SYSCALL = -1
+
+
+class _Comparison(ctypes.Structure):
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("datum_a", ctypes.c_uint64),
+        ("datum_b", ctypes.c_uint64),
+    )
+
+
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libseccomp.so.2")
+    except OSError as error:
+        raise RuntimeFailure(f"seccomp needs the library libseccomp.so.2: {error}") from error
+    library.seccomp_init.restype = ctypes.c_void_p
+    library.seccomp_init.argtypes = (ctypes.c_uint32,)
+    library.seccomp_release.argtypes = (ctypes.c_void_p,)
+    library.seccomp_arch_resolve_name.restype = ctypes.c_uint32
+    library.seccomp_arch_resolve_name.argtypes = (ctypes.c_char_p,)
+    library.seccomp_arch_add.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+    library.seccomp_attr_set.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)
+    library.seccomp_syscall_resolve_name.argtypes = (ctypes.c_char_p,)
+    library.seccomp_export_bpf.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    library.seccomp_rule_add_array.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_uint32,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.POINTER(_Comparison),
+    )
+    return library
+
+
+def _action(name: str, number: int | None) -> int:
+    if name not in ACTIONS:
+        raise RuntimeFailure(f"seccomp action {name} is not supported", INVALID)
+    return ACTIONS[name] | ((EPERM if number is None else number) & 0xFFFF if name in WITH_NUMBER else 0)
+
+
+def compile_profile(profile: dict[str, Any]) -> bytes:
+    """Return the program of a profile in the OCI form: an array of struct sock_filter. RuntimeFailure names what is wrong."""
+    if profile.get("flags") or profile.get("listenerPath"):
+        raise RuntimeFailure("seccomp flags and listenerPath are not supported", INVALID)
+    library = _library()
+    default = _action(profile["defaultAction"], profile.get("defaultErrnoRet"))
+    context = library.seccomp_init(default)
+    if not context:
+        raise RuntimeFailure(f"seccomp default action {profile['defaultAction']} is refused", INVALID)
+    try:
+        # No new privileges is the container's choice, not the filter's (SCMP_FLTATR_CTL_NNP = 3); a binary tree makes the
+        # filter's cost logarithmic (SCMP_FLTATR_CTL_OPTIMIZE = 8).
+        library.seccomp_attr_set(context, 3, 0)
+        library.seccomp_attr_set(context, 8, 2)
+        for name in profile.get("architectures") or ():
+            _add_architecture(library, context, name)
+        for rule in profile.get("syscalls") or ():
+            _add_rule(library, context, rule, default)
+        return _export(library, context)
+    finally:
+        library.seccomp_release(context)
+
+
+def _add_architecture(library: ctypes.CDLL, context: int, name: str) -> None:
+    token = library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+    if token == 0:
+        raise RuntimeFailure(f"unknown seccomp architecture {name}", INVALID)
+    result = library.seccomp_arch_add(context, token)
+    if result not in (0, -EEXIST, -EDOM):
+        raise RuntimeFailure(f"seccomp architecture {name} is refused: {os.strerror(-result)}", INVALID)
+
+
+def _add_rule(library: ctypes.CDLL, context: int, rule: dict[str, Any], default: int) -> None:
+    action = _action(rule["action"], rule.get("errnoRet"))
+    if action == default:
+        return
+    arguments = [
+        _Comparison(entry["index"], _comparison(entry["op"]), *_data(entry)) for entry in rule.get("args") or ()
+    ]
+    indexes = [entry.arg for entry in arguments]
+    # Several conditions on one argument are alternatives, one rule each; libseccomp takes one condition an argument.
+    groups = [[entry] for entry in arguments] if len(set(indexes)) < len(indexes) else [arguments]
+    for name in rule["names"]:
+        number = library.seccomp_syscall_resolve_name(name.encode())
+        if number == UNKNOWN_SYSCALL:
+            # This libseccomp is older than the call; the default action covers it, as in runc.
+            continue
+        for group in groups:
+            array = (_Comparison * len(group))(*group)
+            result = library.seccomp_rule_add_array(context, action, number, len(group), array)
+            if result not in (0, -EDOM, -EEXIST):
+                raise RuntimeFailure(f"seccomp rule for {name} is refused: {os.strerror(-result)}", INVALID)
+
+
+def _comparison(name: str) -> int:
+    if name not in COMPARISONS:
+        raise RuntimeFailure(f"unknown seccomp operator {name}", INVALID)
+    return COMPARISONS[name]
+
+
+def _data(entry: dict[str, Any]) -> tuple[int, int]:
+    return entry.get("value", 0), entry.get("valueTwo", 0)
+
+
+def _export(library: ctypes.CDLL, context: int) -> bytes:
+    fd = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    try:
+        result = library.seccomp_export_bpf(context, fd)
+        if result != 0:
+            raise RuntimeFailure(f"seccomp program cannot be exported: {os.strerror(-result)}")
+        return os.pread(fd, os.fstat(fd).st_size, 0)
+    finally:
+        os.close(fd)

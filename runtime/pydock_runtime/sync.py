@@ -1,0 +1,47 @@
+"""What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch, init, join.
+
+who     message                          when
+parent  {"go": true}                     the child is in its cgroup
+child   {"pid": n}                       join and joined pid namespaces only: the process that stays
+child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
+parent  {"interfaces": [...]}            the gate opens (init only)
+child   {"error": {"kind", "message"}}   at any time instead of the next message
+child   end of file                      the user's program runs: the socket is close-on-exec
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LIMIT = 1 << 16
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends; both close on exec."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+    """Send a message, with descriptors."""
+    data = json.dumps(message).encode()
+    control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sock.sendmsg([data[:LIMIT]], control)
+
+
+def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
+    """Return a message and the descriptor with it, (None, None) at the end."""
+    data, control, _, _ = sock.recvmsg(LIMIT, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    fd = None
+    for level, kind, payload in control:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fd = array.array("i", payload[:4])[0]
+    if not data:
+        return None, fd
+    message: dict[str, Any] = json.loads(data)
+    return message, fd

@@ -1,0 +1,52 @@
+"""`linux.sysctl`: kernel parameters of the container's own namespaces. Used by `init`."""
+
+from __future__ import annotations
+
+import os
+
+from pydock_runtime.errors import INVALID, RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydock_runtime.namespaces import Plan
+
+IPC = (
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+)
+
+
+def check(settings: dict[str, str], plan: Plan) -> None:
+    """Raise RuntimeFailure for a parameter that is not of a namespace the container has for itself."""
+    for name in settings:
+        plain = name.replace("/", ".")
+        if plain in IPC or plain.startswith("fs.mqueue."):
+            owner = "ipc"
+        elif plain.startswith("net."):
+            owner = "network"
+        elif plain in ("kernel.domainname", "kernel.hostname"):
+            owner = "uts"
+        else:
+            raise RuntimeFailure(f"sysctl {name!r} is not in a separate kernel namespace", INVALID)
+        if not plan.owns(owner):
+            raise RuntimeFailure(f"sysctl {name!r} not allowed in host {owner} namespace", INVALID)
+
+
+def apply(settings: dict[str, str]) -> None:
+    """Write the parameters below /proc/sys, which is not read-only yet."""
+    for name, value in settings.items():
+        path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value.encode("ascii"))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise RuntimeFailure(f"sysctl {name}={value}: {error.strerror}") from error
