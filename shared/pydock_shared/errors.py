@@ -1,6 +1,6 @@
 """The kinds of error pydock knows; raised where the cause is known and mapped at three edges only.
 
-The edges are the HTTP server (kind -> status), the HTTP client (status -> kind) and the command line (kind -> exit code).
+The edges: HTTP server (kind -> status), HTTP client (status -> kind), command line (kind -> exit code).
 
     PydockError            500  something of ours failed
     +- InvalidArgument     400  the request is malformed
@@ -13,13 +13,11 @@ The edges are the HTTP server (kind -> status), the HTTP client (status -> kind)
     +- Unavailable         503  a service we depend on does not answer
 """
 
-from typing import ClassVar
-
 
 class PydockError(Exception):
     """The base of all kinds; `message` names the thing and has no full stop."""
 
-    status: ClassVar[int] = 500
+    status = 500
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Docker's multiplexed stream: stdout and stderr on one connection. Used by the daemon for logs, by the client to read.
+"""Docker's multiplexed stream: stdout and stderr on one connection. The daemon writes it for logs, the client reads it.
 
 Each frame is a header of eight bytes (stream, three zeros, length as big-endian u32) and its payload; as described in
 the API reference under "Attach to a container".
@@ -6,7 +6,10 @@ the API reference under "Attach to a container".
 
 import struct
 
-STDIN, STDOUT, STDERR = 0, 1, 2
+from .errors import PydockError
+
+STDIN, STDOUT, STDERR, SYSTEM = 0, 1, 2, 3
+"""SYSTEM carries an error of the daemon itself."""
 _HEADER = struct.Struct(">BxxxI")
 HEADER_SIZE = _HEADER.size
 
@@ -26,8 +29,16 @@ class Demuxer:
         self._stream = STDOUT
         self._left = 0
 
+    @property
+    def complete(self) -> bool:
+        """Whether the bytes so far end with a frame; a stream that ends otherwise was cut off."""
+        return not self._left and not self._partial
+
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the pieces of payload in data, each with its stream; a piece may be a part of a frame."""
+        """Return the pieces of payload in data, each with its stream; a piece may be a part of a frame.
+
+        PydockError when the bytes are no such stream: its other end does not speak this protocol.
+        """
         pieces: list[tuple[int, bytes]] = []
         data = self._partial + data
         at = 0
@@ -45,4 +56,6 @@ class Demuxer:
                 self._partial = data[at:]
                 return pieces
             self._stream, self._left = _HEADER.unpack_from(data, at)
+            if self._stream > SYSTEM:
+                raise PydockError(f"unrecognized input header: {self._stream}")
             at += HEADER_SIZE

@@ -1,29 +1,42 @@
-"""The syntax of `--mount` and `--tmpfs` on the command line, as wire values. Used by the client.
+"""The syntax of `-v`, `--mount` and `--tmpfs` on the command line, as wire values. Used by the client.
 
-`-v` travels as it is written (HostConfig.Binds) after its relative source is made absolute.
+The rules and the words of errors are those of the docker command line.
 """
 
-import csv
 import os
-from typing import Any
 
 from .errors import InvalidArgument
 from .units import parse_size
 
-TYPES = ("bind", "volume", "tmpfs", "image", "npipe", "cluster")
-_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+_ALONE = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive")
+"""Keys that mean true when they stand without a value."""
 
 
-def parse_volume(text: str) -> tuple[str, str] | str:
-    """Return `("bind", spec)` of a `-v` value with a source, or the path of an anonymous volume."""
+def parse_volume(text: str) -> tuple[str, str]:
+    """Return what a `-v` value is and goes by: `("bind", spec)` for HostConfig.Binds, `("volume", path)` for Volumes.
+
+    A relative source is made absolute when it starts with a dot; what the rest means is for the daemon to say.
+    """
+    if not text:
+        raise InvalidArgument("invalid empty volume spec")
     parts = text.split(":")
-    if any(not part for part in parts[:2]) or len(parts) > 3:
+    if len(parts) == 1 or len(text) < 3:
+        return "volume", text
+    if not all(parts):
         raise InvalidArgument(f"invalid spec: {text}: empty section between colons")
-    if len(parts) == 1:
-        return text
-    source = parts[0]
-    if source.startswith((".", "~")) or "/" in source:
-        parts[0] = os.path.abspath(os.path.expanduser(source))
+    if len(parts) > 3:
+        raise InvalidArgument(f"invalid spec: {text}: too many colons")
+    if parts[0].startswith("."):
+        parts[0] = os.path.abspath(parts[0])
     return "bind", ":".join(parts)
 
 
@@ -33,131 +46,160 @@ def parse_tmpfs(text: str) -> tuple[str, str]:
     return path, options
 
 
-def parse_mount(text: str) -> dict[str, Any]:
-    """Return the wire form of a `--mount` value; InvalidArgument with Docker's words."""
+def parse_mount(text: str) -> "dict[str, Any]":
+    """Return the wire form of a `--mount` value, an entry of HostConfig.Mounts; InvalidArgument with Docker's words.
+
+    Whether there is such a type of mount, and whether it needs a source, is for the daemon to say.
+    """
     mount: dict[str, Any] = {"Type": "volume"}
-    for field in next(csv.reader([text]), []):
+    for field in split_csv(text):
         key, equals, value = field.partition("=")
         key = key.lower()
-        if not equals:
-            if key not in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
-                raise InvalidArgument(f"invalid field '{field}' must be a key=value pair")
-            value = "true"
-        if key not in _FIELDS:
+        if not equals and key not in _ALONE:
+            raise InvalidArgument(f"invalid field '{field}' must be a key=value pair")
+        if key not in _KEYS:
             raise InvalidArgument(f"unexpected key '{key}' in '{field}'")
-        _FIELDS[key](mount, key, value)
-    if mount["Type"] not in TYPES:
-        raise InvalidArgument(f"unknown mount type: {mount['Type']}")
-    if not mount.get("Target"):
-        raise InvalidArgument("target is required")
-    for options, kind in (("VolumeOptions", "volume"), ("BindOptions", "bind"), ("TmpfsOptions", "tmpfs")):
-        if options in mount and mount["Type"] != kind:
-            raise InvalidArgument(f"cannot mix '{kind}-*' options with mount type '{mount['Type']}'")
+        path, read = _KEYS[key]
+        _put(mount, path, read(key, value if equals else "true"))
+    _check(mount)
     return mount
 
 
-def _bool(key: str, value: str) -> bool:
-    if value.lower() in _TRUE:
-        return True
-    if value.lower() in _FALSE:
-        return False
-    raise InvalidArgument(f"invalid value for {key}: {value}")
+def split_csv(text: str) -> list[str]:
+    """Return the fields of one line of comma-separated values; a field with a comma stands in double quotes."""
+    if '"' not in text:
+        return text.split(",")
+    fields: list[str] = []
+    rest, more = text, True
+    while more:
+        if rest.startswith('"'):
+            field, rest = _unquote(rest)
+            if rest and rest[0] != ",":
+                raise InvalidArgument(f'extraneous or missing " in quoted field: {text}')
+            more, rest = bool(rest), rest[1:]
+        else:
+            field, comma, rest = rest.partition(",")
+            more = bool(comma)
+            if '"' in field:
+                raise InvalidArgument(f'bare " in non-quoted field: {text}')
+        fields.append(field)
+    return fields
 
 
-def _type(mount: dict[str, Any], key: str, value: str) -> None:
-    mount["Type"] = value.lower()
+def _unquote(text: str) -> tuple[str, str]:
+    """Return the field that text starts with, and what follows its closing quote; a doubled quote stands for one."""
+    at = 1
+    while True:
+        end = text.find('"', at)
+        if end < 0:
+            raise InvalidArgument(f'extraneous or missing " in quoted field: {text}')
+        if not text.startswith('""', end):
+            return text[1:end].replace('""', '"'), text[end + 1 :]
+        at = end + 2
 
 
-def _source(mount: dict[str, Any], key: str, value: str) -> None:
-    mount["Source"] = os.path.abspath(value) if value.startswith(".") else value
+def _put(mount: "dict[str, Any]", path: "Iterable[str]", value: object) -> None:
+    """Store a value by its path; one that is a table is merged into what is there."""
+    *groups, name = path
+    for group in groups:
+        mount = mount.setdefault(group, {})
+    if isinstance(value, dict):
+        mount.setdefault(name, {}).update(value)
+    else:
+        mount[name] = value
 
 
-def _target(mount: dict[str, Any], key: str, value: str) -> None:
-    mount["Target"] = value
-
-
-def _readonly(mount: dict[str, Any], key: str, value: str) -> None:
-    mount["ReadOnly"] = _bool(key, value)
-
-
-def _consistency(mount: dict[str, Any], key: str, value: str) -> None:
-    mount["Consistency"] = value.lower()
-
-
-def _propagation(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("BindOptions", {})["Propagation"] = value.lower()
-
-
-def _nonrecursive(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("BindOptions", {})["NonRecursive"] = _bool(key, value)
-
-
-def _bind_recursive(mount: dict[str, Any], key: str, value: str) -> None:
-    fields = {
-        "enabled": {},
-        "disabled": {"NonRecursive": True},
-        "writable": {"ReadOnlyNonRecursive": True},
-        "readonly": {"ReadOnlyForceRecursive": True},
-    }
-    if value not in fields:
+def _check(mount: "dict[str, Any]") -> None:
+    kind = mount["Type"]
+    if not kind:
+        raise InvalidArgument("type is required")
+    if not mount.get("Target"):
+        raise InvalidArgument("target is required")
+    for own in ("volume", "image", "bind", "tmpfs"):
+        if kind != own and f"{own.capitalize()}Options" in mount:
+            raise InvalidArgument(f"cannot mix '{own}-*' options with mount type '{kind}'")
+    bind = mount.get("BindOptions", {})
+    for name, word in (("ReadOnlyNonRecursive", "writable"), ("ReadOnlyForceRecursive", "readonly")):
+        if name in bind and not mount.get("ReadOnly"):
+            raise InvalidArgument(
+                f"option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction",
+            )
+    if "ReadOnlyForceRecursive" in bind and bind.get("Propagation") != "rprivate":
         raise InvalidArgument(
-            f'invalid value for {key}: {value} (must be "enabled", "disabled", "writable", or "readonly")'
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",
         )
-    mount.setdefault("BindOptions", {}).update(fields[value])
 
 
-def _nocopy(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("VolumeOptions", {})["NoCopy"] = _bool(key, value)
+def _text(key: str, value: str) -> str:
+    return value
 
 
-def _subpath(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("VolumeOptions", {})["Subpath"] = value
+def _lower(key: str, value: str) -> str:
+    return value.lower()
 
 
-def _volume_label(mount: dict[str, Any], key: str, value: str) -> None:
+def _source(key: str, value: str) -> str:
+    return os.path.abspath(value) if value.startswith(".") else value
+
+
+def _boolean(key: str, value: str) -> bool:
+    if value not in _BOOLEANS:
+        raise InvalidArgument(f"invalid value for {key}: {value}")
+    return _BOOLEANS[value]
+
+
+def _pair(key: str, value: str) -> dict[str, str]:
     name, _, text = value.partition("=")
-    mount.setdefault("VolumeOptions", {}).setdefault("Labels", {})[name] = text
+    return {name: text} if name else {}
 
 
-def _driver(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("VolumeOptions", {}).setdefault("DriverConfig", {})["Name"] = value
+def _recursive(key: str, value: str) -> dict[str, bool]:
+    if value not in _RECURSIVE:
+        raise InvalidArgument(
+            f'invalid value for {key}: {value} (must be "enabled", "disabled", "writable", or "readonly")',
+        )
+    return dict.fromkeys(_RECURSIVE[value], True)
 
 
-def _driver_option(mount: dict[str, Any], key: str, value: str) -> None:
-    name, _, text = value.partition("=")
-    driver = mount.setdefault("VolumeOptions", {}).setdefault("DriverConfig", {})
-    driver.setdefault("Options", {})[name] = text
-
-
-def _tmpfs_size(mount: dict[str, Any], key: str, value: str) -> None:
-    mount.setdefault("TmpfsOptions", {})["SizeBytes"] = parse_size(value)
-
-
-def _tmpfs_mode(mount: dict[str, Any], key: str, value: str) -> None:
+def _size(key: str, value: str) -> int:
     try:
-        mount.setdefault("TmpfsOptions", {})["Mode"] = int(value, 8)
-    except ValueError as error:
+        return parse_size(value)
+    except InvalidArgument as error:
         raise InvalidArgument(f"invalid value for {key}: {value}") from error
 
 
-_FIELDS = {
-    "type": _type,
-    "source": _source,
-    "src": _source,
-    "target": _target,
-    "dst": _target,
-    "destination": _target,
-    "readonly": _readonly,
-    "ro": _readonly,
-    "consistency": _consistency,
-    "bind-propagation": _propagation,
-    "bind-nonrecursive": _nonrecursive,
-    "bind-recursive": _bind_recursive,
-    "volume-nocopy": _nocopy,
-    "volume-subpath": _subpath,
-    "volume-label": _volume_label,
-    "volume-driver": _driver,
-    "volume-opt": _driver_option,
-    "tmpfs-size": _tmpfs_size,
-    "tmpfs-mode": _tmpfs_mode,
+def _mode(key: str, value: str) -> int:
+    if not value or len(value) > 10 or not set(value) <= set("01234567"):
+        raise InvalidArgument(f"invalid value for {key}: {value}")
+    return int(value, 8)
+
+
+_RECURSIVE: dict[str, tuple[str, ...]] = {
+    "enabled": (),
+    "disabled": ("NonRecursive",),
+    "writable": ("ReadOnlyNonRecursive",),
+    "readonly": ("ReadOnlyForceRecursive",),
 }
+_KEYS: "dict[str, tuple[tuple[str, ...], Callable[[str, str], object]]]" = {
+    "type": (("Type",), _lower),
+    "source": (("Source",), _source),
+    "src": (("Source",), _source),
+    "target": (("Target",), _text),
+    "dst": (("Target",), _text),
+    "destination": (("Target",), _text),
+    "readonly": (("ReadOnly",), _boolean),
+    "ro": (("ReadOnly",), _boolean),
+    "consistency": (("Consistency",), _lower),
+    "bind-propagation": (("BindOptions", "Propagation"), _lower),
+    "bind-nonrecursive": (("BindOptions", "NonRecursive"), _boolean),
+    "bind-recursive": (("BindOptions",), _recursive),
+    "volume-nocopy": (("VolumeOptions", "NoCopy"), _boolean),
+    "volume-subpath": (("VolumeOptions", "Subpath"), _text),
+    "volume-label": (("VolumeOptions", "Labels"), _pair),
+    "volume-driver": (("VolumeOptions", "DriverConfig", "Name"), _text),
+    "volume-opt": (("VolumeOptions", "DriverConfig", "Options"), _pair),
+    "image-subpath": (("ImageOptions", "Subpath"), _text),
+    "tmpfs-size": (("TmpfsOptions", "SizeBytes"), _size),
+    "tmpfs-mode": (("TmpfsOptions", "Mode"), _mode),
+}
+"""Where the value of a key belongs in the wire form, and how it is read."""

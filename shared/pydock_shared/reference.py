@@ -9,20 +9,24 @@ import re
 from .errors import InvalidArgument
 
 HUB = "docker.io"
+_HUB_BEFORE = "index.docker.io"
 _OFFICIAL = "library/"
+_LONGEST_PATH = 255
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_DOMAIN = re.compile(
-    r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
-    r"|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_REST = re.compile(
+    rf"(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?"
 )
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_HEX = re.compile(r"[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{64}")
+_DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_HEX = frozenset("0123456789abcdef")
 
 
 class Reference:
-    """A parsed name; immutable by convention."""
+    """A parsed name; equal to another of the same canonical form, and not to be changed."""
 
     __slots__ = ("digest", "domain", "path", "tag")
 
@@ -34,7 +38,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Return the whole repository name: `docker.io/library/busybox`."""
+        """The whole repository name: `docker.io/library/busybox`."""
         return f"{self.domain}/{self.path}"
 
     def familiar_name(self) -> str:
@@ -67,42 +71,46 @@ class Reference:
 def parse(text: str, *, default_tag: bool = True) -> Reference:
     """Return the reference a text stands for; InvalidArgument with Docker's words when it stands for none.
 
-    With `default_tag` a name without tag and digest gets `latest`.
+    With `default_tag` a name without tag and digest gets `latest`. 64 hexadecimal digits are an id, not a name.
     """
-    if _HEX.fullmatch(text):
+    if _ID.fullmatch(text):
         raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
-    rest, at, digest = text.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    domain, rest = _split_domain(text)
+    repository = rest.partition(":")[0]
+    if repository != repository.lower():
+        raise InvalidArgument(f"invalid reference format: repository name ({repository}) must be lowercase")
+    found = _REST.fullmatch(rest)
+    if not found or not _DOMAIN.fullmatch(domain):
         raise InvalidArgument("invalid reference format")
-    name, tag = _split_tag(rest)
-    domain, path = _split_domain(name)
-    if path != path.lower():
-        raise InvalidArgument(f"invalid reference format: repository name ({path}) must be lowercase")
-    if not _PATH.fullmatch(path) or not _DOMAIN.fullmatch(domain) or (tag is not None and not _TAG.fullmatch(tag)):
-        raise InvalidArgument("invalid reference format")
-    if len(domain) + len(path) + 1 > 255:
-        raise InvalidArgument("repository name must not be more than 255 characters")
-    if default_tag and tag is None and not digest:
+    path, tag, digest = found["path"], found["tag"], found["digest"]
+    if len(path) > _LONGEST_PATH:
+        raise InvalidArgument(f"repository name must not be more than {_LONGEST_PATH} characters")
+    if digest:
+        check_digest(digest)
+    elif default_tag and tag is None:
         tag = "latest"
-    return Reference(domain, path, tag, digest or None)
+    return Reference(domain, path, tag, digest)
 
 
-def _split_tag(text: str) -> tuple[str, str | None]:
-    head, colon, tail = text.rpartition(":")
-    if colon and "/" not in tail:
-        return head, tail
-    return text, None
+def check_digest(text: str) -> None:
+    """Raise InvalidArgument, in the words of Docker's digest library, for anything but `sha256:<64 digits>` and kin."""
+    algorithm, _, digits = text.partition(":")
+    length = _DIGEST_LENGTHS.get(algorithm)
+    if length is None:
+        raise InvalidArgument("unsupported digest algorithm")
+    if len(digits) != length:
+        raise InvalidArgument("invalid checksum digest length")
+    if not _HEX.issuperset(digits):
+        raise InvalidArgument("invalid checksum digest format")
 
 
-def _split_domain(name: str) -> tuple[str, str]:
+def _split_domain(text: str) -> tuple[str, str]:
     """Take the domain off: a first component with a dot, a colon, an upper-case letter, or `localhost`."""
-    first, slash, rest = name.partition("/")
-    if slash and (any(mark in first for mark in ".:") or first == "localhost" or first != first.lower()):
-        domain, path = first, rest
+    first, slash, rest = text.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        domain, rest = HUB, text
     else:
-        domain, path = HUB, name
-    if domain == "index.docker.io":
-        domain = HUB
-    if domain == HUB and "/" not in path:
-        path = _OFFICIAL + path
-    return domain, path
+        domain = HUB if first == _HUB_BEFORE else first
+    if domain == HUB and "/" not in rest:
+        rest = _OFFICIAL + rest
+    return domain, rest

@@ -1,89 +1,113 @@
 """Sizes and durations as people write them: `64m`, `1m30s`, `4.26MB`, `2 minutes`. Used by daemon and client.
 
-Rules are those of Docker's go-units and Go's time.ParseDuration.
+The rules are those of Docker's go-units (RAMInBytes, HumanSize, BytesSize, HumanDuration) and Go's time.ParseDuration.
 """
 
 import re
 
 from .errors import InvalidArgument
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s?([kmgtp]?)(i?b?)", re.IGNORECASE)
+_SIZE = re.compile(r"\+?((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?) ?([^0-9. ]*)")
+_SUFFIX = re.compile(r"b?|([kmgtp])(?:b|ib)?", re.IGNORECASE | re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LARGEST = 2**63 - 1
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 
+_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 1000,
+    "µs": 1000,
+    "μs": 1000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+
 
 def parse_size(text: str) -> int:
-    """Return the bytes of a size with an optional binary suffix (`64m` is 64 * 1024 * 1024); `-1` stays -1."""
-    if text == "-1":
-        return -1
-    found = _SIZE.fullmatch(text.strip())
+    """Return the bytes of a size; the suffixes are binary and of either case: `64m` is 64 * 1024 * 1024."""
+    found = _SIZE.fullmatch(text)
     if not found:
         raise InvalidArgument(f"invalid size: '{text}'")
-    return int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
+    suffix = _SUFFIX.fullmatch(found[2])
+    if not suffix:
+        raise InvalidArgument(f"invalid suffix: '{found[2].lower()}'")
+    size = float(found[1]) * 1024 ** _POWERS[(suffix[1] or "").lower()]
+    if size > _LARGEST:
+        raise InvalidArgument(f"invalid size: '{text}' is too large")
+    return int(size)
+
+
+def parse_swap(text: str) -> int:
+    """Return the bytes of a swap limit: a size, or -1 for no limit."""
+    return -1 if text == "-1" else parse_size(text)
 
 
 def format_size(size: float, *, precision: int = 3) -> str:
-    """Return a size in decimal units with as many significant digits: `4.26MB`."""
+    """Return a size in decimal units of at most so many significant digits: `4.26MB`, and as Docker `1e+03kB`."""
     return _format(size, 1000.0, _DECIMAL, precision)
 
 
 def format_size_binary(size: float, *, precision: int = 4) -> str:
-    """Return a size in binary units with as many significant digits: `7.6MiB`."""
+    """Return a size in binary units with at most so many significant digits: `7.6MiB`."""
     return _format(size, 1024.0, _BINARY, precision)
 
 
 def _format(size: float, base: float, units: tuple[str, ...], precision: int) -> str:
-    step = 0
-    value = float(size)
+    value, step = float(size), 0
     while value >= base and step < len(units) - 1:
         value /= base
         step += 1
-    return f"{value:.{precision}g}{units[step]}" if value < 10**precision else f"{value:.0f}{units[step]}"
+    return f"{value:.{precision}g}{units[step]}"
+
+
+def parse_duration_ns(text: str) -> int:
+    """Return the nanoseconds of a duration such as `1m30s` or `-1.5h`; InvalidArgument with Go's words otherwise."""
+    plain = text[1:] if text[:1] in ("+", "-") else text
+    if plain == "0":
+        return 0
+    if not plain:
+        raise InvalidArgument(f'time: invalid duration "{text}"')
+    total = at = 0
+    while at < len(plain):
+        part = _PART.match(plain, at)
+        whole, fraction, unit = part.groups() if part else ("", None, "")
+        if not part or not (whole or fraction) or len(whole) > 19:
+            raise InvalidArgument(f'time: invalid duration "{text}"')
+        if not unit:
+            raise InvalidArgument(f'time: missing unit in duration "{text}"')
+        if unit not in _NANOSECONDS:
+            raise InvalidArgument(f'time: unknown unit "{unit}" in duration "{text}"')
+        digits = (fraction or "")[:18]
+        total += int(whole or 0) * _NANOSECONDS[unit] + int(digits or 0) * _NANOSECONDS[unit] // 10 ** len(digits)
+        at = part.end()
+    if total > _LARGEST:
+        raise InvalidArgument(f'time: invalid duration "{text}"')
+    return -total if text[0] == "-" else total
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as `1m30s` or `-1.5h`; InvalidArgument when it is none."""
-    sign = -1.0 if text.startswith("-") else 1.0
-    plain = text.lstrip("+-") if text[:1] in "+-" and text else text
-    if plain == "0":
-        return 0.0
-    end = 0
-    seconds = 0.0
-    for part in _DURATION.finditer(plain):
-        if part.start() != end:
-            break
-        end = part.end()
-        seconds += float(part[1]) * _SECONDS[part[2]]
-    if not plain or end != len(plain):
-        raise InvalidArgument(f'time: invalid duration "{text}"')
-    return sign * seconds
-
-
-# Upper bound in seconds, divisor, word
-_AGES: tuple[tuple[float, float, str], ...] = (
-    (60, 1, "seconds"),
-    (120, 0, "About a minute"),
-    (3600, 60, "minutes"),
-    (7200, 0, "About an hour"),
-    (48 * 3600, 3600, "hours"),
-    (14 * 86400, 86400, "days"),
-    (60 * 86400, 7 * 86400, "weeks"),
-    (730 * 86400, 30 * 86400, "months"),
-    (float("inf"), 365 * 86400, "years"),
-)
+    """Return the seconds of a duration; see `parse_duration_ns`."""
+    return parse_duration_ns(text) / 1_000_000_000
 
 
 def format_ago(seconds: float) -> str:
     """Return a span of time in Docker's words: `Less than a second`, `About a minute`, `3 weeks`."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    for bound, divisor, word in _AGES:
-        if whole < bound:
-            return f"{int(whole // divisor)} {word}" if divisor else word
-    return f"{whole} seconds"
+    whole, minutes, hours = int(seconds), int(seconds / 60), int(seconds / 3600 + 0.5)
+    # Whether it is that short, and its words; the first row that holds is taken.
+    rows = (
+        (whole < 1, "Less than a second"),
+        (whole == 1, "1 second"),
+        (whole < 60, f"{whole} seconds"),
+        (minutes == 1, "About a minute"),
+        (minutes < 60, f"{minutes} minutes"),
+        (hours == 1, "About an hour"),
+        (hours < 48, f"{hours} hours"),
+        (hours < 24 * 7 * 2, f"{hours // 24} days"),
+        (hours < 24 * 30 * 2, f"{hours // 24 // 7} weeks"),
+        (hours < 24 * 365 * 2, f"{hours // 24 // 30} months"),
+    )
+    return next((words for holds, words in rows if holds), f"{int(seconds / 3600) // 24 // 365} years")
