@@ -1,12 +1,13 @@
 """Request bodies of the Docker API as pydantic models: Docker's names on the wire, Python's inside. Used by the daemon.
 
-Absent is None. Unknown fields are kept apart and do no harm, as in Docker. Names are those of the Engine API reference.
+Absent is None. What Go's decoder takes is taken: null anywhere, keys of any case, unknown fields (kept, no effect);
+what it refuses is refused: a text or a fraction for a number. Names are those of the Engine API reference.
 """
 
 import re
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from pydock_shared.errors import InvalidArgument
 
@@ -44,17 +45,57 @@ def wire_name(name: str) -> str:
     return _SPECIAL.get(name) or re.sub(r"(?:^|_)([a-z0-9])", lambda found: found[1].upper(), name)
 
 
+def _empty_for_null(value: Any) -> Any:
+    """Go reads null in a list or table of texts as the empty text."""
+    if isinstance(value, list):
+        return ["" if item is None else item for item in value]
+    if isinstance(value, dict):
+        return {key: "" if item is None else item for key, item in value.items()}
+    return value
+
+
+def _list_of_one(value: Any) -> Any:
+    """A command may be given as one text, which is then its only word: no shell takes it apart."""
+    return _empty_for_null([value] if isinstance(value, str) else value)
+
+
+Bool = Annotated[bool, Strict()]
+Int = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
+Texts = Annotated[list[str], BeforeValidator(_empty_for_null)]
+Words = Annotated[list[str], BeforeValidator(_list_of_one)]
+Table = Annotated[dict[str, str], BeforeValidator(_empty_for_null)]
+Names = dict[str, Any]
+"""A set as Docker writes it, `{"80/tcp": {}}`; the values say nothing."""
+
+
 class Wire(BaseModel):
     """The base of all request models."""
 
     model_config = ConfigDict(alias_generator=wire_name, populate_by_name=True, extra="allow", defer_build=True)
+    _known: ClassVar[dict[str, str]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        cls._known = {wire_name(name).lower(): wire_name(name) for name in cls.model_fields}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, data: Any) -> Any:
+        """Find fields by names in another case; the right one wins when both are given."""
+        if not isinstance(data, dict):
+            return data
+        aliases = cls._known
+        strange = {key: aliases[key.lower()] for key in data if key not in aliases.values() and key.lower() in aliases}
+        return {strange.get(key, key): value for key, value in data.items() if strange.get(key) not in data}
 
 
 def decode(model: type[M], data: Any) -> M:
-    """Return data as a model; InvalidArgument names the first field that is wrong."""
+    """Return data as a model; InvalidArgument names the first field that is wrong: `HostConfig.Memory`."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise InvalidArgument(f"invalid value for {where}: {first['msg'].lower()}") from error
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].partition(" or instance of")[0].replace("Input should be", "must be", 1)
+        what = what[0].lower() + what[1:]
+        raise InvalidArgument(f"invalid value for {where}: {what}" if where else f"invalid body: {what}") from error

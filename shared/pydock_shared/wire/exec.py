@@ -1,21 +1,20 @@
 """Bodies of the exec endpoints. Used by the daemon."""
 
-from . import Wire
-from .container import Words
+from . import Bool, Int, Texts, Wire, Words
 
 
 class ExecCreate(Wire):
     """The body of `POST /containers/{id}/exec`."""
 
-    attach_stdin: bool | None = None
-    attach_stdout: bool | None = None
-    attach_stderr: bool | None = None
-    console_size: list[int] | None = None
+    attach_stdin: Bool | None = None
+    attach_stdout: Bool | None = None
+    attach_stderr: Bool | None = None
+    console_size: list[Int] | None = None
     detach_keys: str | None = None
-    tty: bool | None = None
-    env: list[str] | None = None
+    tty: Bool | None = None
+    env: Texts | None = None
     cmd: Words | None = None
-    privileged: bool | None = None
+    privileged: Bool | None = None
     user: str | None = None
     working_dir: str | None = None
 
@@ -23,6 +22,6 @@ class ExecCreate(Wire):
 class ExecStart(Wire):
     """The body of `POST /exec/{id}/start`."""
 
-    detach: bool | None = None
-    tty: bool | None = None
-    console_size: list[int] | None = None
+    detach: Bool | None = None
+    tty: Bool | None = None
+    console_size: list[Int] | None = None

@@ -1,8 +1,6 @@
 """Bodies of the network endpoints. Used by the daemon."""
 
-from typing import Any
-
-from . import Wire
+from . import Bool, Table, Wire
 from .container import EndpointSettings
 
 
@@ -12,7 +10,7 @@ class IPAMConfig(Wire):
     subnet: str | None = None
     ip_range: str | None = None
     gateway: str | None = None
-    auxiliary_addresses: dict[str, str] | None = None
+    auxiliary_addresses: Table | None = None
 
 
 class IPAM(Wire):
@@ -20,26 +18,32 @@ class IPAM(Wire):
 
     driver: str | None = None
     config: list[IPAMConfig] | None = None
-    options: dict[str, str] | None = None
+    options: Table | None = None
+
+
+class ConfigFrom(Wire):
+    """The network whose configuration is taken."""
+
+    network: str | None = None
 
 
 class NetworkCreate(Wire):
     """The body of `POST /networks/create`."""
 
     name: str | None = None
-    check_duplicate: bool | None = None
+    check_duplicate: Bool | None = None
     driver: str | None = None
     scope: str | None = None
-    internal: bool | None = None
-    attachable: bool | None = None
-    ingress: bool | None = None
-    config_only: bool | None = None
-    config_from: dict[str, Any] | None = None
+    internal: Bool | None = None
+    attachable: Bool | None = None
+    ingress: Bool | None = None
+    config_only: Bool | None = None
+    config_from: ConfigFrom | None = None
     ipam: IPAM | None = None
-    enable_ipv4: bool | None = None
-    enable_ipv6: bool | None = None
-    options: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
+    enable_ipv4: Bool | None = None
+    enable_ipv6: Bool | None = None
+    options: Table | None = None
+    labels: Table | None = None
 
 
 class NetworkConnect(Wire):
@@ -53,4 +57,4 @@ class NetworkDisconnect(Wire):
     """The body of `POST /networks/{id}/disconnect`."""
 
     container: str | None = None
-    force: bool | None = None
+    force: Bool | None = None

@@ -1,8 +1,6 @@
 """Body of the volume endpoint. Used by the daemon."""
 
-from typing import Any
-
-from . import Wire
+from . import Names, Table, Wire
 
 
 class VolumeCreate(Wire):
@@ -10,6 +8,6 @@ class VolumeCreate(Wire):
 
     name: str | None = None
     driver: str | None = None
-    driver_opts: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-    cluster_volume_spec: dict[str, Any] | None = None
+    driver_opts: Table | None = None
+    labels: Table | None = None
+    cluster_volume_spec: Names | None = None
