@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pydock_runtime
 from pydock_runtime.supervisor import protocol
@@ -26,14 +26,14 @@ log = logging.getLogger("pydockd.supervisor")
 
 PATIENCE = 5.0  # seconds for a new supervisor to answer
 POLL = 0.005
-RETRY = 0.5  # seconds between attempts to connect again
+RETRIES = (0.01, 0.1, 0.5)  # seconds between attempts to connect again; the last one goes on
 SAFE_ENV = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 class StartError(PydockError):
     """The program could not be run; `exit_code` is what a shell would say: 127 not found, 126 not executable."""
 
-    status: ClassVar[int] = 400
+    status = 400
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ class Supervisor:
         self._decoder = protocol.Decoder()
         self._profiles.clear()
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
-        hello = await self.request("hello")
+        hello = await self._ask("hello", (), {})
         self.pid = hello["pid"]
         return hello
 
@@ -98,8 +98,11 @@ class Supervisor:
 
     async def request(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> dict[str, Any]:
         """Ask for one operation; descriptors stay the caller's. Raises what ERRORS says, Unavailable."""
-        if self._sock is None:
+        if self._sock is None or self._reconnecting is not None:
             await self._wait_connected()
+        return await self._ask(op, fds, fields)
+
+    async def _ask(self, op: str, fds: Sequence[int], fields: dict[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending[number] = future
@@ -128,7 +131,7 @@ class Supervisor:
         # The profile itself, 20 KB, goes once over a connection, its digest from then on.
         if profile is None:
             return await self.request(op, fds=fds, **fields)
-        if self._sock is None:
+        if self._sock is None or self._reconnecting is not None:
             await self._wait_connected()
         wanted: dict[str, Any] = {"digest": profile.digest}
         if profile.digest not in self._profiles:
@@ -210,11 +213,12 @@ class Supervisor:
             future.set_exception(ERRORS.get(error["kind"], PydockError)(error["message"]))
 
     def _lost(self, error: Exception | None) -> None:
-        log.warning("the connection to the supervisor is lost: %s", error or "it was closed")
         self._disconnect()
+        if self._closed or self._reconnecting is not None:
+            return
+        log.warning("the connection to the supervisor is lost: %s", error or "it was closed")
+        self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(), name="supervisor")
         self.on_lost()
-        if not self._closed and self._reconnecting is None:
-            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(), name="supervisor")
 
     def _disconnect(self) -> None:
         if self._sock is None:
@@ -234,12 +238,13 @@ class Supervisor:
                 future.set_exception(Unavailable("the connection to the supervisor is lost"))
 
     async def _reconnect(self) -> None:
-        while True:
+        for pause in itertools.chain(RETRIES, itertools.repeat(RETRIES[-1])):
             try:
                 hello = await self.connect()
             except (PydockError, OSError) as error:
-                log.error("the supervisor cannot be reached: %s", error)
-                await asyncio.sleep(RETRY)
+                # The first time this may be the old one, whose socket still took a connection while it was dying.
+                log.warning("the supervisor cannot be reached: %s", error)
+                await asyncio.sleep(pause)
             else:
                 self._reconnecting = None
                 self.on_hello(hello)

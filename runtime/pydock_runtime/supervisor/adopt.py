@@ -7,14 +7,17 @@ others than the parent once init has reaped the process. Execs are not adopted.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
+import time
 from select import EPOLLIN
 
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime import launch
 from pydock_runtime.supervisor.containers import Container
+from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.logs import Log
 from pydock_runtime.supervisor.processes import EXITED, RUNNING, UNKNOWN_CODE, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
@@ -24,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.supervisor.service import Service
 
 REAP_PATIENCE = 5.0  # seconds for init to reap; afterwards the code is UNKNOWN_CODE
@@ -35,23 +39,42 @@ _INFO = struct.Struct("=QQ11Ii")  # mask, cgroup id, pid, tgid, ppid, eight ids,
 def adopt(service: Service) -> None:
     """Put every container with a record on the service's list: exited ones to be told, living ones to be watched."""
     for name in service.records.containers():
-        record = service.records.read(name, EXIT)
-        state = service.records.read(name, STATE)
-        if record is None and state is None:
-            service.records.remove(name)
-            continue
-        container = Container(service, name, None, None)
-        container.log = Log()
-        container.recorded = True
-        stdio = Stdio(service.poller, container.log, tty=False, close_stdin=False, on_detach=_nothing)
-        container.init = AdoptedProcess(service.poller, container, None, stdio, stdin=False)
-        service.containers[name] = container
-        if record is not None:
-            container.init.resume_exited(record)
-            container.oom = bool(record["oom"])
-        elif state is not None:
-            container.cgroup = cgroups.open_existing(state["cgroup"])
-            container.init.resume_running(state)
+        try:
+            _adopt(service, name)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            note(f"records of {name} cannot be used: {type(error).__name__}: {error}")
+
+
+def _adopt(service: Service, name: str) -> None:
+    record, state = service.records.read(name, EXIT), service.records.read(name, STATE)
+    container = Container(service, name, None, None)
+    container.log = Log()
+    container.recorded = True
+    stdio = Stdio(service.poller, container.log, tty=False, close_stdin=False, on_detach=_nothing)
+    process = AdoptedProcess(service.poller, container, None, stdio, stdin=False)
+    container.init = process
+    if record is not None:
+        process.resume_exited(record)
+        container.oom = bool(record["oom"])
+    elif state is not None:
+        container.cgroup = cgroups.open_existing(state["cgroup"])
+        process.resume_running(state, container.cgroup)
+    else:
+        service.records.remove(name)
+        return
+    service.containers[name] = container
+
+
+class AdoptedChild(launch.Child):
+    """A process that is not our child: it says nothing, and has no terminal of ours."""
+
+    __slots__ = ()
+
+    def __init__(self, pid: int, pidfd: int, cgroup: Cgroup) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.cgroup = cgroup
+        self.console = None
 
 
 class AdoptedProcess(Process):
@@ -65,23 +88,23 @@ class AdoptedProcess(Process):
         self.code = record["code"]
         self.started_at, self.finished_at = record["started_at"], record["finished_at"]
 
-    def resume_running(self, state: dict[str, Any]) -> None:
+    def resume_running(self, state: dict[str, Any], cgroup: Cgroup) -> None:
         """Watch it if it lives; a dead one is told as exited, with an unknown code."""
         self._impatient = False
-        self.status = RUNNING
         self.started_at = state["started_at"]
         pidfd = -1
-        try:
+        with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(state["pid"])
-            alive = start_time(state["pid"]) == state["start_time"] != 0
-        except ProcessLookupError:
-            alive = False
-        self.child = launch.Child(state["pid"], pidfd, None, container.cgroup)
-        if alive:
+        if pidfd >= 0 and start_time(state["pid"]) == state["start_time"] != 0:
+            self.status = RUNNING
+            self.child = AdoptedChild(state["pid"], pidfd, cgroup)
             self._poller.watch(pidfd, EPOLLIN, self._on_end)
-        else:
-            self._impatient = True
-            self._poller.when_idle(lambda: self._on_dead(EPOLLIN))
+            return
+        if pidfd >= 0:
+            os.close(pidfd)  # its number is another process's by now
+        self.status = EXITED
+        self.finished_at = time.time_ns()
+        self._poller.when_idle(lambda: self._owner.exited(self))
 
     def _on_end(self, events: int) -> None:
         if events & EPOLLIN and exit_code(self.child.pidfd) is None and not self._impatient:
@@ -97,7 +120,7 @@ class AdoptedProcess(Process):
             self._on_dead(0)
 
     def _reap(self) -> int | None:
-        code = exit_code(self.child.pidfd) if self.child.pidfd >= 0 else None
+        code = exit_code(self.child.pidfd)
         return UNKNOWN_CODE if code is None else code
 
 

@@ -58,6 +58,16 @@ def test_a_client_that_closes_gets_all_its_input_delivered(house: House) -> None
     assert house.logged(name) == b"200000\n"
 
 
+def test_a_container_at_its_gate_holds_nothing_of_others_open(house: House) -> None:
+    name = house.create("cat", stdin=True, stdin_once=True)
+    client = house.attach(name)
+    house.client.request("start", container=name, interfaces=[])
+    house.create("true")
+    client.shutdown(socket.SHUT_WR)
+    assert house.exit(name)["code"] == 0
+    client.close()
+
+
 def test_stdin_stays_open_without_stdin_once(house: House) -> None:
     name = house.create("sh", "-c", "read a; read b; echo $a $b", stdin=True)
     house.client.request("start", container=name, interfaces=[])
