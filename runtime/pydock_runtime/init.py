@@ -73,6 +73,8 @@ def report(channel: socket.socket, kind: str, message: str) -> None:
 
 def _story(work: Work) -> NoReturn:
     spec, channel = work.spec, work.sync
+    # At its gate this process may stand for long: the pipes of other containers must not be held open meanwhile.
+    linux.close_all_but((channel.fileno(), *(work.stdio or ())))
     wait_for(channel, "go")
     # In its cgroup, so a cgroup namespace made now has it as its root.
     for path, flag in work.plan.enter:

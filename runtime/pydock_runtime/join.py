@@ -73,6 +73,7 @@ def _main(
     channel: socket.socket, wanted: credentials.Process, process: dict[str, Any], stdio: tuple[int, int, int] | None
 ) -> NoReturn:
     try:
+        linux.close_all_but((channel.fileno(), *(stdio or ())))
         init.wait_for(channel, "go")
         os.setsid()
         if stdio is None:

@@ -212,6 +212,16 @@ def close_range(first: int, last: int, flags: int) -> None:
     )
 
 
+def close_all_but(kept: Sequence[int]) -> None:
+    """Close every descriptor from 3 on that is not one of these."""
+    first = 3
+    for fd in sorted(fd for fd in kept if fd >= 3):
+        if fd > first:
+            close_range(first, fd - 1, 0)
+        first = fd + 1
+    close_range(first, 0xFFFFFFFF, 0)
+
+
 def bpf(command: int, attributes: bytes) -> int:
     """Call bpf(2) with the bytes of its attribute union."""
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
