@@ -1,0 +1,335 @@
+"""Snapshots on overlayfs: layers and writable folders below DATA_ROOT/overlay. Used by images, containers and `api`.
+
+    layers/<short>/diff       a layer, unpacked once for its chain id; `short` keeps the mount options of a deep image
+                              within the page that mount(2) takes
+    containers/<key>/diff     what a container wrote, with the `work` folder that overlayfs needs beside it
+    unpacking/                layers that are not whole yet; emptied at start
+    trash/                    what was removed from view and waits for its bytes to go; emptied at start
+    mounts/                   mount points of `mounted`
+
+A layer is visible when its row is: unpack to a temporary name, rename, then commit. The store is used on the event
+loop only; what takes long runs in a thread.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.store import Store
+from pydock_runtime import abi, linux
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError
+
+from . import base, layer, unpacking
+
+SCHEMA = """
+create table if not exists layers (
+    chain text primary key,
+    parent text,
+    diff_id text not null,
+    short text not null unique,
+    size integer not null
+);
+create table if not exists snapshots (
+    key text primary key,
+    top text not null
+);
+"""
+SHORT = 10
+EMPTY = "empty"
+CHILDREN = 2
+CLONE_FS = 0x200
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An unpacked layer; `size` is the sum of its files' bytes."""
+
+    chain: str
+    parent: str | None
+    diff_id: str
+    short: str
+    size: int
+
+
+class Snapshots:
+    """The layers and snapshots of one data root."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        """Open what is below `root`/overlay and clear away what an interrupted run left there."""
+        self.root = root / "overlay"
+        self._store = store
+        self._layers_at, self._containers_at = self.root / "layers", self.root / "containers"
+        for folder in (self._layers_at / EMPTY / "diff", self._containers_at):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.root.chmod(0o710)
+        self._layers = {row["chain"]: Layer(*row) for row in store.all("select * from layers")}
+        self._tops: dict[str, str] = {row["key"]: row["top"] for row in store.all("select * from snapshots")}
+        self._pins: Counter[str] = Counter()
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._children = asyncio.Semaphore(CHILDREN)
+        self._sweeper = ThreadPoolExecutor(1, "snapshots")
+        self._recover()
+
+    def close(self) -> None:
+        """Wait for the removals under way."""
+        self._sweeper.shutdown()
+
+    def _recover(self) -> None:
+        for name in ("unpacking", "trash", "mounts"):
+            (self.root / name).mkdir(exist_ok=True, mode=0o700)
+            for left in (self.root / name).iterdir():
+                self._discard(left)
+        known = {layer.short for layer in self._layers.values()} | {EMPTY}
+        for folder in self._layers_at.iterdir():
+            if folder.name not in known:
+                self._discard(folder)
+        for folder in self._containers_at.iterdir():
+            if folder.name not in self._tops:
+                self._discard(folder)
+
+    def _discard(self, folder: Path) -> None:
+        """Take a folder out of sight at once and remove its files in the background."""
+        trash = self.root / "trash" / f"{folder.name}.{os.urandom(4).hex()}"
+        if folder.parent != trash.parent:
+            with suppress(FileNotFoundError):
+                folder.rename(trash)
+        else:
+            trash = folder
+        self._sweeper.submit(_remove, trash)
+
+    # Layers
+
+    def layer(self, chain: str) -> Layer | None:
+        """Return the layer of a chain id if it is unpacked."""
+        return self._layers.get(chain)
+
+    def diff(self, chain: str) -> Path:
+        """Return the folder of a layer."""
+        return self._layers_at / self._layers[chain].short / "diff"
+
+    @contextmanager
+    def pinned(self, chain: Iterable[str]) -> Iterator[None]:
+        """Keep layers from being swept during the block, also those that are still to be made."""
+        names = list(chain)
+        self._pins.update(names)
+        try:
+            yield
+        finally:
+            self._pins.subtract(names)
+            self._pins += Counter()
+
+    async def unpack(
+        self,
+        blob: Path,
+        parent: str | None,
+        diff_id: str | None,
+        report: Callable[[int], None] | None = None,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> Layer:
+        """Make the layer of a blob on top of a chain; one that exists is returned as it is.
+
+        `diff_id` None takes the archive as it comes. `ready` is awaited before the commit: layers of an image are
+        unpacked side by side and committed bottom first. InvalidArgument when the archive is corrupt or not the one
+        that `diff_id` names; nothing is left then.
+        """
+        key = base.above(parent, diff_id) if diff_id else None
+        async with self._locks.setdefault(key, asyncio.Lock()) if key else asyncio.Lock():
+            if key and (found := self._layers.get(key)):
+                return found
+            folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.root / "unpacking"))
+            try:
+                result = await self._fill(blob, folder, diff_id, report)
+                if ready:
+                    await ready()
+                return self._commit(folder, parent, result)
+            finally:
+                if folder.exists():
+                    self._discard(folder)
+                if key:
+                    self._locks.pop(key, None)
+
+    async def _fill(
+        self, blob: Path, folder: Path, diff_id: str | None, report: Callable[[int], None] | None
+    ) -> unpacking.Unpacked:
+        target = folder / "diff"
+        folder.chmod(0o755)
+        target.mkdir()
+        target.chmod(0o755)
+        async with self._children:
+            result = await unpacking.unpack(blob, target, report or (lambda _: None))
+        if diff_id and result.diff_id != diff_id:
+            raise InvalidArgument(f"layer verification failed: the layer is {result.diff_id}, not {diff_id}")
+        return result
+
+    def _commit(self, folder: Path, parent: str | None, result: unpacking.Unpacked) -> Layer:
+        chain = base.above(parent, result.diff_id)
+        if found := self._layers.get(chain):
+            return found
+        if parent and not result.has_root:
+            # The merged root looks as the topmost folder does, so a layer that does not say keeps what is below.
+            _copy_root(self.diff(parent), folder / "diff")
+        made = Layer(chain, parent, result.diff_id, self._short(chain), result.size)
+        folder.rename(self._layers_at / made.short)
+        try:
+            with self._store.transaction() as db:
+                values = (made.chain, made.parent, made.diff_id, made.short, made.size)
+                db.execute("insert into layers (chain, parent, diff_id, short, size) values (?, ?, ?, ?, ?)", values)
+        except BaseException:
+            self._discard(self._layers_at / made.short)
+            raise
+        self._layers[chain] = made
+        return made
+
+    def _short(self, chain: str) -> str:
+        digits, taken = chain.removeprefix("sha256:"), {layer.short for layer in self._layers.values()}
+        return next(digits[:length] for length in range(SHORT, 65) if digits[:length] not in taken)
+
+    def sweep(self, keep: Iterable[str]) -> int:
+        """Remove the layers that no chain in `keep`, no snapshot and no pin needs; return the bytes of their files."""
+        alive: set[str] = set()
+        for top in [*keep, *self._tops.values(), *self._pins]:
+            for found in self._down(top):
+                alive.add(found.chain)
+        dead = [found for chain, found in self._layers.items() if chain not in alive]
+        with self._store.transaction() as db:
+            db.executemany("delete from layers where chain = ?", [(found.chain,) for found in dead])
+        for found in dead:
+            del self._layers[found.chain]
+            self._discard(self._layers_at / found.short)
+        return sum(found.size for found in dead)
+
+    def _down(self, top: str) -> Iterator[Layer]:
+        """Yield the layers of a chain from its top downwards."""
+        found = self._layers.get(top)
+        while found:
+            yield found
+            found = self._layers.get(found.parent) if found.parent else None
+
+    # Snapshots
+
+    def prepare(self, key: str, chain: list[str]) -> None:
+        """Make a writable snapshot on top of a chain (bottom first); NotFound when a layer of it is gone."""
+        top = chain[-1] if chain else ""
+        if top and top not in self._layers:
+            raise NotFound(f"layer does not exist: {top}")
+        folder = self._containers_at / key
+        folder.mkdir(mode=0o710)
+        upper = folder / "diff"
+        upper.mkdir()
+        (folder / "work").mkdir(mode=0o700)
+        _copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
+        with self._store.transaction() as db:
+            db.execute("insert into snapshots (key, top) values (?, ?)", (key, top))
+        self._tops[key] = top
+
+    def overlay(self, key: str) -> dict[str, Any]:
+        """Return the mount of a snapshot as the supervisor takes it; NotFound when there is none."""
+        if key not in self._tops:
+            raise NotFound(f"snapshot does not exist: {key}")
+        lower = [f"{found.short}/diff" for found in self._down(self._tops[key])]
+        folder = self._containers_at / key
+        return {
+            "base": str(self._layers_at),
+            "lower": lower or [f"{EMPTY}/diff"],
+            "upper": str(folder / "diff"),
+            "work": str(folder / "work"),
+        }
+
+    def chain(self, key: str) -> list[str]:
+        """Return the chain that a snapshot stands on, bottom first."""
+        return [found.chain for found in self._down(self._tops[key])][::-1]
+
+    def upper(self, key: str) -> Path:
+        """Return the folder of what was written in a snapshot."""
+        return self._containers_at / key / "diff"
+
+    def remove(self, key: str) -> None:
+        """Forget a snapshot; its files go in the background. Layers stay until the next sweep."""
+        if self._tops.pop(key, None) is None:
+            return
+        with self._store.transaction() as db:
+            db.execute("delete from snapshots where key = ?", (key,))
+        self._discard(self._containers_at / key)
+
+    def usage(self, key: str) -> int:
+        """Return the bytes of the files written in a snapshot, each once however many names it has; walks the disk."""
+        return layer.size(self.upper(key))
+
+    def graph_driver(self, key: str) -> dict[str, Any]:
+        """Return the `GraphDriver` of a container's inspect."""
+        mount = self.overlay(key)
+        folder = self._containers_at / key
+        return driver_data(
+            [str(self._layers_at / name) for name in mount["lower"]],
+            {"MergedDir": str(folder / "merged"), "UpperDir": mount["upper"], "WorkDir": mount["work"]},
+        )
+
+    def image_driver(self, chain: list[str]) -> dict[str, Any]:
+        """Return the `GraphDriver` of an image's inspect."""
+        below = [str(self.diff(name)) for name in reversed(chain) if name in self._layers]
+        top = Path(below[0]).parent if below else self._layers_at / EMPTY
+        upper = {"MergedDir": str(top / "merged"), "UpperDir": str(top / "diff"), "WorkDir": str(top / "work")}
+        return driver_data(below[1:], upper)
+
+    @contextmanager
+    def mounted(self, key: str) -> Iterator[Path]:
+        """Mount a snapshot that no container uses now, read-write, for the block."""
+        mount = self.overlay(key)
+        target = Path(tempfile.mkdtemp(dir=self.root / "mounts"))
+        try:
+            _in_own_folder(mount["base"], lambda: _mount(mount, str(target)))
+            try:
+                yield target
+            finally:
+                linux.umount2(str(target), abi.MNT_DETACH)
+        finally:
+            target.rmdir()
+
+
+def driver_data(lower: list[str], upper: dict[str, str]) -> dict[str, Any]:
+    """Return Docker's description of an overlay."""
+    return {"Data": ({"LowerDir": ":".join(lower)} if lower else {}) | upper, "Name": "overlay2"}
+
+
+def _copy_root(source: Path, target: Path) -> None:
+    found = source.stat()
+    os.chown(target, found.st_uid, found.st_gid)
+    target.chmod(found.st_mode & 0o7777)
+
+
+def _mount(mount: dict[str, Any], target: str) -> None:
+    options = f"lowerdir={':'.join(mount['lower'])},upperdir={mount['upper']},workdir={mount['work']}"
+    linux.mount("overlay", target, "overlay", 0, options)
+
+
+def _in_own_folder(folder: str, action: Callable[[], None]) -> None:
+    """Run an action with a working directory that only its own thread sees, so that names may be relative to it."""
+    failure: list[OSError] = []
+
+    def run() -> None:
+        try:
+            linux.unshare(CLONE_FS)
+            os.chdir(folder)
+            action()
+        except OSError as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failure:
+        raise PydockError(f"mounting a snapshot failed: {failure[0]}") from failure[0]
+
+
+def _remove(folder: Path) -> None:
+    """Remove a tree; immutable leftovers and the like are tried again at the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
