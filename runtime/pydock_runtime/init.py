@@ -1,4 +1,4 @@
-"""The story inside: what the forked child does, in order, until it is the user's program. Called by `launch` only.
+"""The story inside: what the forked child does, in order, until it is the user's program. Used by `launch` and `join`.
 
 Nothing is imported from here on: after the root has changed, a file by that name could be the container's.
 """
@@ -7,103 +7,132 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import credentials, linux, namespaces, netconf, sync, sysctl, terminal
-from pydock_runtime.errors import SYSTEM, RuntimeFailure
-from pydock_runtime.rootfs import inroot, mask, mounts, options, prepare
+from pydock_runtime import abi, credentials, linux, namespaces, netconf, sync, sysctl, terminal
+from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
+from pydock_runtime.rootfs import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.credentials import Process
 
 FAILED = 1
-PRELOADED = (inroot, mounts, options)
+LAST_FD = 0xFFFFFFFF
 
 
 class Work:
     """Everything the child needs, made by the parent before the fork."""
 
-    __slots__ = ("bundle", "cgroup", "overlay", "plan", "process", "spec", "stdio", "sync")
+    __slots__ = ("bundle", "cgroup", "gate", "id", "overlay", "plan", "process", "spec", "stdio", "sync")
+
+    sync: socket.socket
+    gate: socket.socket | None
 
     def __init__(
         self,
         spec: dict[str, Any],
         *,
+        id: str,
         bundle: str,
         overlay: dict[str, Any] | None,
         cgroup: Cgroup,
         plan: namespaces.Plan,
         process: Process,
         stdio: tuple[int, int, int] | None,
-        sync: socket.socket,
     ) -> None:
         self.spec = spec
+        self.id = id
         self.bundle = bundle
         self.overlay = overlay
         self.cgroup = cgroup
         self.plan = plan
         self.process = process
         self.stdio = stdio
-        self.sync = sync
 
 
 def main(work: Work) -> NoReturn:
-    """Run the story; whatever goes wrong is told to the parent, and the process ends."""
+    """Be the container's init."""
+    run(work.sync, lambda: _story(work))
+
+
+def run(channel: socket.socket, story: Callable[[], NoReturn]) -> NoReturn:
+    """Run a story that ends in exec; whatever goes wrong is told to the parent, and the process ends."""
     try:
-        _story(work)
+        story()
     except RuntimeFailure as error:
-        report(work.sync, error.kind, error.message)
+        sync.report(channel, error.kind, error.message)
     except OSError as error:
-        report(work.sync, SYSTEM, f"{error.filename or 'container init'}: {error.strerror or error}")
-    except BaseException as error:  # noqa: BLE001 - a forked child must never return into its parent's code
-        report(work.sync, SYSTEM, f"container init: {type(error).__name__}: {error}")
+        sync.report(channel, SYSTEM, f"container init: {text(error)}")
+    except BaseException as error:
+        # Whatever it is: a forked child must never return into its parent's code.
+        sync.report(channel, SYSTEM, f"container init: {type(error).__name__}: {error}")
     os._exit(FAILED)
 
 
-def report(channel: socket.socket, kind: str, message: str) -> None:
-    """Tell the parent why this ends; when nobody listens any more there is nobody to tell."""
-    try:
-        sync.send(channel, {"error": {"kind": kind, "message": message}})
-    except OSError:
-        return
-
-
 def _story(work: Work) -> NoReturn:
-    spec, channel = work.spec, work.sync
-    # At its gate this process may stand for long: the pipes of other containers must not be held open meanwhile.
-    linux.close_all_but((channel.fileno(), *(work.stdio or ())))
-    wait_for(channel, "go")
+    spec, plan = work.spec, work.plan
+    forget_parent(work.sync, work.gate, stdio=work.stdio, preserve=work.process.preserve)
+    work.cgroup.add(0)
+    credentials.score(work.process.oom_score_adj)
     # In its cgroup, so a cgroup namespace made now has it as its root.
-    for path, flag in work.plan.enter:
+    for path, flag in plan.enter:
         namespaces.enter(path, flag)
-    if work.plan.unshare:
-        linux.unshare(work.plan.unshare)
+    if plan.unshare:
+        linux.unshare(plan.unshare)
     os.setsid()
+    # The modes that the spec and Docker name are meant as they stand.
     os.umask(0)
-    prepare.enter(spec, bundle=work.bundle, overlay=work.overlay, cgroup=work.cgroup)
-    if work.plan.owns("uts"):
+    if plan.owns("uts"):
         _name(spec)
-    console = _stdio(work)
-    linux_part = spec.get("linux", {})
-    sysctl.apply(linux_part.get("sysctl") or {})
-    mask.make_readonly(linux_part.get("readonlyPaths") or [])
-    mask.mask(linux_part.get("maskedPaths") or [])
-    sync.send(channel, {"ready": True}, (console,) if console is not None else ())
-    if console is not None:
-        os.close(console)
-    message = wait_for(channel, "interfaces")
-    if work.plan.owns("network"):
+    # By the host's /proc, which nobody in the container can have a hand in.
+    sysctl.apply(spec.get("linux", {}).get("sysctl") or {})
+    prepare.enter(spec, bundle=work.bundle, overlay=work.overlay, cgroup=work.cgroup)
+    channel = _gate(work, _stdio(work))
+    message = _wait_for(channel, "interfaces")
+    if plan.owns("network"):
         netconf.configure(message["interfaces"])
     # The root becomes read-only after the last thing that may have to be made in it.
-    make_cwd(work.process.cwd)
+    _make_cwd(work.process.cwd)
     prepare.seal(spec)
     credentials.become(work.process)
 
 
-def wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
+def forget_parent(
+    *channels: socket.socket | None, stdio: tuple[int, ...] | None = None, preserve: int = 0
+) -> None:
+    """Close what the parent had open, but for these, and keep others from looking into this process before it execs.
+
+    Without it a container at its gate would hold the pipes and client connections of all the others open.
+    """
+    linux.prctl(abi.PR_SET_DUMPABLE, 0)
+    first = 3 + preserve
+    keep = [channel.fileno() for channel in channels if channel is not None]
+    for fd in sorted((*keep, *(stdio or ()))):
+        if fd > first:
+            linux.close_range(first, fd - 1, 0)
+        first = max(first, fd + 1)
+    linux.close_range(first, LAST_FD, 0)
+
+
+def _gate(work: Work, console: int | None) -> socket.socket:
+    """Tell the parent that all is ready; return the channel on which the word to go on will come."""
+    sync.send(work.sync, {"ready": True}, (console,) if console is not None else ())
+    if console is not None:
+        os.close(console)
+    if work.gate is None:
+        return work.sync
+    # From now on the one who starts the container listens, also to what goes wrong.
+    work.sync.close()
+    work.sync, _ = work.gate.accept()
+    work.gate.close()
+    return work.sync
+
+
+def _wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
     """Return the parent's message; when the parent has gone, this process goes too."""
     message, _ = sync.receive(channel)
     if message is None or key not in message:
@@ -111,7 +140,7 @@ def wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
     return message
 
 
-def make_cwd(path: str) -> None:
+def _make_cwd(path: str) -> None:
     """Make the working directory when the image has none, as Docker does."""
     try:
         os.makedirs(path, 0o755, exist_ok=True)
@@ -130,17 +159,15 @@ def _name(spec: dict[str, Any]) -> None:
 def _stdio(work: Work) -> int | None:
     """Set descriptors 0 to 2; with a terminal return its master, for the parent."""
     if work.stdio is not None:
-        for number, fd in enumerate(work.stdio):
-            os.dup2(fd, number)
+        set_stdio(work.stdio)
         return None
     master, slave = terminal.open_pair(work.spec["process"].get("consoleSize"))
-    _show_console(slave)
+    terminal.show_console(slave)
     terminal.adopt(slave)
-    os.close(slave)
     return master
 
 
-def _show_console(slave: int) -> None:
-    """Make the terminal /dev/console as well."""
-    os.close(os.open("/dev/console", os.O_CREAT | os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
-    linux.mount(os.ttyname(slave), "/dev/console", None, 4096)
+def set_stdio(stdio: tuple[int, int, int]) -> None:
+    """Make three descriptors stdin, stdout and stderr."""
+    for number, fd in enumerate(stdio):
+        os.dup2(fd, number)

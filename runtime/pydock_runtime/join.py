@@ -7,10 +7,8 @@ and still our child.
 from __future__ import annotations
 
 import os
-import signal
 
 from pydock_runtime import abi, credentials, init, launch, linux, namespaces, sync, terminal
-from pydock_runtime.errors import SYSTEM, RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +18,29 @@ if TYPE_CHECKING:
     from pydock_runtime.cgroup import Cgroup
 
 
+class _Work:
+    """What the helper and the process need, made by the parent before the fork."""
+
+    __slots__ = ("cgroup", "process", "size", "stdio", "sync", "target")
+
+    sync: socket.socket
+
+    def __init__(
+        self,
+        target: int,
+        process: credentials.Process,
+        *,
+        size: dict[str, Any] | None,
+        stdio: tuple[int, int, int] | None,
+        cgroup: Cgroup,
+    ) -> None:
+        self.target = target
+        self.process = process
+        self.size = size
+        self.stdio = stdio
+        self.cgroup = cgroup
+
+
 def spawn_exec(
     pid: int,
     process: dict[str, Any],
@@ -27,69 +48,55 @@ def spawn_exec(
     stdio: tuple[int, int, int] | None,
     cgroup: Cgroup,
     program: bytes | None,
-    spec: dict[str, Any],
+    preserve: int = 0,
 ) -> launch.Child:
-    """Fork a process into the namespaces of process `pid`; messages as for `launch.spawn`, without a gate."""
-    wanted = credentials.Process(process, program)
-    ours, theirs = sync.pair()
+    """Fork a process into the namespaces of process `pid` and into `cgroup`; RuntimeFailure, OSError when it cannot be.
+
+    Messages as for `launch.spawn`, without a gate. `process` is complete in itself: nothing is taken from the
+    container's own spec.
+    """
     target = linux.pidfd_open(pid)
     try:
-        helper, helper_pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
-        if helper == 0:
-            _helper(target, theirs, wanted, process, stdio)
-        os.close(helper_pidfd)
-        new, pidfd = launch.adopt(helper, ours)
-    except OSError:
-        ours.close()
-        raise
+        work = _Work(
+            target,
+            credentials.Process(process, program, preserve=preserve),
+            size=process.get("consoleSize"),
+            stdio=stdio,
+            cgroup=cgroup,
+        )
+        ours, work.sync = sync.pair()
+        try:
+            new, pidfd = launch.by_helper(ours, work.sync, lambda: _fork_inside(work))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            work.sync.close()
     finally:
-        theirs.close()
         os.close(target)
-    child = launch.Child(new, pidfd, ours, cgroup)
-    launch.admit(child)
-    return child
+    return launch.Child(new, pidfd, ours, cgroup)
 
 
-def _helper(
-    target: int,
-    theirs: socket.socket,
-    wanted: credentials.Process,
-    process: dict[str, Any],
-    stdio: tuple[int, int, int] | None,
-) -> NoReturn:
-    try:
-        linux.setns(target, namespaces.JOINED)
-        pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
-    except OSError as error:
-        init.report(theirs, SYSTEM, f"joining the container's namespaces: {error.strerror}")
-        os._exit(1)
+def _fork_inside(work: _Work) -> int:
+    # Everything that is done by paths of the host comes before its namespaces are left.
+    init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
+    work.cgroup.add(0)
+    credentials.score(work.process.oom_score_adj)
+    linux.setns(work.target, namespaces.JOINED)
+    pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
-        _main(theirs, wanted, process, stdio)
-    sync.send(theirs, {"pid": pid})
-    os._exit(0)
+        os.close(work.target)
+        init.run(work.sync, lambda: _story(work))
+    return pid
 
 
-def _main(
-    channel: socket.socket, wanted: credentials.Process, process: dict[str, Any], stdio: tuple[int, int, int] | None
-) -> NoReturn:
-    try:
-        linux.close_all_but((channel.fileno(), *(stdio or ())))
-        init.wait_for(channel, "go")
-        os.setsid()
-        if stdio is None:
-            master, slave = terminal.open_pair(process.get("consoleSize"))
-            terminal.adopt(slave)
-            os.close(slave)
-            sync.send(channel, {"ready": True}, (master,))
-            os.close(master)
-        else:
-            for number, fd in enumerate(stdio):
-                os.dup2(fd, number)
-        credentials.become(wanted)
-    except RuntimeFailure as error:
-        init.report(channel, error.kind, error.message)
-    except OSError as error:
-        init.report(channel, SYSTEM, f"{error.filename or 'exec'}: {error.strerror or error}")
-    except BaseException as error:  # noqa: BLE001 - a forked child must never return into its parent's code
-        init.report(channel, SYSTEM, f"exec: {type(error).__name__}: {error}")
-    os._exit(1)
+def _story(work: _Work) -> NoReturn:
+    os.setsid()
+    if work.stdio is None:
+        master, slave = terminal.open_pair(work.size)
+        terminal.adopt(slave)
+        sync.send(work.sync, {"ready": True}, (master,))
+        os.close(master)
+    else:
+        init.set_stdio(work.stdio)
+    credentials.become(work.process)

@@ -6,15 +6,19 @@ The caller has a single thread. `spawn` does not wait: the child's messages arri
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
 from pydock_runtime import abi, credentials, init, linux, namespaces, sync, sysctl
+from pydock_runtime import spec as specs
+from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
 
@@ -41,79 +45,67 @@ def spawn(
     program: bytes | None,
     cgroup: Cgroup,
     bundle: str = "/",
+    gate: socket.socket | None = None,
+    preserve: int = 0,
 ) -> Child:
-    """Fork a container's init into its namespaces and cgroup; RuntimeFailure when the spec is wrong, OSError when the kernel
-    refuses.
+    """Fork a container's init into its namespaces; RuntimeFailure when the spec is wrong, OSError when the kernel refuses.
 
     `stdio` None means a terminal. `overlay` is {"base", "lower", "upper", "work"}, or None for the folder `root.path`.
+    The child joins `cgroup` itself. `gate` is a listening socket: the message that opens the gate then comes from who
+    connects to it, not from us. `preserve` descriptors from 3 on stay open in the program.
     """
+    specs.check(spec)
     plan = namespaces.Plan(spec)
-    process = credentials.Process(spec["process"], program)
+    process = credentials.Process(spec["process"], program, preserve=preserve)
     sysctl.check(spec.get("linux", {}).get("sysctl") or {}, plan)
     ours, theirs = sync.pair()
-    work = init.Work(
-        spec, bundle=bundle, overlay=overlay, cgroup=cgroup, plan=plan, process=process, stdio=stdio, sync=theirs
-    )
-    try:
+    with theirs, contextlib.ExitStack() as undo:
+        undo.enter_context(ours)
+        work = init.Work(
+            spec, id=id, bundle=bundle, overlay=overlay, cgroup=cgroup, plan=plan, process=process, stdio=stdio
+        )
+        work.sync, work.gate = theirs, gate
         if plan.pid_path:
-            pid, pidfd = _spawn_into(plan.pid_path, ours, theirs, work)
+            pid, pidfd = by_helper(ours, theirs, lambda: _fork_into(work))
         else:
             pid, pidfd = linux.clone3(plan.clone, exit_signal=signal.SIGCHLD)
             if pid == 0:
                 init.main(work)
-    except OSError:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    child = Child(pid, pidfd, ours, cgroup)
-    admit(child)
-    return child
+        undo.pop_all()
+    return Child(pid, pidfd, ours, cgroup)
 
 
-def _spawn_into(path: str, ours: socket.socket, theirs: socket.socket, work: init.Work) -> tuple[int, int]:
-    """Fork into an existing pid namespace: through a process that enters it, because entering counts for children only."""
-    helper, helper_pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
-    if helper == 0:
-        _helper(path, theirs, work)
-    os.close(helper_pidfd)
-    return adopt(helper, ours)
-
-
-def _helper(path: str, theirs: socket.socket, work: init.Work) -> None:
-    try:
-        namespaces.enter(path, abi.CLONE_NEWPID)
-        pid, _ = linux.clone3(work.plan.clone | abi.CLONE_PARENT, exit_signal=0)
-    except OSError as error:
-        init.report(theirs, "system", f"joining {path}: {error.strerror}")
-        os._exit(1)
+def _fork_into(work: init.Work) -> int:
+    """Fork into an existing pid namespace: entering one counts for the children only."""
+    namespaces.enter(work.plan.pid_path or "", abi.CLONE_NEWPID)
+    pid, _ = linux.clone3(work.plan.clone | abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
         init.main(work)
-    sync.send(theirs, {"pid": pid})
-    os._exit(0)
+    return pid
 
 
-def adopt(helper: int, ours: socket.socket) -> tuple[int, int]:
-    """Take over the child that a helper process made for us (CLONE_PARENT): reap the helper, return (pid, pidfd)."""
+def by_helper(ours: socket.socket, theirs: socket.socket, fork: Callable[[], int]) -> tuple[int, int]:
+    """Let a helper process change its namespaces and fork a child of ours (CLONE_PARENT); return its (pid, pidfd)."""
+    helper, helper_pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
+    if helper == 0:
+        _help(theirs, fork)
     message, _ = sync.receive(ours)
-    os.waitpid(helper, 0)
-    if message is None or "pid" not in message:
-        reason = message["error"]["message"] if message else "helper process died"
-        raise OSError(0, reason)
+    os.waitid(os.P_PIDFD, helper_pidfd, os.WEXITED)
+    os.close(helper_pidfd)
+    if message is None or "error" in message:
+        told = message["error"] if message else {"message": "the helper process died", "kind": SYSTEM}
+        raise RuntimeFailure(told["message"], told["kind"])
     return message["pid"], linux.pidfd_open(message["pid"])
 
 
-def admit(child: Child) -> None:
-    """Put the child into its cgroup and let it go on; a child that cannot be is not left behind."""
+def _help(theirs: socket.socket, fork: Callable[[], int]) -> NoReturn:
     try:
-        child.cgroup.add(child.pid)
-        sync.send(child.sync, {"go": True})
-    except OSError:
-        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | 0x40000000)
-        os.close(child.pidfd)
-        child.sync.close()
-        raise
+        sync.send(theirs, {"pid": fork()})
+    except OSError as error:
+        sync.report(theirs, SYSTEM, f"joining namespaces: {text(error)}")
+    except BaseException as error:
+        sync.report(theirs, SYSTEM, f"joining namespaces: {type(error).__name__}: {error}")
+    os._exit(0)
 
 
 def receive(child: Child) -> dict[str, Any] | None:

@@ -1,12 +1,11 @@
-"""What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch, init, join.
+"""What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch and init.
 
-who     message                          when
-parent  {"go": true}                     the child is in its cgroup
-child   {"pid": n}                       join and joined pid namespaces only: the process that stays
-child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
-parent  {"interfaces": [...]}            the gate opens (init only)
-child   {"error": {"kind", "message"}}   at any time instead of the next message
-child   end of file                      the user's program runs: the socket is close-on-exec
+    who     message                          when
+    child   {"pid": n}                       join and joined pid namespaces only: the process that stays
+    child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
+    parent  {"interfaces": [...]}            the gate opens (init only)
+    child   {"error": {"kind", "message"}}   at any time instead of the next message
+    child   end of file                      the user's program runs: the socket is close-on-exec
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LIMIT = 1 << 16
+LIMIT = 1 << 15
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -28,10 +27,12 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    """Send a message, with descriptors."""
+    """Send a message, with descriptors; OSError EMSGSIZE when it is longer than LIMIT."""
     data = json.dumps(message).encode()
+    if len(data) > LIMIT:
+        raise OSError(90, "message too long", "sync")
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    sock.sendmsg([data[:LIMIT]], control)
+    sock.sendmsg([data], control)
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
@@ -45,3 +46,11 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, int | None]:
         return None, fd
     message: dict[str, Any] = json.loads(data)
     return message, fd
+
+
+def report(sock: socket.socket, kind: str, message: str) -> None:
+    """Tell the parent why this process ends; when nobody listens any more there is nobody to tell."""
+    try:
+        send(sock, {"error": {"kind": kind, "message": message[: LIMIT // 8]}})
+    except OSError:
+        return
