@@ -140,7 +140,6 @@ class Container:
                 stdio=ends,
                 cgroup=self._live_cgroup(),
                 program=program,
-                spec={},
             )
         except BaseException:
             stdio.close()

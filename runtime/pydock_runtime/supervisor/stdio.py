@@ -12,9 +12,9 @@ import os
 import struct
 import termios
 import time
-from select import EPOLLIN, EPOLLOUT
 
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT, Attachment
+from pydock_runtime.supervisor.ends import Input, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.logs import Log
     from pydock_runtime.supervisor.poller import Poller
 
-READ_SIZE = 64 << 10
-DRAIN_READS = 32  # reads of a dead process's pipe within one turn
 DRAIN_GRACE = 0.2  # seconds for somebody else (a daemonised child of the host's namespace) to close our pipe
 DRAIN_LIMIT = 2.0  # seconds after which even a pipe that still gives data is closed; Docker's figure
 
@@ -246,117 +244,3 @@ class Stdio:
 
     def _add_output(self, fd: int, stream: int) -> None:
         self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))
-
-
-class Output:
-    """The reading end of a process's stdout, stderr or terminal."""
-
-    __slots__ = ("_fd", "_owned", "_owner", "_poller", "_stream", "moved")
-
-    def __init__(self, poller: Poller, fd: int, stream: int, owner: Stdio, *, owned: bool) -> None:
-        self._poller = poller
-        self._fd = fd
-        self._stream = stream
-        self._owner = owner
-        self._owned = owned
-        self.moved = False
-        self.resume()
-
-    def resume(self) -> None:
-        """Read what comes."""
-        self._poller.watch(self._fd, EPOLLIN, self._on_events)
-
-    def pause(self) -> None:
-        """Read nothing. Not a change of events: an unwatched HUP would be told again and again."""
-        self._poller.forget(self._fd)
-
-    def drain(self) -> None:
-        """Read to the end, or until the pipe is empty and somebody holds it open, within bounds."""
-        for _ in range(DRAIN_READS):
-            if not self._read():
-                return
-
-    def close(self) -> None:
-        """Stop reading; tells the owner."""
-        self._poller.forget(self._fd)
-        if self._owned:
-            os.close(self._fd)
-        self._owner.output_ended(self)
-
-    def _on_events(self, events: int) -> None:
-        self._read()
-
-    def _read(self) -> bool:
-        try:
-            data = os.read(self._fd, READ_SIZE)
-        except BlockingIOError:
-            return False
-        except OSError:  # EIO: nobody has the terminal open any more
-            data = b""
-        if not data:
-            self.close()
-            return False
-        self.moved = True
-        self._owner.output(self._stream, data)
-        return True
-
-
-class Input:
-    """The writing end of a process's stdin; keeps what it does not take yet, and then no more is read from clients."""
-
-    __slots__ = ("_buffer", "_ending", "_fd", "_owner", "_poller")
-
-    def __init__(self, poller: Poller, fd: int, owner: Stdio) -> None:
-        self._poller = poller
-        self._fd = fd
-        self._owner = owner
-        self._buffer = bytearray()
-        self._ending = False
-
-    @property
-    def full(self) -> bool:
-        """Whether clients have to wait."""
-        return bool(self._buffer)
-
-    def write(self, data: bytes) -> None:
-        """Write what fits, keep the rest."""
-        if self._ending or self._fd < 0:
-            return
-        waiting = bool(self._buffer)
-        self._buffer += data
-        if not waiting:
-            self._flush()
-            if self._buffer:
-                self._poller.watch(self._fd, EPOLLOUT, self._on_events)
-                self._owner.input_full(full=True)
-
-    def end(self) -> None:
-        """Close when all is written."""
-        self._ending = True
-        if not self._buffer:
-            self.close()
-
-    def close(self) -> None:
-        """Close now; tells the owner."""
-        if self._fd >= 0:
-            self._poller.forget(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-            self._buffer.clear()
-            self._owner.input_closed()
-
-    def _flush(self) -> None:
-        try:
-            del self._buffer[: os.write(self._fd, self._buffer)]
-        except BlockingIOError:
-            pass
-        except OSError:  # EPIPE, EIO: the process has closed its stdin
-            self.close()
-
-    def _on_events(self, events: int) -> None:
-        self._flush()
-        if self._fd >= 0 and not self._buffer:
-            self._poller.forget(self._fd)
-            self._owner.input_full(full=False)
-            if self._ending:
-                self.close()

@@ -1,0 +1,179 @@
+"""The parent's ends of a process's pipes or terminal: one to read output from, one to write input to; made by stdio."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from select import EPOLLIN, EPOLLOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydock_runtime.supervisor.poller import Poller, Timer
+    from pydock_runtime.supervisor.stdio import Stdio
+
+READ_SIZE = 64 << 10
+TICK = 0.001  # seconds between two looks at a busy output
+BUSY_READS = 16  # reads, each within a TICK of the one before, that make an output a busy one
+BUSY_PIPE = 1 << 20  # bytes of a busy pipe, and the most that is read of it in a turn
+DRAIN_READS = 32  # reads of a dead process's pipe within one turn
+
+
+class Output:
+    """The reading end of a process's stdout, stderr or terminal.
+
+    A process that prints without end in small writes would wake us for each of them, and each would cost three system
+    calls. An output that is found busy is therefore looked at once in a TICK only, with a pipe that holds a tick's
+    worth, until a look finds nothing.
+    """
+
+    __slots__ = ("_busy", "_fd", "_last", "_owned", "_owner", "_poller", "_reading", "_stream", "_timer", "moved")
+
+    def __init__(self, poller: Poller, fd: int, stream: int, owner: Stdio, *, owned: bool) -> None:
+        self._poller = poller
+        self._fd = fd
+        self._stream = stream
+        self._owner = owner
+        self._owned = owned
+        self._reading = False
+        self._timer: Timer | None = None
+        self._busy = 0
+        self._last = 0.0
+        self.moved = False
+        self.resume()
+
+    def resume(self) -> None:
+        """Read what comes."""
+        if not self._reading:
+            self._reading = True
+            self._poller.watch(self._fd, EPOLLIN, self._on_events)
+
+    def pause(self) -> None:
+        """Read nothing. Not a change of events: an unwatched HUP would be told again and again."""
+        self._reading = False
+        self._poller.forget(self._fd)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def drain(self) -> None:
+        """Read to the end, or until the pipe is empty and somebody holds it open, within bounds."""
+        for _ in range(DRAIN_READS):
+            if not self._read():
+                return
+
+    def close(self) -> None:
+        """Stop reading; tells the owner."""
+        self.pause()
+        if self._owned:
+            os.close(self._fd)
+        self._owner.output_ended(self)
+
+    def _on_events(self, _events: int) -> None:
+        now = time.monotonic()
+        self._busy = self._busy + 1 if now - self._last < TICK else 0
+        self._last = now
+        if self._read() and self._busy >= BUSY_READS and self._reading:
+            self._busy = 0
+            if self._resize(BUSY_PIPE):
+                self._poller.forget(self._fd)
+                self._timer = self._poller.after(TICK, self._on_tick)
+
+    def _resize(self, size: int) -> bool:
+        # A terminal has no size to set, and holds a tick's worth anyway.
+        try:
+            return not self._owned or fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, size) >= size
+        except OSError:
+            return False  # more than /proc/sys/fs/pipe-user-pages-soft allows this user
+
+    def _on_tick(self) -> None:
+        self._timer = None
+        left = BUSY_PIPE
+        while left > 0 and self._reading:
+            size = self._read()
+            if not size:
+                break
+            left -= size
+        if not self._reading:
+            return
+        if left < BUSY_PIPE:
+            self._timer = self._poller.after(TICK, self._on_tick)
+        else:
+            self._resize(READ_SIZE)
+            self._poller.watch(self._fd, EPOLLIN, self._on_events)
+
+    def _read(self) -> int:
+        """Return how many bytes were read; 0: nothing there, or the end, which closes."""
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return 0
+        except OSError:  # EIO: nobody has the terminal open any more
+            data = b""
+        if not data:
+            self.close()
+            return 0
+        self.moved = True
+        self._owner.output(self._stream, data)
+        return len(data)
+
+
+class Input:
+    """The writing end of a process's stdin; keeps what it does not take yet, and then no more is read from clients."""
+
+    __slots__ = ("_buffer", "_ending", "_fd", "_owner", "_poller")
+
+    def __init__(self, poller: Poller, fd: int, owner: Stdio) -> None:
+        self._poller = poller
+        self._fd = fd
+        self._owner = owner
+        self._buffer = bytearray()
+        self._ending = False
+
+    @property
+    def full(self) -> bool:
+        """Whether clients have to wait."""
+        return bool(self._buffer)
+
+    def write(self, data: bytes) -> None:
+        """Write what fits, keep the rest."""
+        if self._ending or self._fd < 0:
+            return
+        waiting = bool(self._buffer)
+        self._buffer += data
+        if not waiting:
+            self._flush()
+            if self._buffer:
+                self._poller.watch(self._fd, EPOLLOUT, self._on_events)
+                self._owner.input_full(full=True)
+
+    def end(self) -> None:
+        """Close when all is written."""
+        self._ending = True
+        if not self._buffer:
+            self.close()
+
+    def close(self) -> None:
+        """Close now; tells the owner."""
+        if self._fd >= 0:
+            self._poller.forget(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+            self._buffer.clear()
+            self._owner.input_closed()
+
+    def _flush(self) -> None:
+        try:
+            del self._buffer[: os.write(self._fd, self._buffer)]
+        except BlockingIOError:
+            pass
+        except OSError:  # EPIPE, EIO: the process has closed its stdin
+            self.close()
+
+    def _on_events(self, events: int) -> None:
+        self._flush()
+        if self._fd >= 0 and not self._buffer:
+            self._poller.forget(self._fd)
+            self._owner.input_full(full=False)
+            if self._ending:
+                self.close()
