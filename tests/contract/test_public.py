@@ -102,7 +102,12 @@ def _catches_all(handler: ast.ExceptHandler) -> bool:
 
 def _passes_on(handler: ast.ExceptHandler) -> bool:
     inside = [node for statement in handler.body for node in ast.walk(statement)]
-    return any(isinstance(node, ast.Raise) or getattr(node, "id", handler) == handler.name for node in inside)
+    return any(
+        isinstance(node, ast.Raise)
+        or getattr(node, "id", handler) == handler.name
+        or getattr(node, "attr", "") in ("format_exc", "exception")
+        for node in inside
+    )
 
 
 def test_resources_are_freed_by_with_and_not_by_the_collector() -> None:
