@@ -42,6 +42,7 @@ if TYPE_CHECKING:
             """Remove it now or as soon as it is empty."""
 
 
+STATE_DELAY = 0.05  # seconds until state.json is written: most short runs are over by then, and need none
 FINISHED_EXECS = 16  # finished execs that hello still lists
 PAUSED = "paused"
 
@@ -256,7 +257,7 @@ class Container:
         if process.name is None:
             self.creator = None
             request.answer({"started_at": process.started_at})
-            self._house.poller.when_idle(self._record_state)
+            self._house.poller.after(STATE_DELAY, self._record_state)
         else:
             request.close_fds()
             request.answer({"pid": process.pid, "started_at": process.started_at})
