@@ -4,22 +4,26 @@ aiohttp's low-level server gives a bare request; the routes of all files of `api
 """
 
 import asyncio
-import os
 
 from aiohttp import web
 
+from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
-from pydock_shared.errors import NotFound, PydockError
+from pydock_shared.errors import NotFound
 
-from . import containers, events, exec, images, networks, system, volumes
+from . import containers, events, exec, images, networks, streams, system, volumes
 from .errors import answer
 from .routing import Call, Router
 from .versions import NEWEST, split, text
 
 ROUTER = Router(
-    route for module in (system, containers, exec, images, networks, volumes, events) for route in module.ROUTES
+    route
+    for module in (system, containers, streams, exec, images, networks, volumes, events)
+    for route in module.ROUTES
 )
-SERVER = f"Pydock/0.1.0 ({os.uname().sysname.lower()})"
+GIVEN_UP = (containers.wait_container, images.create_image, images.load_images)
+"""Besides reads, what ends when the client goes: nobody waits for it any more."""
+SERVER = f"Pydock/{__version__} (linux)"
 
 
 class Edge:
@@ -49,9 +53,8 @@ class Edge:
         if not found:
             raise NotFound("page not found")
         handler, params = found
-        return await handler(Call(self._engine, request, params, version))
-
-
-def listen_error(host: str, error: OSError) -> PydockError:
-    """Return the error of a socket that cannot be listened on."""
-    return PydockError(f"cannot listen on {host}: {error.strerror or error}")
+        answering = handler(Call(self._engine, request, params, version))
+        if request.method == "GET" or handler in GIVEN_UP:
+            return await answering
+        # A change that was begun is ended, whether the client stays or not.
+        return await asyncio.shield(asyncio.ensure_future(answering))

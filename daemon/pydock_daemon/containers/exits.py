@@ -29,10 +29,11 @@ async def exited(containers: Containers, event: dict[str, Any]) -> None:
     async with container.lock:
         if not container.alive:
             return
-        await _settle(containers, container, event)
+        await settle(containers, container, event)
 
 
-async def _settle(containers: Containers, container: Container, event: dict[str, Any]) -> None:
+async def settle(containers: Containers, container: Container, event: dict[str, Any]) -> None:
+    """Record an end and do what follows from it; the caller holds the lock."""
     state = container.state
     containers.networks.disconnect(container.id)
     again = wants_restart(container, event["code"])

@@ -1,9 +1,12 @@
 """`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers, `exits` (`--rm`) and prune."""
 
+import asyncio
 import shutil
 import signal
 
 from pydock_shared.errors import Conflict, PydockError
+from pydock_shared.filters import Filters
+from pydock_shared.times import parse_moment
 
 from . import attach, stop, wait
 from .model import Container, Status
@@ -65,3 +68,22 @@ def _remove_volumes(containers: Containers, container: Container) -> None:
         others = [user for user in containers.users_of_volume(point.name) if user is not container]
         if point.type == "volume" and point.anonymous and not others and containers.volumes.exists(point.name):
             containers.volumes.remove(point.name, force=True, in_use=[])
+
+
+async def prune(containers: Containers, filters: Filters) -> tuple[list[str], int]:
+    """Remove every container that does not run; return their ids and the bytes that became free."""
+    filters.check_known({"until", "label", "label!"})
+    until = min((parse_moment(text) for text in filters.values("until")), default=None)
+    removed, space = [], 0
+    for container in list(containers):
+        stopped = container.state.status in (Status.CREATED, Status.EXITED, Status.DEAD)
+        labels = container.config.labels or {}
+        chosen = filters.match_labels(labels) and not ("label!" in filters and filters.match_labels(labels, "label!"))
+        if not stopped or not chosen or (until is not None and container.created > until):
+            continue
+        size = await asyncio.to_thread(containers.snapshots.usage, container.id)
+        async with container.lock:
+            await discard(containers, container, volumes=False)
+        removed.append(container.id)
+        space += size
+    return removed, space

@@ -5,10 +5,11 @@ lock; an operation that changes a container holds that container's lock.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydock_daemon.config import Config
 from pydock_daemon.events import Events
@@ -21,8 +22,6 @@ from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 
 from .model import Container, Status, from_row
 from .supervisor import Supervisor
-
-Watcher = Callable[[Container], None]
 
 
 class Containers:
@@ -40,6 +39,7 @@ class Containers:
         volumes: Volumes,
         supervisor: Supervisor,
         capabilities: set[str],
+        cgroup_parent: str,
     ) -> None:
         self.config = config
         self.store = store
@@ -50,6 +50,7 @@ class Containers:
         self.volumes = volumes
         self.supervisor = supervisor
         self.capabilities = capabilities
+        self.cgroup_parent = cgroup_parent
         self.root = config.data_root / "containers"
         self.root.mkdir(mode=0o710, parents=True, exist_ok=True)
         self._by_id = {row["id"]: from_row(row) for row in store.all("select * from containers order by created")}
@@ -155,6 +156,12 @@ class Containers:
         """Publish an event of a container with the attributes Docker gives: image, name and labels."""
         attributes = {**(container.config.labels or {}), "image": container.image_name, "name": container.name, **extra}
         self.events.publish("container", action, container.id, attributes)
+
+    def detached(self, event: dict[str, Any]) -> None:
+        """Publish that a client left a container by its detach keys, as the supervisor reports it."""
+        container = self._by_id.get(event["container"])
+        if container and not event.get("exec"):
+            self.publish(container, "detach")
 
     def users_of_image(self, image: str) -> list[Container]:
         """Return the containers made from an image id."""

@@ -68,7 +68,9 @@ def _gzip() -> Open:
     def new() -> Any:
         return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
-    return lambda chunks: _members(chunks, new, (igzip_lib.IsalError, EOFError))
+    # The stub of isal declares its class of errors as an instance.
+    errors = cast("tuple[type[Exception], ...]", (igzip_lib.error, EOFError))
+    return lambda chunks: _members(chunks, new, errors)
 
 
 def _xz() -> Open:

@@ -1,0 +1,173 @@
+"""/containers: life, list and inspection of containers. Their streams are in `streams`, their processes in `exec`."""
+
+import asyncio
+
+from aiohttp import web
+
+from pydock_daemon.containers import inspect as views
+from pydock_daemon.containers import listing, pause, processes, remove, stop, wait
+from pydock_daemon.containers.create import create
+from pydock_daemon.containers.model import Container
+from pydock_daemon.containers.start import start
+from pydock_shared import names
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.wire.container import CreateContainer
+
+from .routing import Call, empty, json_response
+
+
+def _container(call: Call) -> Container:
+    return call.engine.containers.get(call.params["name"])
+
+
+async def list_containers(call: Call) -> web.StreamResponse:
+    """GET /containers/json."""
+    containers = call.engine.containers
+    chosen = listing.listed(containers, call.filters(), all_=call.flag("all"), limit=call.number("limit") or 0)
+    found = [views.summary(containers, container) for container in chosen]
+    if call.flag("size"):
+        for container, entry in zip(chosen, found, strict=True):
+            entry |= await _sizes(call, container)
+    return json_response(found)
+
+
+async def _sizes(call: Call, container: Container) -> dict[str, int]:
+    written = await asyncio.to_thread(call.engine.snapshots.usage, container.id)
+    return {"SizeRw": written, "SizeRootFs": written + call.engine.images.resolve(container.image).size}
+
+
+async def create_container(call: Call) -> web.StreamResponse:
+    """POST /containers/create."""
+    body = await call.body(CreateContainer)
+    platform = call.query.get("platform", "")
+    if platform and platform.split("/")[0] != "linux":
+        raise InvalidArgument(f"invalid platform {platform!r}: this engine runs linux containers")
+    container, warnings = create(call.engine.containers, body, call.query.get("name"))
+    return json_response({"Id": container.id, "Warnings": warnings}, 201)
+
+
+async def inspect_container(call: Call) -> web.StreamResponse:
+    """GET /containers/{name}/json."""
+    engine, container = call.engine, _container(call)
+    shown = views.inspect(engine.containers, container, [item.id for item in engine.execs.of(container)])
+    if call.flag("size"):
+        shown |= await _sizes(call, container)
+    return json_response(shown)
+
+
+async def start_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/start."""
+    await start(call.engine.containers, _container(call))
+    return empty()
+
+
+async def stop_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/stop."""
+    signal = call.query.get("signal")
+    await stop.stop(call.engine.containers, _container(call), signal=signal, timeout=call.number("t"))
+    return empty()
+
+
+async def restart_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/restart."""
+    signal = call.query.get("signal")
+    await stop.restart(call.engine.containers, _container(call), signal=signal, timeout=call.number("t"))
+    return empty()
+
+
+async def kill_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/kill."""
+    await stop.kill(call.engine.containers, _container(call), call.query.get("signal", ""))
+    return empty()
+
+
+async def pause_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/pause."""
+    await pause.pause(call.engine.containers, _container(call))
+    return empty()
+
+
+async def unpause_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/unpause."""
+    await pause.unpause(call.engine.containers, _container(call))
+    return empty()
+
+
+async def rename_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/rename."""
+    container, name = _container(call), call.query.get("name", "").removeprefix("/")
+    if not name:
+        raise InvalidArgument("Neither old nor new names may be empty")
+    if name == container.name:
+        raise InvalidArgument("Renaming a container with the same name as its current name")
+    names.check(name)
+    old = container.name
+    call.engine.containers.rename(container, name)
+    call.engine.containers.publish(container, "rename", oldName=f"/{old}")
+    return empty()
+
+
+async def remove_container(call: Call) -> web.StreamResponse:
+    """DELETE /containers/{name}."""
+    if call.flag("link"):
+        raise InvalidArgument("removal of links is not supported")
+    container = _container(call)
+    await remove.remove(call.engine.containers, container, force=call.flag("force"), volumes=call.flag("v"))
+    call.engine.execs.forget(container)
+    return empty()
+
+
+async def prune_containers(call: Call) -> web.StreamResponse:
+    """POST /containers/prune."""
+    removed, space = await remove.prune(call.engine.containers, call.filters())
+    return json_response({"ContainersDeleted": removed, "SpaceReclaimed": space})
+
+
+async def wait_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/wait: the headers come at once, so that a client knows nothing can be missed any more."""
+    container = _container(call)
+    future = wait.prepare(container, call.query.get("condition") or "not-running")
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.enable_chunked_encoding()
+    await response.prepare(call.request)
+    await response.write(b"")
+    code = await future
+    await response.write(b'{"StatusCode":%d}\n' % code)
+    await response.write_eof()
+    return response
+
+
+async def resize_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/resize."""
+    container = _container(call)
+    width, height = call.number("w"), call.number("h")
+    if width is None or height is None:
+        raise InvalidArgument("invalid size: h and w are needed")
+    if container.alive:
+        await call.engine.supervisor.request("resize", container=container.id, width=width, height=height)
+    return empty(200)
+
+
+async def top_container(call: Call) -> web.StreamResponse:
+    """GET /containers/{name}/top."""
+    titles, rows = await processes.top(call.engine.containers, _container(call), call.query.get("ps_args") or "-ef")
+    return json_response({"Titles": titles, "Processes": rows})
+
+
+ROUTES = (
+    ("GET", "/containers/json", list_containers),
+    ("POST", "/containers/create", create_container),
+    ("POST", "/containers/prune", prune_containers),
+    ("GET", "/containers/{name}/json", inspect_container),
+    ("GET", "/containers/{name}/top", top_container),
+    ("POST", "/containers/{name}/start", start_container),
+    ("POST", "/containers/{name}/stop", stop_container),
+    ("POST", "/containers/{name}/restart", restart_container),
+    ("POST", "/containers/{name}/kill", kill_container),
+    ("POST", "/containers/{name}/pause", pause_container),
+    ("POST", "/containers/{name}/unpause", unpause_container),
+    ("POST", "/containers/{name}/rename", rename_container),
+    ("POST", "/containers/{name}/wait", wait_container),
+    ("POST", "/containers/{name}/resize", resize_container),
+    ("DELETE", "/containers/{name}", remove_container),
+)

@@ -1,0 +1,140 @@
+"""/containers/{id}/attach and /logs: the streams of a container."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from pydock_daemon.containers import attach as attaching
+from pydock_daemon.containers.logs import encode, read_logs
+from pydock_daemon.containers.model import Attachment, Container
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.times import parse_moment
+
+from .hijack import MULTIPLEXED, RAW, hijack
+from .routing import Call
+
+SINCE_MULTIPLEXED = (1, 42)
+DEFAULT_KEYS = "ctrl-p,ctrl-q"
+
+
+def detach_keys(text: str | None) -> tuple[int, ...]:
+    """Return the bytes of a `ctrl-p,ctrl-q` sequence; InvalidArgument when a part is no key."""
+    found = []
+    for part in (text or DEFAULT_KEYS).split(","):
+        word = part.strip()
+        if word.startswith("ctrl-") and len(word) == 6 and (word[5].isalpha() or word[5] in "@[]\\^_"):
+            found.append(ord(word[5].upper()) & 0x1F)
+        elif len(word) == 1:
+            found.append(ord(word))
+        else:
+            raise InvalidArgument(f"Invalid detach keys ({text}) provided")
+    return tuple(found)
+
+
+def content_type(call: Call, *, tty: bool) -> str:
+    """Return what a stream is called: newer clients are told whether it is multiplexed."""
+    return RAW if tty or call.version < SINCE_MULTIPLEXED else MULTIPLEXED
+
+
+async def attach(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/attach."""
+    container = call.engine.containers.get(call.params["name"])
+    attaching.check(container)
+    keys = detach_keys(call.query.get("detachKeys"))
+    tty = bool(container.config.tty)
+    wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
+    await call.request.read()
+    hijacked = hijack(call.request, content_type=content_type(call, tty=tty))
+    try:
+        if wanted["logs"]:
+            await _replay(call, container, hijacked.socket, wanted, framed=not tty)
+        if wanted["stream"]:
+            attachment = Attachment(
+                socket=hijacked.socket.dup(),
+                stdin=wanted["stdin"],
+                stdout=wanted["stdout"],
+                stderr=wanted["stderr"],
+                multiplexed=not tty,
+                detach_keys=keys,
+            )
+            await attaching.attach(call.engine.containers, container, attachment)
+    finally:
+        hijacked.socket.close()
+    return hijacked
+
+
+async def _replay(call: Call, container: Container, sock: Any, wanted: dict[str, bool], *, framed: bool) -> None:
+    """Send what was logged so far to a client that asked for it."""
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)
+    async for chunk in _chunks(call, container, wanted, framed=framed, follow=False):
+        await loop.sock_sendall(sock, chunk)
+
+
+async def logs(call: Call) -> web.StreamResponse:
+    """GET /containers/{name}/logs."""
+    container = call.engine.containers.get(call.params["name"])
+    wanted = {name: call.flag(name) for name in ("stdout", "stderr")}
+    if not any(wanted.values()):
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    tty, follow = bool(container.config.tty), call.flag("follow")
+    response = web.StreamResponse(headers={"Content-Type": content_type(call, tty=tty)})
+    response.enable_chunked_encoding()
+    chunks = _chunks(call, container, wanted, framed=not tty, follow=follow)
+    first = await anext(chunks, None) if not follow else b""
+    await response.prepare(call.request)
+    await response.write(first or b"")
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _chunks(
+    call: Call, container: Container, wanted: dict[str, bool], *, framed: bool, follow: bool
+) -> AsyncIterator[bytes]:
+    """Yield the log of a container as the API sends it, by the parameters of the call."""
+    driver = (container.host.log_config.type if container.host.log_config else None) or "local"
+    timestamps = call.flag("timestamps")
+    details = _details(container) if call.flag("details") else b""
+    batches = read_logs(
+        call.engine.containers.log_path(container),
+        driver,
+        follow=follow,
+        tail=_tail(call.query.get("tail")),
+        since=_moment(call, "since") or 0,
+        until=_moment(call, "until"),
+        stdout=wanted["stdout"],
+        stderr=wanted["stderr"],
+        stopped=lambda: not container.alive and container.state.status != "restarting",
+    )
+    async for batch in batches:
+        yield encode(batch, framed=framed, timestamps=timestamps, details=details)
+
+
+def _moment(call: Call, name: str) -> int | None:
+    text = call.query.get(name, "")
+    return parse_moment(text) if text and text != "0" else None
+
+
+def _tail(text: str | None) -> int | None:
+    """Return how many lines: None for all, which is what anything but a number means to Docker."""
+    if not text or text == "all" or not text.lstrip("-").isdigit() or int(text) < 0:
+        return None
+    return int(text)
+
+
+def _details(container: Container) -> bytes:
+    """Return the attributes a log line is given by the options of its driver."""
+    options = (container.host.log_config.config if container.host.log_config else None) or {}
+    names = {name for name in options.get("labels", "").split(",") if name}
+    pairs = [f"{name}={value}" for name, value in sorted((container.config.labels or {}).items()) if name in names]
+    return (",".join(pairs) + " ").encode() if pairs else b" "
+
+
+ROUTES = (
+    ("POST", "/containers/{name}/attach", attach),
+    ("GET", "/containers/{name}/logs", logs),
+)

@@ -1,0 +1,213 @@
+"""pydockd itself: builds everything once, in order, serves until it is told to stop, and leaves the containers running.
+
+The command `pydockd`. What it opens is on one stack and closed in reverse order; nothing a container needs is among it.
+"""
+
+import asyncio
+import fcntl
+import gc
+import hashlib
+import logging
+import os
+import signal
+import sys
+import uuid
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from pydock_daemon import __version__, config, events, listen
+from pydock_daemon.api.server import Edge
+from pydock_daemon.config import Config
+from pydock_daemon.containers import exits, model, reconcile
+from pydock_daemon.containers.capabilities import available
+from pydock_daemon.containers.exec import Execs
+from pydock_daemon.containers.service import Containers
+from pydock_daemon.containers.supervisor import Supervisor
+from pydock_daemon.engine import Engine
+from pydock_daemon.events import Events
+from pydock_daemon.images import service as images
+from pydock_daemon.networks import service as networks
+from pydock_daemon.snapshots import overlay as snapshots
+from pydock_daemon.store import Store
+from pydock_daemon.volumes import service as volumes
+from pydock_shared.errors import InvalidArgument, PydockError
+
+log = logging.getLogger("pydockd")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
+SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA)
+
+
+def main() -> None:
+    """Run the daemon; exit code 1 with one line when it cannot start."""
+    arguments = config.parser().parse_args()
+    if arguments.version:
+        print(f"pydockd version {__version__}")
+        return
+    try:
+        invocation = config.load(arguments)
+        if invocation.validate:
+            print("configuration OK")
+            return
+        if os.geteuid() != 0:
+            raise PydockError("pydockd needs to be started with root privileges")
+        _set_up_logging(invocation.config)
+        asyncio.run(serve(invocation.config))
+    except PydockError as error:
+        message = (
+            f"unable to configure the daemon: {error.message}" if isinstance(error, InvalidArgument) else error.message
+        )
+        sys.exit(f"pydockd: {message}")
+    except OSError as error:
+        sys.exit(f"pydockd: {error}")
+
+
+def _set_up_logging(settings: Config) -> None:
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=LEVELS[settings.log_level], format=form, stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+async def serve(settings: Config) -> None:
+    """Open everything, answer requests until SIGTERM or SIGINT, close everything."""
+    async with AsyncExitStack() as stack:
+        files = stack.enter_context(ExitStack())
+        _own_roots(settings, files)
+        engine = await _build(settings, stack)
+        sockets = listen.open_all(settings, files)
+        # A handler ends with its client, see api.server; an answer has no end of its own.
+        server = web.Server(Edge(engine), handler_cancellation=True, access_log=None, lingering_time=0)
+        runner = web.ServerRunner(server, shutdown_timeout=settings.shutdown_timeout)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        for sock in sockets:
+            await web.SockSite(runner, sock, backlog=listen.BACKLOG).start()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        # What was made until here lives as long as the daemon: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        log.info("API listens on %s", ", ".join(settings.hosts))
+        listen.notify("READY=1")
+        await stop.wait()
+        listen.notify("STOPPING=1")
+        log.info("stopping; containers go on")
+        await engine.networks.leave(live=any(container.alive for container in engine.containers))
+        if not any(container.alive for container in engine.containers):
+            await engine.supervisor.request("shutdown")
+
+
+def _own_roots(settings: Config, stack: ExitStack) -> None:
+    """Make the roots, take the lock of the data root, write the pid file."""
+    for root in (settings.data_root, settings.exec_root):
+        root.mkdir(mode=0o711, parents=True, exist_ok=True)
+    lock = os.open(settings.data_root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise PydockError(f"another daemon uses the data root {settings.data_root}") from error
+    settings.pidfile.parent.mkdir(parents=True, exist_ok=True)
+    settings.pidfile.write_text(str(os.getpid()))
+    stack.callback(settings.pidfile.unlink, missing_ok=True)
+
+
+async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
+    """Make the services, lowest first, and bring records and facts together."""
+    root = settings.data_root
+    store = Store.open(root / "pydock.db", SCHEMAS)
+    stack.callback(store.close)
+    log_of_events = Events(store)
+    layers = snapshots.Snapshots(root / "overlay", store)
+    stack.callback(layers.close)
+    supervisor = Supervisor(settings.exec_root)
+    links = networks.Networks(store, log_of_events, settings, root / "networks")
+    stores = volumes.Volumes(store, log_of_events, root / "volumes")
+    pictures = images.Images(root / "content", store, log_of_events, layers, settings)
+    await pictures.open()
+    stack.push_async_callback(pictures.close)
+    containers = Containers(
+        config=settings,
+        store=store,
+        events=log_of_events,
+        images=pictures,
+        snapshots=layers,
+        networks=links,
+        volumes=stores,
+        supervisor=supervisor,
+        capabilities=available(Path("/proc/self/status").read_text()),
+        cgroup_parent=_cgroup_parent(settings),
+    )
+    pictures.users = containers.users_of_image
+    execs = Execs(containers)
+    engine = Engine(
+        id=_identity(root),
+        config=settings,
+        store=store,
+        events=log_of_events,
+        images=pictures,
+        snapshots=layers,
+        networks=links,
+        volumes=stores,
+        containers=containers,
+        execs=execs,
+        supervisor=supervisor,
+    )
+    tasks = _listen_to(supervisor, containers, execs)
+    hello = await supervisor.connect()
+    stack.push_async_callback(supervisor.close)
+    await links.open()
+    stack.push_async_callback(links.close)
+    links.reconcile(reconcile.live(containers, hello))
+    await reconcile.reconcile(containers, hello)
+    stack.callback(_cancel, tasks, containers)
+    return engine
+
+
+def _listen_to(supervisor: Supervisor, containers: Containers, execs: Execs) -> set[asyncio.Task[None]]:
+    """Connect what the supervisor reports with what follows from it; return the tasks that are under way."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def run(task: asyncio.Task[None]) -> None:
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def on_exit(event: dict[str, object]) -> None:
+        if event.get("exec"):
+            execs.exited(event)
+        else:
+            run(asyncio.create_task(exits.exited(containers, event)))
+
+    supervisor.on_exit = on_exit
+    supervisor.on_detach = lambda event: containers.detached(event)
+    supervisor.on_hello = lambda hello: run(asyncio.create_task(reconcile.reconcile(containers, hello)))
+    return tasks
+
+
+def _cancel(tasks: set[asyncio.Task[None]], containers: Containers) -> None:
+    for task in tasks:
+        task.cancel()
+    for container in containers:
+        if container.restart:
+            container.restart.cancel()
+
+
+def _cgroup_parent(settings: Config) -> str:
+    """Return the cgroup above the containers: of this daemon alone, so that several keep to their own."""
+    if settings.data_root == Config().data_root:
+        return "pydock"
+    return f"pydock-{hashlib.sha256(str(settings.data_root).encode()).hexdigest()[:8]}"
+
+
+def _identity(root: Path) -> str:
+    """Return the id of the data root, made at its first use."""
+    path = root / "engine-id"
+    if not path.exists():
+        path.write_text(str(uuid.uuid4()))
+    return path.read_text()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Freezing a container and letting it go on: pause and unpause. Used by api.containers."""
+
+from pydock_shared.errors import Conflict
+
+from .model import Container, Status
+from .service import Containers
+
+
+async def pause(containers: Containers, container: Container) -> None:
+    """Freeze every process of a running container; Conflict in any other state."""
+    async with container.lock:
+        if container.state.status is Status.PAUSED:
+            raise Conflict(f"container {container.id} is already paused")
+        if container.state.status is not Status.RUNNING:
+            raise Conflict(f"container {container.id} is not running")
+        await containers.supervisor.request("pause", container=container.id)
+        with containers.moving(container, Status.PAUSED):
+            pass
+    containers.publish(container, "pause")
+
+
+async def unpause(containers: Containers, container: Container) -> None:
+    """Let a frozen container go on; Conflict when it is not frozen."""
+    async with container.lock:
+        if container.state.status is not Status.PAUSED:
+            raise Conflict(f"container {container.id} is not paused")
+        await containers.supervisor.request("resume", container=container.id)
+        with containers.moving(container, Status.RUNNING):
+            pass
+    containers.publish(container, "unpause")

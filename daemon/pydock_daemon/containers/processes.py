@@ -1,0 +1,42 @@
+"""`GET /containers/{id}/top`: the processes of a container, by the host's ps. Used by api.containers."""
+
+import asyncio
+import shlex
+from pathlib import Path
+
+from pydock_shared.errors import Conflict, InvalidArgument, PydockError
+
+from .model import Container
+from .service import Containers
+
+
+async def top(containers: Containers, container: Container, arguments: str) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and rows that `ps ARGUMENTS` shows of the container's processes; they must include PID."""
+    if not container.alive:
+        raise Conflict(f"container {container.id} is not running")
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid ps arguments: {error}") from error
+    process = await asyncio.create_subprocess_exec(
+        "ps", *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, complaint = await process.communicate()
+    if process.returncode != 0:
+        raise PydockError(f"ps: {complaint.decode(errors='replace').strip()}")
+    own = namespace(container.state.pid)
+    titles, *rows = output.decode(errors="replace").splitlines()
+    names = titles.split()
+    if "PID" not in names:
+        raise PydockError("Couldn't find PID field in ps output")
+    column = names.index("PID")
+    found = [line.split(None, len(names) - 1) for line in rows]
+    return names, [row for row in found if len(row) > column and namespace(row[column]) == own]
+
+
+def namespace(pid: int | str) -> str:
+    """Return what names the pid namespace of a process, an empty text when it has gone."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""

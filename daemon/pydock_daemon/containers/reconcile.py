@@ -1,0 +1,91 @@
+"""At start: what the database says, what the supervisor knows, and what lies on disk, made one again. Used by `app`.
+
+It adopts what runs, settles what ended while nobody listened, restarts by policy, and removes what nobody owns.
+"""
+
+import logging
+import shutil
+import time
+from typing import Any
+
+from pydock_shared.errors import PydockError
+
+from . import exits, remove, start
+from .model import Container, Status
+from .service import Containers
+
+log = logging.getLogger("pydockd.reconcile")
+UNKNOWN_CODE = 255
+"""The exit code of a container whose end nobody saw, as a host that lost its power leaves it; dockerd says the same."""
+
+
+async def reconcile(containers: Containers, hello: dict[str, Any]) -> None:
+    """Bring every record to what is true; `hello` is the supervisor's list of its containers."""
+    known = {entry["container"]: entry for entry in hello["containers"]}
+    for container in list(containers):
+        async with container.lock:
+            await _one(containers, container, known.pop(container.id, None))
+    for id_ in known:
+        log.warning("removing container %s: the supervisor runs it and no record names it", id_[:12])
+        await containers.supervisor.request("delete", container=id_, force=True)
+    _remove_leftovers(containers)
+
+
+def live(containers: Containers, hello: dict[str, Any]) -> set[str]:
+    """Return the ids of the containers that have processes now."""
+    running = {entry["container"] for entry in hello["containers"] if entry["status"] in ("running", "paused")}
+    return {container.id for container in containers if container.alive and container.id in running}
+
+
+async def _one(containers: Containers, container: Container, entry: dict[str, Any] | None) -> None:
+    if container.alive:
+        await _alive(containers, container, entry)
+    elif entry is not None:
+        await containers.supervisor.request("delete", container=container.id, force=True)
+    status = container.state.status
+    if status is Status.RESTARTING:
+        exits.schedule(containers, container, fresh=True)
+    elif status in (Status.REMOVING, Status.DEAD) or (status is Status.EXITED and container.host.auto_remove):
+        try:
+            await remove.discard(containers, container, volumes=True)
+        except PydockError as error:
+            log.warning("%s", error.message)
+    elif status is Status.EXITED and _always(container):
+        await _start(containers, container)
+
+
+async def _alive(containers: Containers, container: Container, entry: dict[str, Any] | None) -> None:
+    """Adopt a container that still runs; settle one that ended."""
+    if entry is not None and entry["status"] in ("running", "paused"):
+        container.state.pid = entry["pid"]
+        container.state.status = Status.PAUSED if entry["status"] == "paused" else Status.RUNNING
+        containers.save(container)
+        return
+    end = entry or {"code": UNKNOWN_CODE, "oom": False, "finished_at": time.time_ns()}
+    await exits.settle(containers, container, end)
+
+
+def _always(container: Container) -> bool:
+    """Say whether the policy brings a stopped container back when the daemon starts: `always`, even after a stop."""
+    policy = container.host.restart_policy
+    return policy is not None and policy.name == "always" and container.state.started_at > 0
+
+
+async def _start(containers: Containers, container: Container) -> None:
+    container.state.stopped_by_user = False
+    try:
+        await start.launch(containers, container)
+    except PydockError as error:
+        log.warning("start of %s failed: %s", container.name, error.message)
+
+
+def _remove_leftovers(containers: Containers) -> None:
+    """Remove the folders and snapshots that no record names: a daemon ended in the middle of a create or remove."""
+    for folder in containers.root.iterdir():
+        if containers.find(folder.name) is None:
+            log.info("removing leftover folder of container %s", folder.name[:12])
+            shutil.rmtree(folder, ignore_errors=True)
+    for key in containers.snapshots.keys():
+        if containers.find(key) is None:
+            log.info("removing leftover snapshot %s", key[:12])
+            containers.snapshots.remove(key)

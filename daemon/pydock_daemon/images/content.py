@@ -1,0 +1,177 @@
+"""The content store: blobs by digest below DATA_ROOT/content. Used by everything of `images`.
+
+    blobs/sha256/<hex>    whole, verified bytes; visible once their row is committed
+    ingest/               bytes that are still coming; emptied at start
+
+A blob comes in by an `Ingest`: written to a temporary name and hashed on the way, synced, renamed, and then committed. The
+rows are read and written on the event loop only; `Ingest` may work in any thread.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydock_daemon.store import Store
+from pydock_shared.errors import InvalidArgument, NotFound
+
+SCHEMA = """
+create table if not exists blobs (
+    digest text primary key,
+    size integer not null
+);
+"""
+LARGEST_DOCUMENT = 8 << 20
+
+
+class Ingest:
+    """A blob on its way in. Whoever opens one calls `close`, which removes it unless it was committed."""
+
+    def __init__(self, folder: Path) -> None:
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        self.path = Path(name)
+        self.size = 0
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of what was written so far."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._hash.update(data)
+        self.size += len(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.size = hashlib.sha256(), 0
+
+    def finish(self) -> None:
+        """Bring the bytes to the disk."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def close(self) -> None:
+        """Remove what was not committed."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Content:
+    """The blobs of one data root."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        """Open what is below `root`/content and remove what an interrupted run left there."""
+        self._store = store
+        self._ingest_at = root / "content/ingest"
+        self._blobs_at = root / "content/blobs/sha256"
+        shutil.rmtree(self._ingest_at, ignore_errors=True)
+        for folder in (self._ingest_at, self._blobs_at):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._sizes: dict[str, int] = {row["digest"]: row["size"] for row in store.all("select * from blobs")}
+        self._pins: Counter[str] = Counter()
+        known = {digest.removeprefix("sha256:") for digest in self._sizes}
+        for path in self._blobs_at.iterdir():
+            if path.name not in known:
+                path.unlink()
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._sizes
+
+    def ingest(self) -> Ingest:
+        """Begin a blob."""
+        return Ingest(self._ingest_at)
+
+    def commit(self, ingest: Ingest) -> str:
+        """Make a finished blob visible and return its digest; the same bytes twice are one blob."""
+        digest = ingest.digest
+        if digest not in self._sizes:
+            ingest.path.rename(self._path(digest))
+            with self._store.transaction() as db:
+                db.execute("insert into blobs (digest, size) values (?, ?)", (digest, ingest.size))
+            self._sizes[digest] = ingest.size
+        return digest
+
+    def add(self, data: bytes) -> str:
+        """Store a small document and return its digest."""
+        ingest = self.ingest()
+        try:
+            ingest.write(data)
+            ingest.finish()
+            return self.commit(ingest)
+        finally:
+            ingest.close()
+
+    def path(self, digest: str) -> Path:
+        """Return the file of a blob; NotFound when it is not here."""
+        self.size(digest)
+        return self._path(digest)
+
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob; NotFound when it is not here."""
+        try:
+            return self._sizes[digest]
+        except KeyError as error:
+            raise NotFound(f"content {digest}: not found") from error
+
+    def read(self, digest: str) -> bytes:
+        """Return the bytes of a small document; InvalidArgument when it is not small."""
+        if self.size(digest) > LARGEST_DOCUMENT:
+            raise InvalidArgument(f"content {digest} is too large for a document: {self.size(digest)} bytes")
+        return self._path(digest).read_bytes()
+
+    @contextmanager
+    def pinned(self) -> Iterator["Pins"]:
+        """Give a set of digests, of present and future blobs, that no sweep touches during the block."""
+        pins = Pins(self._pins)
+        try:
+            yield pins
+        finally:
+            pins.release()
+
+    def sweep(self, keep: Iterable[str]) -> int:
+        """Remove the blobs that are neither in `keep` nor pinned; return their bytes."""
+        alive = {*keep, *self._pins}
+        dead = [digest for digest in self._sizes if digest not in alive]
+        with self._store.transaction() as db:
+            db.executemany("delete from blobs where digest = ?", [(digest,) for digest in dead])
+        total = 0
+        for digest in dead:
+            total += self._sizes.pop(digest)
+            self._path(digest).unlink(missing_ok=True)
+        return total
+
+    def _path(self, digest: str) -> Path:
+        return self._blobs_at / digest.removeprefix("sha256:")
+
+
+class Pins:
+    """Digests held by one operation."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._held: list[str] = []
+
+    def hold(self, *digests: str) -> None:
+        """Hold further digests."""
+        self._held += digests
+        self._counts.update(digests)
+
+    def release(self) -> None:
+        """Let go of all."""
+        self._counts.subtract(self._held)
+        for digest in self._held:
+            if self._counts[digest] <= 0:
+                del self._counts[digest]
+        self._held = []

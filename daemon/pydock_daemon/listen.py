@@ -1,0 +1,86 @@
+"""The sockets pydockd listens on: unix, tcp, and those systemd hands over (fd://). Used by `app`, which closes them."""
+
+import grp
+import logging
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydock_daemon.config import Config
+from pydock_shared.errors import InvalidArgument, PydockError
+
+log = logging.getLogger("pydockd")
+FIRST_PASSED = 3
+"""The first descriptor that systemd passes; sd_listen_fds(3)."""
+BACKLOG = 1024
+
+
+def open_all(config: Config, stack: ExitStack) -> list[socket.socket]:
+    """Return the listening sockets of every host; PydockError names the one that cannot be listened on."""
+    found: list[socket.socket] = []
+    for host in config.hosts:
+        scheme, _, rest = host.partition("://")
+        try:
+            opened = {"unix": _unix, "tcp": _tcp, "fd": _passed}[scheme](rest, config)
+        except OSError as error:
+            raise PydockError(f"cannot listen on {host}: {error.strerror or error}") from error
+        for sock in opened:
+            stack.callback(sock.close)
+        found += opened
+    return found
+
+
+def _unix(path: str, config: Config) -> list[socket.socket]:
+    """Listen at a path. A socket nobody answers on is a leftover and goes; one that answers is another daemon's."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            Path(path).unlink(missing_ok=True)
+        else:
+            raise PydockError(f"cannot listen on unix://{path}: another daemon answers there")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sock = socket.socket(socket.AF_UNIX)
+    old = os.umask(0o117)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(old)
+    try:
+        os.chown(path, 0, grp.getgrnam(config.group).gr_gid)
+    except KeyError:
+        log.debug("no group %s: %s belongs to root", config.group, path)
+    sock.listen(BACKLOG)
+    return [sock]
+
+
+def _tcp(address: str, config: Config) -> list[socket.socket]:
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        raise InvalidArgument(f"tcp://{address}: needs HOST:PORT")
+    log.warning("API on tcp://%s has no encryption and no authentication: whoever reaches it is root", address)
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host.strip("[]"), int(port)))
+    sock.listen(BACKLOG)
+    return [sock]
+
+
+def _passed(name: str, config: Config) -> list[socket.socket]:
+    """Return the sockets that systemd opened for us."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        raise InvalidArgument("fd:// needs sockets passed by systemd, there are none")
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [socket.socket(fileno=fd) for fd in range(FIRST_PASSED, FIRST_PASSED + count)]
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it asked for it; sd_notify(3)."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        sock.sendall(state.encode())
