@@ -49,7 +49,7 @@ def hijack(request: web.BaseRequest, *, content_type: str) -> Hijacked:
     transport = request.transport
     if transport is None or transport.is_closing():
         raise Unavailable("the client has gone")
-    transport.pause_reading()  # type: ignore[attr-defined]
+    transport.pause_reading()
     if "upgrade" in request.headers.get("Connection", "").lower():
         head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
     else:

@@ -1,4 +1,4 @@
-"""Streams of JSON records: progress of pull, load and the like, and events. Used by the handlers that report as they go."""
+"""Streams of JSON records: progress of pull, load and the like, and events. Used by handlers that report as they go."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +43,7 @@ class ProgressStream:
 
 @asynccontextmanager
 async def progress_stream(call: Call) -> AsyncIterator[ProgressStream]:
-    """Give a stream whose `send` writes records; an error after the first one becomes a record as Docker's clients expect.
+    """Give a stream whose `send` writes records; an error after the first one becomes a record, as in Docker.
 
     The handler returns `await stream.finish()` after the block.
     """

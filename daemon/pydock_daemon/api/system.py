@@ -148,8 +148,8 @@ def _os_release(key: str) -> str:
 async def no_swarm(call: Call) -> web.StreamResponse:
     """Answer for everything that needs a swarm."""
     raise Unavailable(
-        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
-        "and try again."
+        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
+        "swarm and try again."
     )
 
 

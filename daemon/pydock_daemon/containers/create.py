@@ -46,7 +46,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         endpoints=endpoints,
         mounts=points,
     )
-    if not config.hostname and host.network_mode != "host" and not (host.uts_mode == "host"):
+    if not config.hostname and host.network_mode != "host" and host.uts_mode != "host":
         config.hostname = container.short
     containers.check_name(container.name)
     with ExitStack() as undo:
@@ -67,11 +67,10 @@ def merge(config: ContainerConfig, image: Image) -> None:
     config.env = _merged_env(base.env or [], config.env or [])
     config.labels = {**(base.labels or {}), **(config.labels or {})}
     config.exposed_ports = {**(base.exposed_ports or {}), **(config.exposed_ports or {})}
-    if not config.entrypoint:
+    if config.entrypoint is None:
         # An entrypoint of the request drops the image's command; an empty one ([""]) resets it.
-        if config.entrypoint is None:
-            config.entrypoint = base.entrypoint
-            config.cmd = config.cmd or base.cmd
+        config.entrypoint = base.entrypoint
+        config.cmd = config.cmd or base.cmd
     for attribute in ("user", "working_dir", "stop_signal", "stop_timeout", "shell"):
         if not getattr(config, attribute):
             setattr(config, attribute, getattr(base, attribute))
@@ -129,7 +128,8 @@ def _restart_policy(host: HostConfig) -> None:
         return
     if policy.name not in RESTART_POLICIES:
         raise InvalidArgument(
-            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+            f"invalid restart policy: unknown policy '{policy.name}'; "
+            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         )
     count = policy.maximum_retry_count or 0
     if count and policy.name != "on-failure":

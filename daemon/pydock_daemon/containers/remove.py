@@ -1,4 +1,4 @@
-"""`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers, `exits` (`--rm`) and prune."""
+"""`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers and `exits` (`--rm`)."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""From a seccomp profile in Docker's form to the OCI form of one container. Used by `start`; pure apart from reading files.
+"""From a seccomp profile in Docker's form to the OCI form of one container. Used by `start` and `exec`.
 
 Docker's form has conditions (capabilities, architectures, kernel version) and a table of sub-architectures; the OCI
 form has neither. The answer depends on few things, so it is kept by them.

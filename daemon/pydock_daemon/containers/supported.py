@@ -1,4 +1,4 @@
-"""What of a create request this engine does not carry out: a table of fields, each refused by its name. Used by `create`.
+"""What of a create request this engine does not carry out: fields that are refused by name. Used by `create`.
 
 A field at Docker's own default is fine: clients send all of them. What is not in this table is carried out.
 """
@@ -46,7 +46,7 @@ HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
 CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
     "OnBuild": _unset,
 }
-HEALTH_OFF = (None, [], ["NONE"])
+HEALTH_OFF: tuple[list[str] | None, ...] = (None, [], ["NONE"])
 
 
 def check(config: ContainerConfig, host: HostConfig) -> None:

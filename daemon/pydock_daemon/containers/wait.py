@@ -1,4 +1,4 @@
-"""`POST /containers/{id}/wait`: the exit code, once the condition holds. Used by api.containers, `stop` and `remove`."""
+"""`POST /containers/{id}/wait`: the exit code, once the condition holds. Used by the API, `stop` and `remove`."""
 
 import asyncio
 
