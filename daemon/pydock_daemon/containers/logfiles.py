@@ -1,7 +1,7 @@
 """One log file of one driver, read forwards in blocks and searched backwards for a tail; used by logs.
 
 `local` is the supervisor's own form, see pydock_runtime.supervisor.logs; `json-file` is Docker's. A file may be
-written while it is read: an entry that is not complete yet is the end of the file for now.
+written while it is read: an entry that is not complete yet is the end of the file so far.
 """
 
 import json

@@ -164,7 +164,7 @@ class Stdio:
             attachment.end()
 
     def input_full(self, *, full: bool) -> None:
-        """The process's stdin takes no more for now, or again."""
+        """The process's stdin takes no more, or takes more again."""
         for attachment in self.attachments:
             attachment.hold(held=full)
 
