@@ -10,6 +10,8 @@ from pydock_shared.wire.volume import VolumeCreate
 
 from .routing import Call, empty, json_response
 
+SINCE_ANONYMOUS = (1, 42)
+
 
 def _used(call: Call) -> set[str]:
     return {mount.name for container in call.engine.containers for mount in container.mounts if mount.name}
@@ -51,10 +53,9 @@ async def prune_volumes(call: Call) -> web.StreamResponse:
     """POST /volumes/prune."""
     volumes, filters = call.engine.volumes, call.filters()
     removed, space = [], 0
-    if call.version < (1, 42) and "all" not in filters:
-        # Before 1.42 named volumes were pruned as well.
-        filters = filters.having("all", "true")
-    for volume in volumes.prunable(filters, _used(call)):
+    # Before 1.42 named volumes were pruned as well.
+    every = filters.flag("all") or (call.version < SINCE_ANONYMOUS and "all" not in filters)
+    for volume in volumes.prunable(filters, _used(call), every=bool(every)):
         space += await asyncio.to_thread(volumes.usage, volume.name)
         volumes.remove(volume.name, force=False, in_use=[])
         removed.append(volume.name)

@@ -1,4 +1,4 @@
-"""Named and anonymous volumes of the `local` driver: DATA_ROOT/volumes/<name>/_data. Used by api.volumes and containers.
+"""Volumes of the `local` driver, named and anonymous: DATA_ROOT/volumes/<name>/_data. Used by api and containers.
 
 A volume is a folder and a row. The row is written after the folder is there, and removed before the folder goes, so
 that a crash leaves at most a folder nobody names, which the next start removes.
@@ -136,10 +136,9 @@ class Volumes:
             and (not filters.values("name") or any(value in name for value in filters.values("name")))
         ]
 
-    def prunable(self, filters: Filters, in_use: set[str]) -> list[Volume]:
-        """Return the volumes that `prune` removes: unused anonymous ones, with the filter `all` every unused one."""
+    def prunable(self, filters: Filters, in_use: set[str], *, every: bool) -> list[Volume]:
+        """Return the volumes that `prune` removes: unused anonymous ones, or every unused one."""
         filters.check_known({"all", "label", "label!"})
-        every = filters.flag("all")
         return [
             volume
             for name, volume in sorted(self._by_name.items())
