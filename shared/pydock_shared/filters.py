@@ -75,11 +75,11 @@ def parse(text: str) -> Filters:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidArgument("invalid filter: not valid JSON") from error
+        raise InvalidArgument("invalid filter") from error
     if data is None:
         return Filters({})
     if not isinstance(data, dict):
-        raise InvalidArgument("invalid filter: not a JSON object")
+        raise InvalidArgument("invalid filter")
     return Filters({key: _entry(key, entry) for key, entry in data.items()})
 
 
