@@ -1,10 +1,10 @@
-"""Times: nanoseconds since the epoch inside, RFC 3339 on the wire, Docker's words for people. Used by both sides."""
+"""Times: nanoseconds since the epoch inside, RFC 3339 and unix seconds on the wire. Used by both sides."""
 
 import re
 import time
 
 from .errors import InvalidArgument
-from .units import format_ago, parse_duration_ns
+from .units import parse_duration_ns
 
 SECOND = 1_000_000_000
 NEVER = "0001-01-01T00:00:00Z"
@@ -73,11 +73,6 @@ def parse_moment(text: str, *, now: int | None = None) -> int:
     except InvalidArgument:
         return parse_rfc3339(text)
     return (time.time_ns() if now is None else now) - before
-
-
-def ago(seconds: float) -> str:
-    """Return a span of time in Docker's words."""
-    return format_ago(seconds)
 
 
 def _stamp(seconds: int) -> str:

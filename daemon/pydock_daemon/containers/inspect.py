@@ -6,13 +6,12 @@ Used by api.containers. Pure views over the record; the network part comes from 
 import time
 from typing import Any
 
-from pydock_shared.times import ago, rfc3339
+from pydock_shared.times import NEVER, rfc3339
+from pydock_shared.units import format_ago
 
 from .model import Container, MountPoint, Status
 from .service import Containers
 from .spec import MASKED_PATHS, READONLY_PATHS
-
-NEVER = "0001-01-01T00:00:00Z"
 
 
 def status_text(container: Container) -> str:
@@ -20,11 +19,11 @@ def status_text(container: Container) -> str:
     state, now = container.state, time.time_ns()
     match state.status:
         case Status.RUNNING:
-            return f"Up {ago((now - state.started_at) / 1e9)}"
+            return f"Up {format_ago((now - state.started_at) / 1e9)}"
         case Status.PAUSED:
-            return f"Up {ago((now - state.started_at) / 1e9)} (Paused)"
+            return f"Up {format_ago((now - state.started_at) / 1e9)} (Paused)"
         case Status.RESTARTING:
-            return f"Restarting ({state.exit_code}) {ago((now - state.finished_at) / 1e9)} ago"
+            return f"Restarting ({state.exit_code}) {format_ago((now - state.finished_at) / 1e9)} ago"
         case Status.REMOVING:
             return "Removal In Progress"
         case Status.DEAD:
@@ -32,7 +31,7 @@ def status_text(container: Container) -> str:
         case Status.CREATED:
             return "Created"
         case Status.EXITED:
-            return f"Exited ({state.exit_code}) {ago((now - state.finished_at) / 1e9)} ago"
+            return f"Exited ({state.exit_code}) {format_ago((now - state.finished_at) / 1e9)} ago"
 
 
 def summary(containers: Containers, container: Container) -> dict[str, Any]:
