@@ -14,7 +14,7 @@ import aiohttp
 from pydock_shared.errors import InvalidArgument, PydockError
 
 CLIENT = "pydock"
-_CHALLENGE = re.compile(r'\s*,?\s*([A-Za-z][\w-]*)(?:\s+(?=[\w-]+\s*=)|\s*(?:,|$))')
+_CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z][\w-]*)(?:\s+(?=[\w-]+\s*=)|\s*(?:,|$))")
 _PARAMETER = re.compile(r'\s*,?\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
@@ -56,9 +56,7 @@ def decode_header(text: str) -> Credentials:
     username, password = str(data.get("username") or ""), str(data.get("password") or "")
     if data.get("auth") and not username:
         username, password = _joined(str(data["auth"]))
-    return Credentials(
-        username, password, str(data.get("identitytoken") or ""), str(data.get("registrytoken") or "")
-    )
+    return Credentials(username, password, str(data.get("identitytoken") or ""), str(data.get("registrytoken") or ""))
 
 
 def _joined(text: str) -> tuple[str, str]:

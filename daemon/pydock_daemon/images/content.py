@@ -1,10 +1,10 @@
-"""The content store: blobs by digest below DATA_ROOT/content. Used by everything of `images`.
+"""The content store: blobs by digest below its root (DATA_ROOT/content). Used by everything of `images`.
 
     blobs/sha256/<hex>    whole, verified bytes; visible once their row is committed
     ingest/               bytes that are still coming; emptied at start
 
-A blob comes in by an `Ingest`: written to a temporary name and hashed on the way, synced, renamed, and then committed. The
-rows are read and written on the event loop only; `Ingest` may work in any thread.
+A blob comes in by an `Ingest`: written to a temporary name and hashed on the way, synced, renamed, and then committed.
+The rows are read and written on the event loop only; `Ingest` may work in any thread.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydock_daemon.store import Store
@@ -72,10 +73,10 @@ class Content:
     """The blobs of one data root."""
 
     def __init__(self, root: Path, store: Store) -> None:
-        """Open what is below `root`/content and remove what an interrupted run left there."""
+        """Open what is below `root` and remove what an interrupted run left there."""
         self._store = store
-        self._ingest_at = root / "content/ingest"
-        self._blobs_at = root / "content/blobs/sha256"
+        self._ingest_at, self._blobs_at = root / "ingest", root / "blobs/sha256"
+        self._remover = ThreadPoolExecutor(1, "content")
         shutil.rmtree(self._ingest_at, ignore_errors=True)
         for folder in (self._ingest_at, self._blobs_at):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -149,8 +150,16 @@ class Content:
         total = 0
         for digest in dead:
             total += self._sizes.pop(digest)
-            self._path(digest).unlink(missing_ok=True)
+            # Out of sight at once, so that the same blob may come back; freeing a large file takes its time.
+            gone = self._ingest_at / f"{os.urandom(8).hex()}.gone"
+            with suppress(FileNotFoundError):
+                self._path(digest).rename(gone)
+                self._remover.submit(gone.unlink, missing_ok=True)
         return total
+
+    def close(self) -> None:
+        """Wait for the removals under way."""
+        self._remover.shutdown()
 
     def _path(self, digest: str) -> Path:
         return self._blobs_at / digest.removeprefix("sha256:")

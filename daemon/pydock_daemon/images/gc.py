@@ -1,34 +1,22 @@
 """Garbage collection: what is reachable from the images stays, everything else goes. Used by `service`.
 
-Roots are the images; each leads to its manifest, that to the configuration and the layer blobs. Layers on disk are held by
+Roots are the images; each leads to its manifest, its configuration and its layer blobs. Layers on disk are held by
 images, by snapshots of containers and by pins of operations under way. One sweep, no counters to get wrong.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
 
-import json
-from typing import TYPE_CHECKING
+from pydock_daemon.snapshots.overlay import Snapshots
 
-from pydock_daemon.snapshots import base
-
-if TYPE_CHECKING:
-    from .model import Image
-    from .service import Images
-
-__all__ = ["base", "blobs_of", "sweep"]
+from .content import Content
+from .model import Image
 
 
-def blobs_of(images: Images, image: Image) -> list[str]:
-    """Return the digests of everything that an image consists of."""
-    document = json.loads(images.content.read(image.manifest))
-    return [image.manifest, document["config"]["digest"], *(layer["digest"] for layer in document["layers"])]
-
-
-def sweep(images: Images) -> int:
+def sweep(images: Iterable[Image], content: Content, snapshots: Snapshots) -> int:
     """Remove blobs and layers that nothing needs; return the bytes of disk that come free by it."""
     blobs: set[str] = set()
     tops: list[str] = []
     for image in images:
-        blobs.update(blobs_of(images, image))
+        blobs |= {image.id, image.manifest, *image.blobs}
         tops += image.chain[-1:]
-    return images.content.sweep(blobs) + images.snapshots.sweep(tops)
+    return content.sweep(blobs) + snapshots.sweep(tops)

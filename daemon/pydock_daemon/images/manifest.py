@@ -152,9 +152,7 @@ def make_manifest(config: Descriptor, layers: list[Descriptor]) -> bytes:
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "config": {"mediaType": OCI_CONFIG, "digest": config.digest, "size": config.size},
-            "layers": [
-                {"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in layers
-            ],
+            "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in layers],
         }
     )
 

@@ -55,14 +55,16 @@ def parse_platform(text: str) -> Platform:
 class Image:
     """An image of the store. Treat `config` (the OCI image configuration, as it stands) as read-only.
 
-    `id` is the digest of the configuration, `chain` the chain ids of the layers, bottom first, `size` the bytes of the
-    files of all layers, `created` nanoseconds since the epoch (0: not said), `tagged` when a tag was last set here.
+    `id` is the digest of the configuration, `chain` the chain ids of the layers and `blobs` the digests of their
+    compressed form, bottom first, `size` the bytes of the files of all layers, `created` nanoseconds since the epoch
+    (0: not said), `tagged` when a tag was last set here.
     """
 
     id: str
     config: dict[str, Any]
     chain: list[str]
     manifest: str
+    blobs: list[str]
     size: int
     created: int
     repo_tags: list[str] = field(default_factory=list)

@@ -24,6 +24,7 @@ create table if not exists images (
     created integer not null,
     size integer not null,
     chain text not null,
+    blobs text not null,
     config text not null
 );
 create table if not exists image_names (
@@ -49,6 +50,7 @@ class Names:
                 json.loads(row["config"]),
                 json.loads(row["chain"]),
                 row["manifest"],
+                json.loads(row["blobs"]),
                 row["size"],
                 row["created"],
             )
@@ -61,6 +63,9 @@ class Names:
     def __iter__(self) -> Iterator[Image]:
         """Yield every image, the youngest first."""
         return iter(sorted(self._images.values(), key=lambda image: (image.created, image.id), reverse=True))
+
+    def __len__(self) -> int:
+        return len(self._images)
 
     def get(self, id_: str) -> Image | None:
         """Return an image by its whole id."""
@@ -101,7 +106,9 @@ class Names:
 
     def tags_in(self, repository: str) -> list[tuple[Reference, Image]]:
         """Return the tags of a repository (its whole name) with their images."""
-        found = [(reference.parse(name), id_) for name, id_ in sorted(self._names.items()) if name.startswith(repository)]
+        found = [
+            (reference.parse(name), id_) for name, id_ in sorted(self._names.items()) if name.startswith(repository)
+        ]
         return [(ref, self._images[id_]) for ref, id_ in found if ref.name == repository and ref.tag]
 
     def add(self, image: Image, refs: list[Reference]) -> Image:
@@ -109,9 +116,10 @@ class Names:
         with self._store.transaction() as db:
             if image.id not in self._images:
                 values = (image.id, image.manifest, image.created, image.size)
-                texts = (json.dumps(image.chain), json.dumps(image.config))
+                texts = (json.dumps(image.chain), json.dumps(image.blobs), json.dumps(image.config))
                 db.execute(
-                    "insert into images (id, manifest, created, size, chain, config) values (?, ?, ?, ?, ?, ?)",
+                    "insert into images (id, manifest, created, size, chain, blobs, config) "
+                    "values (?, ?, ?, ?, ?, ?, ?)",
                     values + texts,
                 )
             now = time.time_ns()

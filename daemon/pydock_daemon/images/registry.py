@@ -7,7 +7,7 @@ The session, with its pool of connections, belongs to `Registries` until `close`
 import asyncio
 import ipaddress
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -70,15 +70,22 @@ class Repository:
 
     @asynccontextmanager
     async def request(
-        self, method: str, where: str, *, headers: Mapping[str, str] | None = None, **options: Any
+        self,
+        method: str,
+        where: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[], Any] | None = None,
+        **options: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request below /v2/<path>/ (or to a whole URL), authenticating when asked to.
 
+        `body` makes the body of the request, anew for each time that it is sent.
         Unreachable when the connection fails at any point of the block, Refused for an answer of 400 and above.
         """
         url = where if "://" in where else f"{self.endpoint.url}/v2/{self.path}/{where}"
         try:
-            response = await self._send(method, url, dict(headers or {}), options)
+            response = await self._send(method, url, dict(headers or {}), body, options)
             async with response:
                 if response.status >= 400:
                     raise await _refusal(response)
@@ -89,13 +96,14 @@ class Repository:
             raise Unreachable(f'{method.title()} "{url}": timeout') from error
 
     async def _send(
-        self, method: str, url: str, headers: dict[str, str], options: dict[str, Any]
+        self, method: str, url: str, headers: dict[str, str], body: Callable[[], Any] | None, options: dict[str, Any]
     ) -> aiohttp.ClientResponse:
         for last in (False, True):
             used = self._authorization
             if used and url.startswith(f"{self.endpoint.url}/"):
                 headers["Authorization"] = used
-            response = await self._session.request(method, url, headers=headers, ssl=self._tls, **options)
+            data = body() if body else None
+            response = await self._session.request(method, url, headers=headers, ssl=self._tls, data=data, **options)
             if response.status != 401 or last:
                 return response
             offered = auth.challenges(response.headers.getall("WWW-Authenticate", []))
@@ -131,6 +139,28 @@ class Repository:
         if manifest.digest_of(data) != digest or len(data) != size:
             raise PydockError(f"image config verification failed for digest {digest}")
         return data
+
+    async def reached(self) -> bool:
+        """Say whether a registry answers here, whatever it says of us."""
+        try:
+            async with self._session.get(f"{self.endpoint.url}/v2/", ssl=self._tls) as response:
+                return response.status in (200, 401)
+        except aiohttp.ClientError as error:
+            raise Unreachable(f'Get "{self.endpoint.url}/v2/": {_cause(error)}') from error
+        except TimeoutError as error:
+            raise Unreachable(f'Get "{self.endpoint.url}/v2/": timeout') from error
+
+    async def tags(self) -> list[str]:
+        """Return every tag of the repository, page by page."""
+        found: list[str] = []
+        where: str | None = "tags/list"
+        while where:
+            async with self.request("GET", where) as response:
+                document = json.loads(await _limited(response))
+                found += [str(tag) for tag in document.get("tags") or ()]
+                following = response.links.get("next")
+                where = str(following["url"]) if following else None
+        return found
 
 
 class Registries:
@@ -204,6 +234,21 @@ class Registries:
             return repository, document
         raise failure or PydockError(f"no endpoint for {ref.domain}")
 
+    async def reach(self, ref: Reference, credentials: Credentials, actions: str) -> Repository:
+        """Return a repository at the first endpoint of its own registry that answers."""
+        failure: PydockError | None = None
+        for endpoint in self.endpoints(ref.domain):
+            if endpoint.mirror:
+                continue
+            repository = Repository(self.session, endpoint, ref.path, credentials, actions)
+            try:
+                if await repository.reached():
+                    return repository
+                failure = PydockError(f'Get "{endpoint.url}/v2/": this is no registry')
+            except Unreachable as error:
+                failure = error
+        raise failure or PydockError(f"no endpoint for {ref.domain}")
+
 
 def _mirror(url: str) -> Endpoint:
     full = url if "://" in url else f"https://{url}"
@@ -234,7 +279,9 @@ async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
 
 def _cause(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {(error.os_error.strerror or str(error.os_error)).lower()}"
+        return (
+            f"cannot connect to {error.host}:{error.port}: {(error.os_error.strerror or str(error.os_error)).lower()}"
+        )
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the registry closed the connection"
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -4,13 +4,15 @@ The operations themselves are a file each (pull, load, save, import, delete, ...
 Everything runs on the event loop; what takes long goes to threads and child processes.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydock_daemon.config import Config
 from pydock_daemon.events import Events
+from pydock_daemon.snapshots import base
 from pydock_daemon.snapshots.overlay import Snapshots
 from pydock_daemon.store import Store
 from pydock_shared import reference
@@ -26,24 +28,57 @@ from .registry import Registries
 SCHEMA = content.SCHEMA + refs.SCHEMA
 
 Progress = Callable[[dict[str, Any]], Awaitable[None]]
-Users = Callable[[str], Sequence[tuple[str, bool]]]
-"""Says which containers (id, is it running?) were made from an image id."""
+
+
+class User(Protocol):
+    """A container, as far as images need to know it."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+
+Users = Callable[[str], Sequence[User]]
+"""Says which containers were made from an image id."""
+
+
+def _nobody(image: str) -> Sequence[User]:
+    return ()
 
 
 class Images:
     """The images of one daemon."""
 
     def __init__(self, root: Path, store: Store, events: Events, snapshots: Snapshots, config: Config) -> None:
-        """Open the store below `root` (the data root) and drop what no image needs: leftovers of a crash."""
+        """Read what there is below `root`, DATA_ROOT/content."""
         self.store, self.events, self.snapshots, self.config = store, events, snapshots, config
         self.content = Content(root, store)
         self.names = Names(store)
         self.registries = Registries(config.insecure_registries, config.registry_mirrors)
-        gc.sweep(self)
+        self.users: Users = _nobody
+        self.patience = 1.0
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def open(self) -> None:
+        """Drop what no image and no container needs: leftovers of a crash."""
+        self.sweep()
 
     async def close(self) -> None:
-        """Close the connections to registries."""
+        """Close the connections to registries and wait for removals under way."""
         await self.registries.close()
+        self.content.close()
+
+    def sweep(self) -> int:
+        """Remove content that nothing needs; return the bytes that come free by it."""
+        return gc.sweep(self.names, self.content, self.snapshots)
+
+    def count(self) -> int:
+        """Return how many images there are."""
+        return len(self.names)
 
     def __iter__(self) -> Iterator[Image]:
         """Yield every image, the youngest first."""
@@ -78,14 +113,33 @@ class Images:
             with self.content.pinned() as pins:
                 yield pins
         finally:
-            gc.sweep(self)
+            self.sweep()
+
+    @asynccontextmanager
+    async def fetching(self, digest: str) -> AsyncIterator[None]:
+        """Let one operation at a time bring a blob; the others find it afterwards."""
+        lock = self._fetching.setdefault(digest, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._fetching.pop(digest, None)
 
     def commit(self, manifest_digest: str, names: Iterable[Reference] = ()) -> Image:
         """Make an image visible whose manifest, configuration, blobs and layers are all here."""
         data = self.content.read(manifest_digest)
         parsed = manifest.parse_manifest(data, manifest.kind_of(data))
         config = manifest.parse_config(self.content.read(parsed.config.digest), len(parsed.layers))
-        chain = gc.base.chain_ids(config.diff_ids)
-        size = sum(layer.size for layer in map(self.snapshots.layer, chain) if layer)
-        image = Image(parsed.config.digest, config.data, chain, manifest_digest, size, config.created)
+        chain = base.chain_ids(config.diff_ids)
+        layers = [self.snapshots.layer(name) for name in chain]
+        image = Image(
+            id=parsed.config.digest,
+            config=config.data,
+            chain=chain,
+            manifest=manifest_digest,
+            blobs=[layer.digest for layer in parsed.layers],
+            size=sum(layer.size for layer in layers if layer),
+            created=config.created,
+        )
         return self.names.add(image, list(names))

@@ -64,8 +64,8 @@ class Snapshots:
     """The layers and snapshots of one data root."""
 
     def __init__(self, root: Path, store: Store) -> None:
-        """Open what is below `root`/overlay and clear away what an interrupted run left there."""
-        self.root = root / "overlay"
+        """Open what is below `root` and clear away what an interrupted run left there."""
+        self.root = root
         self._store = store
         self._layers_at, self._containers_at = self.root / "layers", self.root / "containers"
         for folder in (self._layers_at / EMPTY / "diff", self._containers_at):
@@ -133,7 +133,7 @@ class Snapshots:
         parent: str | None,
         diff_id: str | None,
         report: Callable[[int], None] | None = None,
-        ready: Callable[[], Awaitable[None]] | None = None,
+        ready: Callable[[], Awaitable[object]] | None = None,
     ) -> Layer:
         """Make the layer of a blob on top of a chain; one that exists is returned as it is.
 
@@ -206,6 +206,10 @@ class Snapshots:
             del self._layers[found.chain]
             self._discard(self._layers_at / found.short)
         return sum(found.size for found in dead)
+
+    def held(self) -> set[str]:
+        """Return the chain ids of the layers that snapshots stand on."""
+        return {found.chain for top in self._tops.values() for found in self._down(top)}
 
     def _down(self, top: str) -> Iterator[Layer]:
         """Yield the layers of a chain from its top downwards."""

@@ -1,0 +1,251 @@
+"""/images and /distribution: list, inspect, pull, push, load, save, import, tag, remove, prune."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save
+from pydock_daemon.images.body import Read
+from pydock_daemon.images.importing import Wanted
+from pydock_daemon.images.model import Platform, parse_platform
+from pydock_daemon.images.registry import Refused, as_pull_error
+from pydock_shared import reference
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
+from pydock_shared.reference import Reference
+
+from .routing import Call, Route, empty, json_response
+from .stream import progress_stream
+
+
+async def list_images(call: Call) -> web.StreamResponse:
+    """GET /images/json."""
+    found = listing.listing(call.engine.images, call.filters(), shared_size=call.flag("shared-size"))
+    if call.version < (1, 44):
+        for image in found:
+            image["VirtualSize"] = image["Size"]
+    if call.version < (1, 43):
+        for image in found:
+            image["RepoTags"] = image["RepoTags"] or ["<none>:<none>"]
+            image["RepoDigests"] = image["RepoDigests"] or ["<none>@<none>"]
+    return json_response(found)
+
+
+async def inspect_image(call: Call) -> web.StreamResponse:
+    """GET /images/{name}/json."""
+    images = call.engine.images
+    image = images.resolve(call.params["name"])
+    _check_platform(call, image.platform)
+    return json_response(inspect.inspect(images, image, call.version))
+
+
+async def image_history(call: Call) -> web.StreamResponse:
+    """GET /images/{name}/history."""
+    images = call.engine.images
+    image = images.resolve(call.params["name"])
+    _check_platform(call, image.platform)
+    return json_response(inspect.history(images, image))
+
+
+async def create_image(call: Call) -> web.StreamResponse:
+    """POST /images/create: pull with fromImage, import with fromSrc."""
+    if call.query.get("fromImage"):
+        return await _pull(call)
+    if call.query.get("fromSrc"):
+        return await _import(call)
+    raise InvalidArgument("one of fromImage and fromSrc is needed")
+
+
+async def _pull(call: Call) -> web.StreamResponse:
+    images, platform, credentials = call.engine.images, _platform(call), _credentials(call)
+    ref = _with_tag(
+        reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag")
+    )
+    async with progress_stream(call) as stream:
+        for tag in [ref] if ref.tag or ref.digest else await _all_tags(call, ref):
+            await pull.pull(images, tag, platform, credentials, stream.send)
+    return await stream.finish()
+
+
+async def _all_tags(call: Call, ref: Reference) -> list[Reference]:
+    try:
+        repository = await call.engine.images.registries.reach(ref, _credentials(call), "pull")
+        return [Reference(ref.domain, ref.path, tag) for tag in await repository.tags()]
+    except Refused as error:
+        raise as_pull_error(error, ref) from error
+
+
+async def _import(call: Call) -> web.StreamResponse:
+    query = call.query
+    source = query["fromSrc"]
+    name = _with_tag(reference.parse(query["repo"], default_tag=False), query.get("tag")) if query.get("repo") else None
+    if name and name.digest:
+        raise InvalidArgument("cannot import digest reference")
+    if name and not name.tag:
+        name = Reference(name.domain, name.path, "latest")
+    wanted = Wanted(name, query.get("message", ""), source, query.getall("changes", []), _platform(call))
+    async with progress_stream(call) as stream, _source(call, source) as read:
+        if source != "-":
+            await stream.send({"status": f"Downloading from {source}"})
+        await importing.import_(call.engine.images, read, wanted, stream.send)
+    return await stream.finish()
+
+
+@asynccontextmanager
+async def _source(call: Call, source: str) -> AsyncIterator[Read]:
+    """Give what reads the archive of an import: the request's body, or a page somewhere."""
+    if source == "-":
+        yield call.request.content.readany
+        return
+    url = source if "://" in source else f"http://{source}"
+    if not url.startswith(("http://", "https://")):
+        raise InvalidArgument(f"unsupported source of an image: {source}")
+    try:
+        async with call.engine.images.registries.session.get(url) as response:
+            if response.status >= 400:
+                raise PydockError(f"{url}: {response.status} {response.reason}")
+            yield response.content.readany
+    except aiohttp.ClientError as error:
+        raise PydockError(f"{url}: {error}") from error
+
+
+async def load_images(call: Call) -> web.StreamResponse:
+    """POST /images/load."""
+    async with progress_stream(call) as stream:
+        read, quiet = call.request.content.readany, call.flag("quiet")
+        await load.load(call.engine.images, read, _platform(call), stream.send, quiet=quiet)
+    return await stream.finish()
+
+
+async def save_image(call: Call) -> web.StreamResponse:
+    """GET /images/{name}/get."""
+    return await _save(call, [call.params["name"]])
+
+
+async def save_images(call: Call) -> web.StreamResponse:
+    """GET /images/get?names=."""
+    names = [name for value in call.query.getall("names", []) for name in value.split(",") if name]
+    if not names:
+        raise InvalidArgument("no image names are given")
+    return await _save(call, names)
+
+
+async def _save(call: Call, names: list[str]) -> web.StreamResponse:
+    images = call.engine.images
+    saved = save.chosen(images, names, _platform(call))
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+    response.enable_chunked_encoding()
+    await response.prepare(call.request)
+    async for piece in save.stream(images, saved):
+        await response.write(piece)
+    await response.write_eof()
+    for one in saved:
+        images.publish("save", one.id)
+    return response
+
+
+async def tag_image(call: Call) -> web.StreamResponse:
+    """POST /images/{name}/tag."""
+    target = _with_tag(reference.parse(call.query.get("repo", ""), default_tag=False), call.query.get("tag"))
+    call.engine.images.tag(call.params["name"], target.canonical())
+    return empty(201)
+
+
+async def push_image(call: Call) -> web.StreamResponse:
+    """POST /images/{name}/push."""
+    ref = _with_tag(reference.parse(call.params["name"], default_tag=False), call.query.get("tag"))
+    if ref.digest:
+        raise InvalidArgument("cannot push a digest reference")
+    async with progress_stream(call) as stream:
+        await push.push(call.engine.images, ref, _credentials(call), stream.send)
+    return await stream.finish()
+
+
+async def remove_image(call: Call) -> web.StreamResponse:
+    """DELETE /images/{name}."""
+    if call.query.get("platforms"):
+        raise NotSupported("removal of single platforms is not supported: the store has one platform of an image")
+    return json_response(delete.delete(call.engine.images, call.params["name"], force=call.flag("force")))
+
+
+async def prune_images(call: Call) -> web.StreamResponse:
+    """POST /images/prune."""
+    pruned = delete.prune(call.engine.images, call.filters())
+    return json_response({"ImagesDeleted": pruned.records or None, "SpaceReclaimed": pruned.freed})
+
+
+async def search_images(call: Call) -> web.StreamResponse:
+    """GET /images/search."""
+    raise NotSupported("search of a registry is not supported")
+
+
+async def distribution(call: Call) -> web.StreamResponse:
+    """GET /distribution/{name}/json: what a registry has under a name."""
+    ref = reference.parse(call.params["name"])
+    try:
+        _, document = await call.engine.images.registries.find(
+            ref, ref.digest or ref.tag or "latest", _credentials(call)
+        )
+    except Refused as error:
+        raise as_pull_error(error, ref) from error
+    platforms: list[dict[str, Any]] = []
+    if document.media_type in manifest.INDEXES:
+        platforms = [entry["platform"] for entry in json.loads(document.data)["manifests"] if entry.get("platform")]
+    descriptor = {"mediaType": document.media_type, "digest": document.digest, "size": len(document.data)}
+    return json_response({"Descriptor": descriptor, "Platforms": platforms})
+
+
+def _with_tag(ref: Reference, tag: str | None) -> Reference:
+    """Return a reference with the tag, or the digest, of a parameter instead of its own."""
+    if not tag:
+        return ref
+    mark = "@" if manifest.is_digest(tag) else ":"
+    return reference.parse(f"{ref.name}{mark}{tag}")
+
+
+def _credentials(call: Call) -> auth.Credentials:
+    return auth.decode_header(call.request.headers.get("X-Registry-Auth", ""))
+
+
+def _platform(call: Call) -> Platform | None:
+    """Return the `platform` parameter: `os/arch/variant`, or as newer endpoints have it the JSON of an OCI platform."""
+    text = call.query.get("platform", "")
+    if not text:
+        return None
+    if not text.startswith("{"):
+        return parse_platform(text)
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid platform: {error}") from error
+    return Platform(str(data.get("os") or "linux"), str(data.get("architecture") or ""), str(data.get("variant") or ""))
+
+
+def _check_platform(call: Call, actual: Platform) -> None:
+    wanted = _platform(call)
+    if wanted and not wanted.runs(actual):
+        name = call.params["name"]
+        raise NotFound(
+            f"image with reference {name} was found but does not match the specified platform: wanted {wanted}, "
+            f"actual: {actual}"
+        )
+
+
+ROUTES: tuple[Route, ...] = (
+    ("GET", "/images/json", list_images),
+    ("GET", "/images/get", save_images),
+    ("GET", "/images/search", search_images),
+    ("POST", "/images/create", create_image),
+    ("POST", "/images/load", load_images),
+    ("POST", "/images/prune", prune_images),
+    ("GET", "/images/{name:path}/json", inspect_image),
+    ("GET", "/images/{name:path}/history", image_history),
+    ("GET", "/images/{name:path}/get", save_image),
+    ("POST", "/images/{name:path}/tag", tag_image),
+    ("POST", "/images/{name:path}/push", push_image),
+    ("DELETE", "/images/{name:path}", remove_image),
+    ("GET", "/distribution/{name:path}/json", distribution),
+)
