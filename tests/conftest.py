@@ -1,7 +1,7 @@
 """Fixtures of the whole suite: daemons of its own, the command lines, raw HTTP, docker-py, a registry.
 
-PYDOCK_TEST_HOST=unix:///... runs the tests that need no daemon of their own against another engine, dockerd for one: a test
-that fails there is a wrong test.
+PYDOCK_TEST_HOST=unix:///... runs the tests that need no daemon of their own against another engine, dockerd for one:
+a test that fails there is a wrong test.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import docker as docker_py
 import pytest
-
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, RemoteEngine
 from tests.fixtures.http import Api

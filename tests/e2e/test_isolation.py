@@ -4,7 +4,6 @@ import os
 import time
 
 import pytest
-
 from tests.fixtures.cli import Cli
 
 FILES_OF_V1_AND_V2 = {

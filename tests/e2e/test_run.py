@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import eventually
 

@@ -1,0 +1,108 @@
+"""`exec`: another process in a running container, with its own user, environment, streams and exit code."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import eventually
+from tests.fixtures.http import Api
+
+
+@pytest.fixture
+def web(cli: Cli) -> Callable[..., str]:
+    """`web("exec options and command")` in a container that runs."""
+    cli("run", "-d", "--name", "web", "-e", "FROM_RUN=1", "busybox", "sh", "-c", "sleep 300; :")
+    return lambda *arguments, **options: cli("exec", *arguments, **options)
+
+
+def test_output_streams_and_exit_code(cli: Cli, web: object):
+    result = cli.result("exec", "web", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (result.returncode, result.stdout, result.stderr) == (7, "out\n", "err\n")
+
+
+def test_it_is_inside(web: Callable[..., str]):
+    assert "sleep 300" in web("web", "ps")
+    assert web("web", "cat", "/proc/1/comm") == "sh"
+
+
+def test_environment_directory_and_user(web: Callable[..., str]):
+    script = "echo $FROM_RUN $ADDED $(pwd) $(id -u):$(id -g)"
+    output = web("-e", "ADDED=2", "-w", "/tmp", "-u", "1000:1001", "web", "sh", "-c", script)
+    assert output == "1 2 /tmp 1000:1001"
+
+
+def test_input_is_half_closed(web: Callable[..., str]):
+    assert web("-i", "web", "sh", "-c", "cat; sleep 0.2; echo end", stdin="in\n") == "in\nend"
+
+
+def test_a_megabyte_goes_through_unharmed(cli: Cli, web: object):
+    data = "".join(f"{number:07d}\n" for number in range(131072))
+    assert cli.result("exec", "-i", "web", "cat", stdin=data).stdout == data
+
+
+def test_terminal(cli: Cli, web: object):
+    with cli.terminal("exec", "-it", "web", "sh") as screen:
+        screen.until(b"# ")
+        screen.type(b"tty; exit 5\r")
+        assert b"/dev/pts/" in screen.until(b"/dev/pts/")
+        assert screen.wait() == 5
+
+
+def test_detached(cli: Cli, web: Callable[..., str]):
+    assert web("-d", "web", "sh", "-c", "echo done >/tmp/mark") == ""
+    eventually(lambda: cli.result("exec", "web", "cat", "/tmp/mark").stdout == "done\n")
+
+
+def test_missing_command_is_127_and_file_without_right_126(cli: Cli, web: object):
+    result = cli.result("exec", "web", "nosuch")
+    assert result.returncode in (126, 127)  # 126 of older engines
+    assert 'exec: "nosuch": executable file not found in $PATH' in result.stdout + result.stderr
+    result = cli.result("exec", "web", "/etc/passwd")
+    assert result.returncode == 126
+    assert "permission denied" in result.stdout + result.stderr
+
+
+def test_walls_hold_for_it_too(web: Callable[..., str]):
+    output = web("web", "grep", "-E", "CapEff|Seccomp:", "/proc/self/status").split()
+    assert output == ["CapEff:", "00000000a80425fb", "Seccomp:", "2"]
+
+
+def test_privileged(web: Callable[..., str]):
+    capabilities = web("--privileged", "web", "grep", "CapEff", "/proc/self/status").split()[1]
+    assert int(capabilities, 16) > 0xA80425FB
+
+
+def test_in_a_stopped_container(cli: Cli):
+    identifier = cli("create", "--name", "off", "busybox")
+    message = f"[Cc]ontainer ({identifier}|off) is not running"
+    cli.fails("exec", "off", "true", code=1, message=message)
+    cli.fails("exec", "nosuch", "true", code=1, message="No such container: nosuch")
+
+
+def test_it_ends_with_the_container(cli: Cli, web: object):
+    with cli.begin("exec", "web", "sleep", "60") as running:
+        time.sleep(0.3)
+        cli("kill", "web")
+        assert running.wait() == 137
+
+
+def test_api_of_an_exec(api: Api):
+    body = {"Image": "busybox", "Cmd": ["sleep", "60"]}
+    container = api.ok("POST", "/containers/create", body)["Id"]
+    api.ok("POST", f"/containers/{container}/start")
+    command = {"Cmd": ["sh", "-c", "echo hi; exit 4"], "AttachStdout": True}
+    identifier = api.ok("POST", f"/containers/{container}/exec", command)["Id"]
+    found = api.ok("GET", f"/exec/{identifier}/json")
+    assert (found["Running"], found["ExitCode"], found["ContainerID"]) == (False, None, container)
+    with api.hijack(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as stream:
+        data = b""
+        while piece := stream.recv(100):
+            data += piece
+    assert data == b"\x01\0\0\0\0\0\0\x03hi\n"
+    found = api.ok("GET", f"/exec/{identifier}/json")
+    assert (found["Running"], found["ExitCode"]) == (False, 4)
+    again = api("POST", f"/exec/{identifier}/start", {})
+    assert again.status == 409 or "has already run" in again.body
+    assert api("GET", "/exec/nosuch/json").status == 404
+    assert api("POST", f"/containers/{container}/exec", {"Cmd": []}).status == 400

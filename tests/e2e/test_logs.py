@@ -1,0 +1,92 @@
+"""`logs`: everything that was written, in order, by stream, by time, by number, and as it comes."""
+
+import time
+
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import eventually
+
+
+def test_streams(cli: Cli):
+    cli("run", "-d", "--name", "web", "busybox", "sh", "-c", "echo out; echo err >&2")
+    cli("wait", "web")
+    result = cli.result("logs", "web")
+    assert (result.stdout, result.stderr) == ("out\n", "err\n")
+
+
+def test_tail(cli: Cli):
+    cli("run", "--name", "web", "busybox", "seq", "100")
+    assert cli("logs", "--tail", "2", "web") == "99\n100"
+    assert cli("logs", "-n", "0", "web") == ""
+    assert cli("logs", "--tail", "all", "web").splitlines() == [str(number) for number in range(1, 101)]
+
+
+def test_follow_ends_with_the_container(cli: Cli):
+    cli("run", "-d", "--name", "web", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
+    with cli.begin("logs", "-f", "web") as following:
+        assert following.wait() == 0
+        assert following.output == b"1\n2\n3\n"
+
+
+def test_follow_sees_lines_as_they_come(cli: Cli):
+    script = "echo first; while [ ! -e /go ]; do sleep 0.05; done; echo second; sleep 60"
+    cli("run", "-d", "--name", "web", "busybox", "sh", "-c", script)
+    with cli.begin("logs", "--follow", "--tail", "1", "web") as following:
+        following.until(b"first\n")
+        cli("exec", "web", "touch", "/go")
+        following.until(b"second\n")
+    assert cli("logs", "web") == "first\nsecond"
+
+
+def test_timestamps(cli: Cli):
+    cli("run", "--name", "web", "busybox", "echo", "hi")
+    stamp, text = cli("logs", "-t", "web").split(" ")
+    assert text == "hi"
+    assert time.strftime("%Y-%m-%dT%H", time.gmtime()) in stamp or stamp.endswith("Z")
+    assert len(stamp) == len("2026-01-01T00:00:00.000000000Z")
+
+
+def test_since_and_until(cli: Cli):
+    cli("run", "-d", "--name", "web", "busybox", "sh", "-c", "echo early; sleep 1.5; echo late")
+    eventually(lambda: "early" in cli("logs", "web"))
+    middle = time.time() + 0.5
+    cli("wait", "web")
+    assert cli("logs", "--since", f"{middle:.3f}", "web") == "late"
+    assert cli("logs", "--until", f"{middle:.3f}", "web") == "early"
+    assert cli("logs", "--since", "10m", "web") == "early\nlate"
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(middle + 60))
+    assert cli("logs", "--since", stamp, "web") == ""
+
+
+def test_logs_of_a_terminal_are_raw(cli: Cli):
+    cli("run", "-t", "--name", "web", "busybox", "sh", "-c", "echo out; echo err >&2")
+    result = cli.result("logs", "web")
+    assert (result.stdout, result.stderr) == ("out\r\nerr\r\n", "")
+
+
+def test_a_long_line_and_one_without_end(cli: Cli):
+    script = "head -c 100000 /dev/zero | tr '\\0' x; echo; printf unfinished"
+    cli("run", "--name", "web", "busybox", "sh", "-c", script)
+    assert cli.result("logs", "web").stdout == "x" * 100000 + "\nunfinished"
+
+
+def test_bytes_that_are_no_text(cli: Cli):
+    cli("run", "--name", "web", "--log-driver", "local", "busybox", "printf", "\\377\\001\\200\\n")
+    assert cli.result("logs", "web").stdout == "\xff\x01\x80\n"
+
+
+def test_json_file_driver_with_rotation(cli: Cli):
+    options = ("--log-driver", "json-file", "--log-opt", "max-size=20k", "--log-opt", "max-file=3")
+    cli("run", "--name", "web", *options, "busybox", "seq", "3000")
+    lines = [int(line) for line in cli("logs", "web").splitlines()]
+    assert lines[-1] == 3000
+    assert lines == list(range(lines[0], 3001))
+    assert 100 < len(lines) < 2000
+
+
+def test_no_log_driver(cli: Cli):
+    assert cli("run", "--name", "web", "--log-driver", "none", "busybox", "echo", "hi") == "hi"
+    cli.fails("logs", "web", code=1, message="configured logging driver does not support reading")
+
+
+def test_logs_of_nobody(cli: Cli):
+    cli.fails("logs", "nosuch", code=1, message="No such container: nosuch")
