@@ -1,0 +1,92 @@
+"""`/networks`: the endpoints of user-defined and predefined networks. Its ROUTES are read by the server."""
+
+from aiohttp import web
+
+from pydock_daemon.networks import define
+from pydock_shared.errors import Forbidden, InvalidArgument, NotSupported
+from pydock_shared.wire.network import NetworkConnect, NetworkCreate, NetworkDisconnect
+
+from .routing import Call, Route, empty, json_response
+
+
+async def list_networks(call: Call) -> web.StreamResponse:
+    """Answer the networks, each without its containers, as Docker does since 1.28."""
+    networks = call.engine.networks
+    members = call.version < (1, 28)
+    found = define.listed(networks, call.filters())
+    return json_response([define.inspect(networks, network, members=members) for network in found])
+
+
+async def inspect_network(call: Call) -> web.StreamResponse:
+    """Answer one network with the containers that are in it."""
+    networks = call.engine.networks
+    scope = call.query.get("scope", "")
+    network = networks.get(call.params["id"])
+    if scope not in ("", "local"):
+        raise InvalidArgument(f"network {network.name} has no scope {scope}")
+    return json_response(define.inspect(networks, network, members=True))
+
+
+async def create_network(call: Call) -> web.StreamResponse:
+    """Make a network."""
+    network = define.create(call.engine.networks, await call.body(NetworkCreate))
+    return json_response({"Id": network.id, "Warning": ""}, 201)
+
+
+async def remove_network(call: Call) -> web.StreamResponse:
+    """Remove a network."""
+    networks = call.engine.networks
+    await define.remove(networks, networks.get(call.params["id"]))
+    return empty()
+
+
+async def prune_networks(call: Call) -> web.StreamResponse:
+    """Remove the networks nobody is in."""
+    return json_response({"NetworksDeleted": await define.prune(call.engine.networks, call.filters())})
+
+
+async def connect_container(call: Call) -> web.StreamResponse:
+    """Put a container that does not run into a network; it gets its place there when it starts."""
+    body = await call.body(NetworkConnect)
+    containers, networks = call.engine.containers, call.engine.networks
+    network = networks.get(call.params["id"])
+    container = containers.get(body.container or "")
+    async with container.lock:
+        if network.name in container.endpoints or network.id in container.endpoints:
+            raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+        if container.alive:
+            raise NotSupported("connecting a running container to a network is not supported")
+        settings = body.endpoint_config.model_dump(by_alias=True, exclude_none=True) if body.endpoint_config else {}
+        endpoints = {**container.endpoints, network.name: settings}
+        networks.check(container.host.network_mode or "bridge", endpoints)
+        container.endpoints = endpoints
+        containers.save_asked(container)
+    return empty(200)
+
+
+async def disconnect_container(call: Call) -> web.StreamResponse:
+    """Take a container that does not run out of a network."""
+    body = await call.body(NetworkDisconnect)
+    containers, networks = call.engine.containers, call.engine.networks
+    network = networks.get(call.params["id"])
+    container = containers.get(body.container or "")
+    async with container.lock:
+        known = {network.name, network.id} & set(container.endpoints)
+        if not known:
+            raise Forbidden(f"container {container.id} is not connected to network {network.name}")
+        if container.alive:
+            raise NotSupported("disconnecting a running container from a network is not supported")
+        container.endpoints = {name: entry for name, entry in container.endpoints.items() if name not in known}
+        containers.save_asked(container)
+    return empty(200)
+
+
+ROUTES: tuple[Route, ...] = (
+    ("GET", "/networks", list_networks),
+    ("POST", "/networks/create", create_network),
+    ("POST", "/networks/prune", prune_networks),
+    ("GET", "/networks/{id:path}", inspect_network),
+    ("DELETE", "/networks/{id:path}", remove_network),
+    ("POST", "/networks/{id:path}/connect", connect_container),
+    ("POST", "/networks/{id:path}/disconnect", disconnect_container),
+)

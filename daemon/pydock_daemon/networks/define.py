@@ -1,0 +1,329 @@
+"""Networks made, removed, pruned and listed. Used by api.networks and prune.
+
+Docker's words and statuses for every refusal; an option that is not carried out is refused by its name.
+"""
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+from pydock_shared import names
+from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, NotFound, NotSupported, PydockError
+from pydock_shared.filters import Filters
+from pydock_shared.times import parse_moment, rfc3339
+from pydock_shared.wire.network import IPAMConfig, NetworkCreate
+
+from . import links, setup
+from .links import Links
+from .model import BRIDGE_NAME, HOST_BINDING, ICC, MASQUERADE, MTU, PREDEFINED, Network
+
+if TYPE_CHECKING:
+    from .service import Networks
+
+LINK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+LEAST_MTU, MOST_MTU = 68, 65535
+BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+
+
+def create(networks: "Networks", body: NetworkCreate) -> Network:
+    """Make a network and its bridge; what fails leaves nothing."""
+    name = body.name or ""
+    if not name.strip():
+        raise InvalidArgument(f"invalid name: {name}")
+    if name in (*PREDEFINED, "default"):
+        raise Forbidden(f"operation is not permitted on predefined {name} network ")
+    if name in networks.by_name:
+        raise Conflict(f"network with name {name} already exists")
+    _check(body)
+    options = _options(body.options or {})
+    id_ = names.new_id()
+    link = options.get(BRIDGE_NAME) or f"br-{id_[:12]}"
+    _check_link(networks, id_, link)
+    with ExitStack() as undo, setup.subnet_lock():
+        network = Network(
+            id_,
+            name,
+            time.time_ns(),
+            link=link,
+            internal=bool(body.internal),
+            attachable=bool(body.attachable),
+            options=options,
+            labels=body.labels or {},
+            ipam_options=body.ipam.options if body.ipam else None,
+            **_addresses(networks, body),
+        )
+        undo.callback(networks.links.remove, link)
+        setup.bridge(networks, network)
+        undo.callback(networks.firewall.remove_network, network)
+        networks.firewall.add_network(network)
+        setup.save(networks, network)
+        undo.pop_all()
+    networks.events.publish("network", "create", network.id, {"name": name, "type": network.driver})
+    return network
+
+
+def _check(body: NetworkCreate) -> None:
+    driver = body.driver or "bridge"
+    if driver in ("host", "null"):
+        raise Forbidden(f'only one instance of "{driver}" network is allowed')
+    if driver in ("macvlan", "ipvlan", "overlay"):
+        raise NotSupported(f"network driver {driver} is not supported")
+    if driver not in ("bridge", "default"):
+        raise NotFound(f'plugin "{driver}" not found')
+    ipam = (body.ipam.driver if body.ipam else None) or "default"
+    if ipam != "default":
+        raise NotFound(f'plugin "{ipam}" not found')
+    if body.enable_ipv4 is False:
+        raise NotSupported("EnableIPv4=false is not supported")
+    for field, value in (
+        ("EnableIPv6", body.enable_ipv6),
+        ("Ingress", body.ingress),
+        ("ConfigOnly", body.config_only),
+        ("ConfigFrom", body.config_from and body.config_from.network),
+        ("IPAM.Options", body.ipam and body.ipam.options),
+    ):
+        if value:
+            raise NotSupported(f"{field} is not supported")
+    if body.scope not in (None, "", "local"):
+        raise NotSupported(f"network scope {body.scope} is not supported")
+
+
+def _options(given: dict[str, str]) -> dict[str, str]:
+    for key, value in given.items():
+        if key not in OPTIONS:
+            raise NotSupported(f"network option {key} is not supported")
+        OPTIONS[key](key, value)
+    return dict(given)
+
+
+def _check_mtu(key: str, value: str) -> None:
+    if not value.isascii() or not value.isdigit():
+        raise InvalidArgument(f"failed to parse {key} value: {value}")
+    if not LEAST_MTU <= int(value) <= MOST_MTU:
+        raise InvalidArgument(f"invalid value for {key}: {value}")
+
+
+def _check_boolean(key: str, value: str) -> None:
+    if value.lower() not in BOOLEANS:
+        raise InvalidArgument(f"failed to parse {key} value: {value}")
+
+
+def _check_icc(key: str, value: str) -> None:
+    _check_boolean(key, value)
+    if not BOOLEANS[value.lower()]:
+        raise NotSupported(f"network option {key}=false is not supported")
+
+
+def _check_host_binding(key: str, value: str) -> None:
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid value for {key}: {value}") from error
+
+
+def _check_name(key: str, value: str) -> None:
+    if not LINK_NAME.fullmatch(value) or value in (".", ".."):
+        raise InvalidArgument(f"invalid value for {key}: {value!r} is not a link name of at most 15 characters")
+
+
+OPTIONS: dict[str, Callable[[str, str], None]] = {
+    BRIDGE_NAME: _check_name,
+    MTU: _check_mtu,
+    MASQUERADE: _check_boolean,
+    ICC: _check_icc,
+    HOST_BINDING: _check_host_binding,
+}
+
+
+def _check_link(networks: "Networks", id_: str, link: str) -> None:
+    for other in networks.by_id.values():
+        if other.link == link:
+            raise Forbidden(
+                f"cannot create network {id_} ({link}): conflicts with network {other.id} ({other.link}): "
+                "networks have same bridge name"
+            )
+    if links.index_of(link) is not None:
+        raise Forbidden(f"cannot create network {id_} ({link}): a link of that name exists and is not ours")
+
+
+def _addresses(networks: "Networks", body: NetworkCreate) -> dict[str, Any]:
+    """Return the part of the record that says which addresses; the caller holds the subnet lock."""
+    configs = [config for config in (body.ipam.config if body.ipam else None) or () if config.subnet or config.gateway]
+    if not configs:
+        subnet = setup.choose_subnet(networks)
+        return {"subnet": str(subnet), "gateway": str(subnet.network_address + 1), "gateway_given": True}
+    if len(configs) > 1:
+        raise NotSupported("more than one IPAM.Config of a network is not supported")
+    return _configured(networks, configs[0])
+
+
+def _configured(networks: "Networks", config: IPAMConfig) -> dict[str, Any]:
+    text = config.subnet or ""
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise _wrong(f"invalid subnet {text}: invalid CIDR block notation") from error
+    if not isinstance(interface, ipaddress.IPv4Interface):
+        raise NotSupported(f"the IPv6 subnet {text} is not supported")
+    subnet = interface.network
+    if interface.ip != subnet.network_address:
+        raise _wrong(f"invalid subnet {text}: it should be {subnet}")
+    if subnet.prefixlen > 30:
+        raise _wrong(f"invalid subnet {text}: it has no address for a container")
+    if config.ip_range:
+        _range_within(subnet, config.ip_range)
+    auxiliary = config.auxiliary_addresses or {}
+    if config.gateway:
+        _address_within(subnet, "gateway", config.gateway)
+    for address in auxiliary.values():
+        _address_within(subnet, "auxiliary address", address)
+    for other in networks.by_id.values():
+        if other.subnet and subnet.overlaps(ipaddress.IPv4Network(other.subnet)):
+            raise Forbidden("Pool overlaps with other one on this address space")
+    return {
+        "subnet": str(subnet),
+        "gateway": config.gateway or str(subnet.network_address + 1),
+        "gateway_given": bool(config.gateway),
+        "ip_range": config.ip_range or "",
+        "auxiliary": auxiliary,
+        "subnet_given": True,
+    }
+
+
+def _wrong(problem: str) -> InvalidArgument:
+    return InvalidArgument(f"invalid network config:\n{problem}")
+
+
+def _range_within(subnet: ipaddress.IPv4Network, value: str) -> None:
+    try:
+        inner = ipaddress.ip_network(value)
+    except ValueError as error:
+        raise _wrong(f"invalid ip-range {value}: invalid CIDR block notation") from error
+    if not isinstance(inner, ipaddress.IPv4Network) or not inner.subnet_of(subnet):
+        raise _wrong(f"invalid ip-range {value}: parent subnet {subnet} doesn't contain ip-range")
+
+
+def _address_within(subnet: ipaddress.IPv4Network, word: str, value: str) -> None:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise _wrong(f"invalid {word} {value}: invalid address") from error
+    if address not in subnet:
+        raise _wrong(f"invalid {word} {value}: parent subnet {subnet} doesn't contain this address")
+
+
+async def remove(networks: "Networks", network: Network) -> None:
+    """Remove a network that no running container is in."""
+    if network.predefined:
+        raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+    if networks.endpoints(network):
+        raise Forbidden(f"error while removing network: network {network.name} id {network.id} has active endpoints")
+    with networks.store.transaction() as db:
+        db.execute("delete from networks where id = ?", (network.id,))
+    networks.forget(network)
+    networks.firewall.remove_network(network)
+    networks.events.publish("network", "destroy", network.id, {"name": network.name, "type": network.driver})
+    # The kernel takes 40 ms (RCU) to delete a bridge: not on the event loop's thread, so with a socket of its own.
+    await asyncio.to_thread(_remove_link, network.link)
+
+
+def _remove_link(name: str) -> None:
+    with closing(Links()) as own:
+        try:
+            own.remove(name)
+        except OSError as error:
+            raise PydockError(f"failed to remove bridge {name}: {error}") from error
+
+
+PRUNE_FILTERS = ("until", "label", "label!")
+
+
+async def prune(networks: "Networks", filters: Filters) -> list[str]:
+    """Remove the user-defined networks that no running container is in; return their names."""
+    filters.check_known(PRUNE_FILTERS)
+    until = [parse_moment(text) for text in filters.values("until")]
+    gone = []
+    for network in list(networks.by_id.values()):
+        old_enough = all(network.created <= moment for moment in until)
+        labelled = filters.match_labels(network.labels) and not _unwanted(filters, network)
+        if network.predefined or networks.endpoints(network) or not old_enough or not labelled:
+            continue
+        await remove(networks, network)
+        gone.append(network.name)
+    return gone
+
+
+def _unwanted(filters: Filters, network: Network) -> bool:
+    return "label!" in filters and filters.match_labels(network.labels, "label!")
+
+
+FILTERS: dict[str, Callable[["Networks", Network, str], bool]] = {
+    "driver": lambda networks, network, value: network.driver == value,
+    "id": lambda networks, network, value: network.id.startswith(value),
+    "name": lambda networks, network, value: value in network.name,
+    "scope": lambda networks, network, value: value == "local",
+    "type": lambda networks, network, value: (value == "builtin") == network.predefined,
+}
+
+
+def listed(networks: "Networks", filters: Filters) -> list[Network]:
+    """Return the networks asked for."""
+    filters.check_known((*FILTERS, "label", "dangling"))
+    for value in filters.values("type"):
+        if value not in ("custom", "builtin"):
+            raise PydockError(f"invalid filter: 'type'='{value}'")
+    dangling = filters.flag("dangling")
+    return [
+        network
+        for network in networks.by_id.values()
+        if all(
+            any(test(networks, network, value) for value in filters.values(key))
+            for key, test in FILTERS.items()
+            if key in filters
+        )
+        and filters.match_labels(network.labels)
+        and (dangling is None or dangling == (not network.predefined and not networks.endpoints(network)))
+    ]
+
+
+def inspect(networks: "Networks", network: Network, *, members: bool) -> dict[str, Any]:
+    """Return a network as Docker's JSON; its containers only when asked for one, as in Docker."""
+    config: dict[str, Any] = {"Subnet": network.subnet}
+    config |= {"IPRange": network.ip_range} if network.ip_range else {}
+    config |= {"Gateway": network.gateway} if network.gateway_given else {}
+    config |= {"AuxiliaryAddresses": network.auxiliary} if network.auxiliary else {}
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Created": rfc3339(network.created),
+        "Scope": "local",
+        "Driver": network.driver,
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+        "IPAM": {
+            "Driver": "default",
+            "Options": network.ipam_options,
+            "Config": [config] if network.subnet else None,
+        },
+        "Internal": network.internal,
+        "Attachable": network.attachable,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {
+            endpoint.container: {
+                "Name": endpoint.container_name,
+                "EndpointID": endpoint.id,
+                "MacAddress": endpoint.mac,
+                "IPv4Address": endpoint.address,
+                "IPv6Address": "",
+            }
+            for endpoint in (networks.endpoints(network) if members else ())
+        },
+        "Options": network.options,
+        "Labels": network.labels,
+    }

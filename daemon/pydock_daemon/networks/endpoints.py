@@ -1,0 +1,145 @@
+"""What is asked of each network of a container, checked and in order; how it is shown. Used by `service`."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported
+
+from .model import Endpoint, Network
+
+if TYPE_CHECKING:
+    from .service import Networks
+
+MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
+WITHOUT_NETWORK = ("none", "host")
+EMPTY: dict[str, Any] = {
+    "IPAMConfig": None,
+    "Links": None,
+    "Aliases": None,
+    "MacAddress": "",
+    "DriverOpts": None,
+    "NetworkID": "",
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A place in a network that a container is to get."""
+
+    network: Network
+    address: str
+    mac: str
+    aliases: tuple[str, ...]
+    priority: int
+    default_route: bool = False
+
+
+def plan(
+    networks: "Networks", mode: str, endpoints: dict[str, dict[str, Any]], *, existing_only: bool = False
+) -> list[Plan]:
+    """Return the places asked for, that of `eth0` first; Docker's errors for what cannot be.
+
+    The default route goes through the network of the highest GwPriority, then the first by name, as in Docker.
+    """
+    mode = mode or "bridge"
+    if mode.startswith("container:"):
+        return []
+    # A container that was taken out of its first network and put into others has only those.
+    first = {mode: endpoints.get(mode, {})} if mode in endpoints or not endpoints else {}
+    asked = first | dict(sorted(endpoints.items()))
+    plans: dict[str, Plan] = {}
+    for name, settings in asked.items():
+        try:
+            network = networks.get(name)
+        except NotFound:
+            if existing_only:
+                continue
+            raise
+        if network.id not in plans or settings:
+            plans[network.id] = _one(network, settings or {})
+    _together(list(plans.values()))
+    routed = [item for item in plans.values() if item.network.gateway and not item.network.internal]
+    chosen = min(routed, key=lambda item: (-item.priority, item.network.name), default=None)
+    return [Plan(**{**vars(item), "default_route": item is chosen}) for item in plans.values()]
+
+
+def _together(plans: list[Plan]) -> None:
+    names = [item.network.name for item in plans]
+    if len(names) > 1 and "host" in names:
+        raise InvalidArgument("container cannot be disconnected from host network or connected to host network")
+    if len(names) > 1 and "none" in names:
+        raise Forbidden(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
+
+
+def _one(network: Network, settings: dict[str, Any]) -> Plan:
+    _refuse(settings)
+    problems = []
+    address = (settings.get("IPAMConfig") or {}).get("IPv4Address") or ""
+    if address:
+        if network.predefined:
+            problems.append("user specified IP address is supported on user defined networks only")
+        if not network.subnet_given:
+            problems.append(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+            )
+        elif not _inside(address, network):
+            problems.append(f"no configured subnet or ip-range contain the IP address {address}")
+    if settings.get("Aliases") and network.predefined:
+        problems.append("network-scoped aliases are only supported for user-defined networks")
+    mac = settings.get("MacAddress") or ""
+    if mac and not MAC.fullmatch(mac):
+        problems.append(f"invalid MAC address: {mac}")
+    if problems:
+        text = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
+        raise InvalidArgument(f"invalid config for network {network.name}: invalid endpoint settings:\n{text}")
+    aliases = tuple(dict.fromkeys(settings.get("Aliases") or ()))
+    return Plan(network, address, mac.lower(), aliases, int(settings.get("GwPriority") or 0))
+
+
+def _inside(address: str, network: Network) -> bool:
+    try:
+        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network.subnet)
+    except ValueError:
+        return False
+
+
+def _refuse(settings: dict[str, Any]) -> None:
+    ipam = settings.get("IPAMConfig") or {}
+    for name, value in (
+        ("Links", settings.get("Links")),
+        ("DriverOpts", settings.get("DriverOpts")),
+        ("IPAMConfig.IPv6Address", ipam.get("IPv6Address")),
+        ("IPAMConfig.LinkLocalIPs", ipam.get("LinkLocalIPs")),
+    ):
+        if value:
+            raise NotSupported(f"EndpointSettings.{name} is not supported")
+
+
+def view(asked: dict[str, Any], network: Network | None, endpoint: Endpoint | None) -> dict[str, Any]:
+    """Return an element of NetworkSettings.Networks."""
+    shown = EMPTY | {key: asked[key] for key in ("IPAMConfig", "Aliases", "MacAddress", "DriverOpts") if asked.get(key)}
+    if "GwPriority" in asked:
+        shown["GwPriority"] = asked["GwPriority"]
+    if network and endpoint:
+        shown |= {"NetworkID": network.id, "EndpointID": endpoint.id}
+    if endpoint and endpoint.address:
+        shown |= {
+            "MacAddress": endpoint.mac,
+            "Gateway": endpoint.gateway,
+            "IPAddress": endpoint.ip,
+            "IPPrefixLen": int(endpoint.address.partition("/")[2]),
+            "DNSNames": list(endpoint.dns_names) or None,
+        }
+    return shown

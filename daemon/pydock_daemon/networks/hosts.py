@@ -1,0 +1,62 @@
+"""A container's /etc/hosts: its text at start, and lines that come and go with the containers of its networks.
+
+Used by `service`. Until there is a name server of our own, names of containers on user-defined networks are lines here.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydock_shared.errors import InvalidArgument
+
+FIXED = (
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+)
+GATEWAY = "host-gateway"
+HOST_FILE = Path("/etc/hosts")
+
+
+def text(lines: Iterable[str]) -> str:
+    """Return the text of a file of these lines."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def own_lines(addresses: Iterable[str], hostname: str, domain: str) -> list[str]:
+    """Return the lines of the container itself, one an address; a domain puts the full name first, as Docker does."""
+    full, dot, _ = hostname.partition(".")
+    names = f"{hostname}.{domain} {hostname}" if domain else f"{hostname} {full}" if dot else hostname
+    return [f"{address}\t{names}" for address in addresses]
+
+
+def extra_lines(entries: Sequence[str], gateway: str) -> list[str]:
+    """Return the lines of `--add-host name:address`; `host-gateway` is the host as the default network sees it."""
+    lines = []
+    for entry in entries:
+        name, _, address = entry.partition(":" if ":" in entry.partition("=")[0] else "=")
+        address = address.removeprefix("[").removesuffix("]")
+        if not name or not address:
+            raise InvalidArgument(f'bad format for add-host: "{entry}"')
+        if address == GATEWAY:
+            if not gateway:
+                raise InvalidArgument("unable to derive the IP value for host-gateway")
+            address = gateway
+        lines.append(f"{address}\t{name}")
+    return lines
+
+
+def edit(file: Path, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    """Change lines of a container's file in place, since it is bound into the container; no file, no change."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    with open(descriptor, "r+") as stream:
+        lines = [line for line in stream.read().splitlines() if line not in remove]
+        stream.seek(0)
+        stream.write(text([*lines, *(line for line in add if line not in lines)]))
+        stream.truncate()

@@ -1,0 +1,362 @@
+"""The networks of one daemon: which exist, who is in them, what is published. Used by containers and api.networks.
+
+Everything is synchronous and short (netlink, one nft transaction, one SQLite commit) and runs on the event-loop thread.
+A start is connect -> publish -> plug, an exit is disconnect. Addresses, endpoints and ports are rows, so that a daemon
+that comes back finds them; the kernel keeps links and rules meanwhile. Operations on networks themselves are functions
+in `define`; `setup` makes and takes away what stands in the host.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.config import Config
+from pydock_daemon.events import Events
+from pydock_daemon.store import Store
+from pydock_shared import names
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavailable
+
+from . import dns, hosts, links, ports, setup
+from .claims import PREFIX, Claims
+from .endpoints import Plan, plan, view
+from .firewall import Firewall
+from .ipam import Pool
+from .links import Links
+from .model import (
+    EVERY_ADDRESS,
+    HOST_BINDING,
+    SCHEMA,
+    Endpoint,
+    Network,
+    Published,
+    endpoint_of,
+    network_of,
+    published_of,
+)
+from .nft import NftError
+
+__all__ = ["SCHEMA", "Networks"]
+
+
+class Networks:
+    """The table of networks and of who is in them; owns sockets and nft context from `open` to `close`."""
+
+    def __init__(self, store: Store, events: Events, config: Config, root: Path) -> None:
+        del root  # Everything is rows and the kernel's objects.
+        self.store = store
+        self.events = events
+        self.config = config
+        self.table = f"{PREFIX}{config.bridge}"
+        self.hosts_path: Callable[[str], Path] = lambda id_: config.data_root / "containers" / id_ / "hosts"
+        """Where the hosts file of a container is, which has lines of the others in its networks."""
+        self.by_id: dict[str, Network] = {}
+        self.by_name: dict[str, Network] = {}
+        self.pools: dict[str, Pool] = {}
+        self._endpoints: dict[str, list[Endpoint]] = {}
+        self._published: dict[str, list[Published]] = {}
+        self._stack = ExitStack()
+
+    async def open(self) -> None:
+        """Load the records and make the host what they say; Unavailable when another daemon has this bridge."""
+        with ExitStack() as stack:
+            guard = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            try:
+                guard.bind(f"\0{self.table}")
+            except OSError as error:
+                raise Unavailable(f"bridge {self.config.bridge} belongs to another daemon that runs") from error
+            self.links = Links()
+            stack.callback(self.links.close)
+            self.firewall = Firewall(self.table)
+            stack.callback(self.firewall.close)
+            claims = Claims(self.table)
+            stack.callback(claims.close)
+            self._ports = ports.HostPorts(claims)
+            self._load()
+            setup.up(self)
+            self._stack = stack.pop_all()
+
+    def _load(self) -> None:
+        for row in self.store.all("select * from networks order by created"):
+            self.keep(network_of(row))
+        for row in self.store.all("select * from endpoints order by rowid"):
+            endpoint = endpoint_of(row)
+            self._endpoints.setdefault(endpoint.container, []).append(endpoint)
+            if endpoint.address:
+                self.pools[endpoint.network_id].mark(endpoint.number)
+        for row in self.store.all("select * from ports order by rowid"):
+            port = published_of(row)
+            self._published.setdefault(port.container, []).append(port)
+            self._ports.mark([port])
+
+    async def leave(self, *, live: bool) -> None:
+        """Say good-bye at a clean shutdown: without running containers the table and the bridges go as well.
+
+        The records stay, and `open` makes all of it anew.
+        """
+        if not live:
+            setup.down(self)
+
+    async def close(self) -> None:
+        """Let go of sockets; links and rules stay."""
+        self._stack.close()
+
+    def keep(self, network: Network) -> None:
+        """Make a network known to this process."""
+        self.by_id[network.id] = self.by_name[network.name] = network
+        if network.subnet:
+            reserved = (network.gateway, *network.auxiliary.values())
+            self.pools[network.id] = Pool(network.name, network.subnet, network.ip_range, reserved)
+
+    def forget(self, network: Network) -> None:
+        """Make a network unknown to this process."""
+        del self.by_id[network.id], self.by_name[network.name]
+        self.pools.pop(network.id, None)
+
+    def get(self, name: str) -> Network:
+        """Return a network by id, name or beginning of an id; NotFound with Docker's words."""
+        name = "bridge" if name == "default" else name
+        found = self.by_id.get(name) or self.by_name.get(name)
+        if found:
+            return found
+        matches = [network for id_, network in self.by_id.items() if name and id_.startswith(name)]
+        if len(matches) > 1:
+            raise InvalidArgument(f"network {name} is ambiguous ({len(matches)} matches found based on ID prefix)")
+        if not matches:
+            raise NotFound(f"network {name} not found")
+        return matches[0]
+
+    def endpoints(self, network: Network | None = None) -> list[Endpoint]:
+        """Return the endpoints of a network, or all."""
+        every = (endpoint for entries in self._endpoints.values() for endpoint in entries)
+        return [endpoint for endpoint in every if network is None or endpoint.network_id == network.id]
+
+    def of_container(self, container: str) -> list[Endpoint]:
+        """Return the endpoints of a container: none when it does not run."""
+        return self._endpoints.get(container, [])
+
+    def published(self) -> Iterable[Published]:
+        """Yield every published port."""
+        return (port for entries in self._published.values() for port in entries)
+
+    def check(self, mode: str, endpoints: dict[str, dict[str, Any]]) -> None:
+        """Refuse settings of endpoints that cannot be carried out; missing networks are `connect`'s business."""
+        plan(self, mode, endpoints, existing_only=True)
+
+    def connect(
+        self, container_id: str, name: str, hostname: str, mode: str, endpoints: dict[str, dict[str, Any]]
+    ) -> list[Endpoint]:
+        """Give a container that starts its place and address in each of its networks, in one transaction.
+
+        Return those that have an interface, `eth0` first. Settings are Docker's EndpointSettings by network name; mode
+        is the network of `eth0`. NotFound, InvalidArgument and Forbidden (address in use) have Docker's words.
+        """
+        self.disconnect(container_id)
+        plans = plan(self, mode, endpoints)
+        with ExitStack() as undo:
+            made = [self._place(undo, number, item, container_id, name, hostname) for number, item in enumerate(plans)]
+            with self.store.transaction() as db:
+                db.executemany(
+                    "insert into endpoints (id, network, container, record) values (?, ?, ?, ?)",
+                    [(endpoint.id, endpoint.network_id, container_id, endpoint.record()) for endpoint in made],
+                )
+            undo.pop_all()
+        self._endpoints[container_id] = made
+        self._tell_peers(made, arrived=True)
+        for endpoint in made:
+            self._event("connect", endpoint)
+        return [endpoint for endpoint in made if endpoint.address]
+
+    def _place(self, undo: ExitStack, number: int, item: Plan, container: str, name: str, hostname: str) -> Endpoint:
+        network = item.network
+        endpoint = Endpoint(names.new_id(), network.id, network.name, container, name)
+        if not network.subnet:
+            return endpoint
+        pool = self.pools[network.id]
+        address = pool.claim(item.address) if item.address else pool.take()
+        undo.callback(pool.release, address)
+        own = (name, *item.aliases, container[:12], hostname) if not network.predefined else ()
+        return Endpoint(
+            **{
+                **vars(endpoint),
+                "interface": f"eth{number}",
+                "link": links.veth_name(),
+                "mac": item.mac or links.mac_of(address),
+                "address": f"{ipaddress.IPv4Address(address)}/{network.prefix}",
+                "gateway": "" if network.internal else network.gateway,
+                "mtu": network.mtu,
+                "default_route": item.default_route,
+                "custom": not network.predefined,
+                "aliases": tuple(item.aliases),
+                "dns_names": tuple(dict.fromkeys(own)),
+            }
+        )
+
+    def plug(self, endpoint: Endpoint, pid: int) -> dict[str, Any]:
+        """Make the veth pair of an endpoint, with its other end in a process's namespace; return the supervisor's part.
+
+        The pair ends with the namespace: there is no unplug.
+        """
+        network = self.by_id[endpoint.network_id]
+        if links.index_of(network.link) is None:
+            setup.mend(self)
+        try:
+            bridge = socket.if_nametoindex(network.link)
+            self.links.veth(endpoint.link, bridge, pid, endpoint.interface, endpoint.mac, endpoint.mtu)
+        except OSError as error:
+            raise PydockError(f"failed to add interface {endpoint.link} to bridge {network.link}: {error}") from error
+        return {
+            "link": endpoint.interface,
+            "name": endpoint.interface,
+            "mac": endpoint.mac,
+            "addresses": [endpoint.address],
+            "gateway": endpoint.gateway if endpoint.default_route else None,
+            "mtu": endpoint.mtu,
+            "routes": [],
+        }
+
+    def publish(
+        self,
+        container_id: str,
+        endpoint: Endpoint,
+        port_bindings: dict[str, list[dict[str, Any]]],
+        publish_all: bool,
+        exposed: Iterable[str],
+    ) -> dict[str, list[dict[str, str]] | None]:
+        """Publish ports of a container, all or none; return NetworkSettings.Ports. PydockError with Docker's words.
+
+        Ports lead to the endpoint of the default route, where there is one.
+        """
+        keys = dict.fromkeys(ports.key(key) for key in (*port_bindings, *exposed))
+        target = next((item for item in self.of_container(container_id) if item.default_route), endpoint)
+        network = self.by_id[target.network_id]
+        default_ip = network.options.get(HOST_BINDING) or EVERY_ADDRESS
+        wishes = ports.wanted(port_bindings, keys, default_ip, publish_all=publish_all)
+        shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(keys)
+        if not wishes or network.internal:
+            return shown
+        try:
+            chosen = self._publish(container_id, target, wishes)
+        except (ports.PortTaken, NftError) as error:
+            who = f"{target.container_name} ({target.id})"
+            raise PydockError(f"driver failed programming external connectivity on endpoint {who}: {error}") from error
+        for port in chosen:
+            binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
+            shown[f"{port.port}/{port.proto}"] = [*(shown[f"{port.port}/{port.proto}"] or ()), binding]
+        return shown
+
+    def _publish(self, container: str, target: Endpoint, wishes: list[ports.Wanted]) -> list[Published]:
+        with ExitStack() as undo:
+            chosen = self._ports.choose(container, target.ip, wishes)
+            undo.callback(self._ports.release, chosen)
+            with self.store.transaction() as db:
+                db.executemany(
+                    "insert into ports (container, proto, host_ip, host_port, address, port) values (?, ?, ?, ?, ?, ?)",
+                    [
+                        (port.container, port.proto, port.host_ip, port.host_port, port.address, port.port)
+                        for port in chosen
+                    ],
+                )
+                self.firewall.publish(chosen)
+            undo.pop_all()
+        self._published.setdefault(container, []).extend(chosen)
+        return chosen
+
+    def disconnect(self, container_id: str) -> None:
+        """Take back everything an ended container had here: ports, addresses, endpoints. Twice is once."""
+        gone, published = self._endpoints.pop(container_id, []), self._published.pop(container_id, [])
+        if not gone and not published:
+            return
+        with self.store.transaction() as db:
+            db.execute("delete from endpoints where container = ?", (container_id,))
+            if published:
+                db.execute("delete from ports where container = ?", (container_id,))
+        self.firewall.withdraw(published)
+        self._ports.release(published)
+        for endpoint in gone:
+            if endpoint.address:
+                self.links.silence(endpoint.link)
+                self.pools[endpoint.network_id].release(endpoint.number)
+        self._tell_peers(gone, arrived=False)
+        for endpoint in gone:
+            self._event("disconnect", endpoint)
+
+    def _event(self, action: str, endpoint: Endpoint) -> None:
+        network = self.by_id[endpoint.network_id]
+        attributes = {"container": endpoint.container, "name": network.name, "type": network.driver}
+        self.events.publish("network", action, network.id, attributes)
+
+    def _tell_peers(self, endpoints: Iterable[Endpoint], *, arrived: bool) -> None:
+        for endpoint in endpoints:
+            for peer in self._peers(endpoint):
+                lines = [_name_line(endpoint)]
+                hosts.edit(self.hosts_path(peer.container), **{"add" if arrived else "remove": lines})
+
+    def _peers(self, endpoint: Endpoint) -> list[Endpoint]:
+        if not endpoint.custom:
+            return []
+        network = self.by_id[endpoint.network_id]
+        return [other for other in self.endpoints(network) if other.container != endpoint.container]
+
+    def settings(self, container_id: str, endpoints: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return NetworkSettings.Networks of a container: what was asked, and what it has while it runs."""
+        live = {endpoint.network_id: endpoint for endpoint in self.of_container(container_id)}
+        shown = {}
+        for name, asked in endpoints.items():
+            network = self.by_name.get(name) or self.by_id.get(name)
+            endpoint = live.pop(network.id, None) if network else None
+            shown[network.name if network else name] = view(asked, network, endpoint)
+        for endpoint in live.values():
+            shown[endpoint.network_name] = view({}, self.by_id[endpoint.network_id], endpoint)
+        return shown
+
+    def resolv_conf(self, mode: str, servers: Sequence[str], search: Sequence[str], options: Sequence[str]) -> str:
+        """Return the text of a container's resolv.conf; what the container does not say the daemon's settings do."""
+        config = self.config
+        return dns.resolv_conf(
+            list(servers) or config.dns,
+            list(search) or config.dns_search,
+            list(options) or config.dns_options,
+            host=dns.host_text(),
+            keep_loopback=mode == "host",
+        )
+
+    def hosts_file(
+        self,
+        container_id: str,
+        hostname: str,
+        domain: str,
+        extra: Sequence[str],
+        endpoints: Sequence[Endpoint],
+        mode: str,
+    ) -> str:
+        """Return the text of a container's hosts file; the host's own in mode host. InvalidArgument for a bad entry."""
+        gateway = self.by_name["bridge"].gateway
+        added = hosts.extra_lines(extra, gateway)
+        if mode == "host":
+            return hosts.HOST_FILE.read_text() + hosts.text(added)
+        own = hosts.own_lines([endpoint.ip for endpoint in endpoints], hostname, domain)
+        peers = [_name_line(peer) for endpoint in endpoints for peer in self._peers(endpoint)]
+        return hosts.text([*hosts.FIXED, *added, *own, *peers])
+
+    def reconcile(self, live: set[str]) -> list[str]:
+        """Release what ended containers had, mend what is missing in the host; return what was done, in words."""
+        done = []
+        for container in {*self._endpoints, *self._published} - live:
+            self.disconnect(container)
+            done.append(f"network endpoints of container {container[:12]}, which does not run, released")
+        return done + setup.mend(self)
+
+    def warnings(self) -> list[str]:
+        """Return what keeps packets of containers from being forwarded, in words for people."""
+        return [
+            f"chain {chain} of another program drops forwarded packets: containers on {self.config.bridge} "
+            "reach this host only, until that chain accepts the bridge"
+            for chain in self.firewall.blockers()
+        ]
+
+
+def _name_line(endpoint: Endpoint) -> str:
+    return f"{endpoint.ip}\t{' '.join(endpoint.dns_names)}"
