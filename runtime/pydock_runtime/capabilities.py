@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pydock_runtime import abi, linux
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
@@ -30,6 +32,18 @@ def mask(names: Iterable[str] | None) -> int:
     return bits
 
 
+def held() -> int:
+    """Return the capabilities of this process, read once: a container cannot get more."""
+    if not _held:
+        with open("/proc/self/status") as file:
+            line = next(line for line in file if line.startswith("CapPrm:"))
+        _held.append(int(line.split()[1], 16))
+    return _held[0]
+
+
+_held: list[int] = []
+
+
 class Sets:
     """The five sets of a process as bit masks."""
 
@@ -41,26 +55,32 @@ class Sets:
         self.permitted = mask(spec.get("permitted"))
         self.inheritable = mask(spec.get("inheritable"))
         self.ambient = mask(spec.get("ambient"))
+        missing = self.permitted & ~held()
+        if missing:
+            names = ", ".join(f"CAP_{name}" for number, name in enumerate(NAMES) if missing >> number & 1)
+            raise RuntimeFailure(f"the runtime itself does not have {names}", INVALID)
 
 
 def drop_bounding(sets: Sets) -> None:
     """Take everything out of the bounding set that is not in it; needs CAP_SETPCAP, so it comes first."""
     for number in range(len(NAMES)):
-        if not sets.bounding >> number & 1 and _held(number):
-            linux.prctl(abi.PR_CAPBSET_DROP, number)
+        if not sets.bounding >> number & 1:
+            try:
+                linux.prctl(abi.PR_CAPBSET_DROP, number)
+            except OSError as error:
+                # A capability this kernel does not know.
+                if error.errno != errno.EINVAL:
+                    raise
 
 
-def _held(number: int) -> bool:
-    try:
-        return linux.prctl(abi.PR_CAPBSET_READ, number) == 1
-    except OSError:
-        # A capability this kernel does not know.
-        return False
+def apply(sets: Sets, *, root: bool) -> None:
+    """Set the other four sets, after the user has changed.
 
-
-def apply(sets: Sets) -> None:
-    """Set the other four sets, after the user has changed."""
-    linux.capset(sets.effective, sets.permitted, sets.inheritable)
+    Any user but root gets at once what execve(2) will leave it, the ambient set, as with Docker: what it may not read
+    or execute it cannot be made to run either.
+    """
+    effective, permitted = (sets.effective, sets.permitted) if root else (sets.ambient, sets.ambient)
+    linux.capset(effective, permitted, sets.inheritable)
     linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
     for number in range(len(NAMES)):
         if sets.ambient >> number & 1:

@@ -101,9 +101,7 @@ def _story(work: Work) -> NoReturn:
     credentials.become(work.process)
 
 
-def forget_parent(
-    *channels: socket.socket | None, stdio: tuple[int, ...] | None = None, preserve: int = 0
-) -> None:
+def forget_parent(*channels: socket.socket | None, stdio: tuple[int, ...] | None = None, preserve: int = 0) -> None:
     """Close what the parent had open, but for these, and keep others from looking into this process before it execs.
 
     Without it a container at its gate would hold the pipes and client connections of all the others open.

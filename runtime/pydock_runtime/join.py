@@ -80,17 +80,21 @@ def spawn_exec(
 def _fork_inside(work: _Work) -> int:
     # Everything that is done by paths of the host comes before its namespaces are left.
     init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
-    work.cgroup.add(0)
     credentials.score(work.process.oom_score_adj)
+    # Only the process that stays goes through: in a cgroup at its limit the helper could keep us waiting for ever.
+    entrances = work.cgroup.entrances()
     linux.setns(work.target, namespaces.JOINED)
     pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
-        os.close(work.target)
-        init.run(work.sync, lambda: _story(work))
+        init.run(work.sync, lambda: _story(work, entrances))
     return pid
 
 
-def _story(work: _Work) -> NoReturn:
+def _story(work: _Work, entrances: list[int]) -> NoReturn:
+    os.close(work.target)
+    for fd in entrances:
+        os.write(fd, b"0")
+        os.close(fd)
     os.setsid()
     if work.stdio is None:
         master, slave = terminal.open_pair(work.size)

@@ -1,5 +1,4 @@
-"""The parent's side of a start: from a spec to a child that stands at its gate, and through it. Used by the supervisor and
-the verbs.
+"""The parent's side of a start: from a spec to a child at its gate, and through it. Used by supervisor and verbs.
 
 The caller has a single thread. `spawn` does not wait: the child's messages arrive on `Child.sync` (see `sync`).
 """
@@ -48,7 +47,7 @@ def spawn(
     gate: socket.socket | None = None,
     preserve: int = 0,
 ) -> Child:
-    """Fork a container's init into its namespaces; RuntimeFailure when the spec is wrong, OSError when the kernel refuses.
+    """Fork a container's init into its namespaces. RuntimeFailure: the spec is wrong; OSError: the kernel refuses.
 
     `stdio` None means a terminal. `overlay` is {"base", "lower", "upper", "work"}, or None for the folder `root.path`.
     The child joins `cgroup` itself. `gate` is a listening socket: the message that opens the gate then comes from who

@@ -136,7 +136,9 @@ def move_mount(source: int, target: int, *, path: str) -> None:
     )
 
 
-def mount_setattr(fd: int, *, set_: int, clear: int, propagation: int, recursive: bool, path: str) -> None:
+def mount_setattr(
+    fd: int, *, set_: int = 0, clear: int = 0, propagation: int = 0, recursive: bool = False, path: str
+) -> None:
     """Change the attributes of the mount of a descriptor; `path` is for the error."""
     arguments = _MountAttr(attr_set=set_, attr_clr=clear, propagation=propagation)
     flags = abi.AT_EMPTY_PATH | (abi.AT_RECURSIVE if recursive else 0)
@@ -222,11 +224,10 @@ def close_all_but(kept: Sequence[int]) -> None:
     close_range(first, 0xFFFFFFFF, 0)
 
 
-def bpf(command: int, attributes: bytes) -> int:
-    """Call bpf(2) with the bytes of its attribute union."""
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
+    """Call bpf(2); the kernel reads the attribute union and may write to it."""
     return _check(
-        _libc.syscall(ctypes.c_long(abi.SYS_BPF), ctypes.c_int(command), buffer, ctypes.c_uint(len(attributes))),
+        _libc.syscall(ctypes.c_long(abi.SYS_BPF), ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes))),
         "bpf",
     )
 

@@ -1,4 +1,4 @@
-"""The kinds of namespaces, and from `linux.namespaces` of a spec to what is cloned, unshared and entered. Used by launch."""
+"""The kinds of namespaces; from `linux.namespaces` of a spec to what is cloned, unshared, entered. Used by launch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOINED = sum(KINDS[name][0] for name in ("mount", "pid", "network", "ipc", "uts"
 
 
 class Plan:
-    """What becomes of each kind: `clone` flags at the fork, `unshare` flags after the cgroup is joined, files to enter."""
+    """What becomes of each kind: flags for the fork, flags for when the cgroup is joined, files to enter."""
 
     __slots__ = ("clone", "enter", "pid_path", "unshare")
 

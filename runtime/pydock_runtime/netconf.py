@@ -28,7 +28,7 @@ LOOPBACK_INDEX = 1
 
 
 def configure(interfaces: list[dict[str, Any]]) -> None:
-    """Bring up the loopback and each interface: name, MAC, MTU, addresses, up, routes. RuntimeFailure says which failed."""
+    """Bring up the loopback and each interface: name, MAC, MTU, addresses, routes. RuntimeFailure says which failed."""
     requests = [("lo", _link(LOOPBACK_INDEX, up=True))]
     for interface in interfaces:
         name = interface["link"]
@@ -82,7 +82,8 @@ def _address(index: int, text: str) -> bytes:
 
 def _route(index: int, destination: str | None, gateway: str | None) -> bytes:
     attributes = [(RTA_OIF, struct.pack("=I", index))]
-    family, length = socket.AF_INET, 0
+    family: int = socket.AF_INET
+    length = 0
     if destination:
         family, raw, length = _network(destination)
         attributes.append((RTA_DST, raw))

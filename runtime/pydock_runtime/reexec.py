@@ -1,4 +1,4 @@
-"""The sealed copy of the interpreter: what containers see through /proc/PID/exe is a memory file, never the host's python.
+"""The sealed copy of the interpreter: what containers see as /proc/PID/exe is a memory file, never the host's python.
 
 Used by the supervisor and `pydock-runtime` before they fork anything (the class of CVE-2019-5736).
 """

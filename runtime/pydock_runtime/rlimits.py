@@ -14,13 +14,16 @@ INFINITY = (1 << 64) - 1
 
 
 def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:
-    """Return (resource, soft, hard) of each entry; RuntimeFailure for an unknown one."""
+    """Return (resource, soft, hard) of each entry; RuntimeFailure for one that is unknown or upside down."""
     result = []
     for entry in limits:
         number = getattr(resource, entry["type"], None)
-        if number is None:
+        if number is None or not entry["type"].startswith("RLIMIT_"):
             raise RuntimeFailure(f"unknown rlimit type {entry['type']}", INVALID)
-        result.append((number, _value(entry["soft"]), _value(entry["hard"])))
+        soft, hard = _value(entry["soft"]), _value(entry["hard"])
+        if _least(soft, hard) != soft:
+            raise RuntimeFailure(f"{entry['type']}: the soft limit is above the hard limit", INVALID)
+        result.append((number, soft, hard))
     return result
 
 
@@ -38,7 +41,6 @@ def apply(limits: list[tuple[int, int, int]]) -> None:
             resource.setrlimit(number, (_least(soft, own), _least(hard, own)))
 
 
-def _least(wanted: int, own: int) -> int:
-    if own == resource.RLIM_INFINITY:
-        return wanted
-    return own if wanted == resource.RLIM_INFINITY else min(wanted, own)
+def _least(first: int, second: int) -> int:
+    finite = [limit for limit in (first, second) if limit != resource.RLIM_INFINITY]
+    return min(finite, default=resource.RLIM_INFINITY)

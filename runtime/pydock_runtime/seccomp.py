@@ -1,4 +1,4 @@
-"""From `linux.seccomp` of a spec to a program for the kernel, by libseccomp through ctypes. Used by supervisor and verbs.
+"""From `linux.seccomp` of a spec to a program for the kernel, by libseccomp and ctypes. Used by supervisor and verbs.
 
 Compiling takes some milliseconds and is done once per profile; a start loads the bytes (`linux.load_seccomp`).
 """
@@ -79,7 +79,7 @@ def _action(name: str, number: int | None) -> int:
 
 
 def compile_profile(profile: dict[str, Any]) -> bytes:
-    """Return the program of a profile in the OCI form: an array of struct sock_filter. RuntimeFailure names what is wrong."""
+    """Return the program of a profile in the OCI form: an array of struct sock_filter. RuntimeFailure names a fault."""
     if profile.get("flags") or profile.get("listenerPath"):
         raise RuntimeFailure("seccomp flags and listenerPath are not supported", INVALID)
     library = _library()
@@ -88,8 +88,8 @@ def compile_profile(profile: dict[str, Any]) -> bytes:
     if not context:
         raise RuntimeFailure(f"seccomp default action {profile['defaultAction']} is refused", INVALID)
     try:
-        # No new privileges is the container's choice, not the filter's (SCMP_FLTATR_CTL_NNP = 3); a binary tree makes the
-        # filter's cost logarithmic (SCMP_FLTATR_CTL_OPTIMIZE = 8).
+        # No new privileges is the container's choice, not the filter's (SCMP_FLTATR_CTL_NNP = 3); a binary tree makes
+        # the filter's cost logarithmic (SCMP_FLTATR_CTL_OPTIMIZE = 8).
         library.seccomp_attr_set(context, 3, 0)
         library.seccomp_attr_set(context, 8, 2)
         for name in profile.get("architectures") or ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime.errors import INVALID, RuntimeFailure
+from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(settings: dict[str, str], plan: Plan) -> None:
 
 
 def apply(settings: dict[str, str]) -> None:
-    """Write the parameters below /proc/sys, which is not read-only yet."""
+    """Write the parameters below /proc/sys of the host, which shows a process the values of its own namespaces."""
     for name, value in settings.items():
         path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
         try:
@@ -49,4 +49,4 @@ def apply(settings: dict[str, str]) -> None:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise RuntimeFailure(f"sysctl {name}={value}: {error.strerror}") from error
+            raise RuntimeFailure(f"sysctl {name}={value}: {reason(error)}") from error

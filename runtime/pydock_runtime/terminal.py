@@ -1,10 +1,11 @@
-"""The terminal of a container: a pty of its own devpts, its master for the parent. Used by `init`, `join` and the verbs.
+"""The terminal of a container: a pty of its own devpts, its master for the parent. Used by `init`, `join`, the verbs.
 
 By descriptor, never by a name below /dev/pts: the container can change what a name there means (CVE-2025-52565).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -56,7 +57,9 @@ def adopt(slave: int) -> None:
 def show_console(slave: int) -> None:
     """Make the terminal /dev/console of this root as well."""
     path = "/dev/console"
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+    with contextlib.suppress(FileExistsError):
+        # Exclusive: one that is there is a device, say, and must not be opened.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
     place = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
     tree = linux.open_tree(slave, "", abi.OPEN_TREE_CLONE | abi.AT_EMPTY_PATH)
     linux.move_mount(tree, place, path=path)

@@ -1,4 +1,4 @@
-"""Who a process runs as: `user[:group]` by the image's /etc/passwd and /etc/group. Used by `credentials`, inside the root.
+"""Who a process runs as: `user[:group]` by the image's own /etc/passwd and /etc/group. Used by `credentials`, inside.
 
 Docker's rules: a name must be in the file, a number need not be; groups that list the user's name are added unless a
 group was given. Read as bytes, because looking a codec up here could load code of the container.
@@ -7,6 +7,7 @@ group was given. Read as bytes, because looking a codec up here could load code 
 from __future__ import annotations
 
 import os
+import stat
 
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
@@ -46,20 +47,31 @@ def resolve(spec: dict[str, Any]) -> User:
         extra = [_number(row[2]) for row in groups if login in row[3].split(b",")]
     extra += [_group(groups, os.fsencode(str(entry))) for entry in spec.get("groups") or ()]
     extra += list(spec.get("additionalGids") or ())
-    return User(uid, gid, sorted(set(extra)), home)
+    # With the primary group, as Docker since CVE-2022-36109: a set-group-id program must not be able to drop it.
+    return User(uid, gid, sorted({gid, *extra}), home)
 
 
 def _rows(path: str, fields: int) -> list[list[bytes]]:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return []
-    try:
-        text = os.read(fd, LIMIT)
-    finally:
-        os.close(fd)
+    text = _content(path)
     rows = [line.strip().split(b":") for line in text.split(b"\n") if line.strip() and not line.startswith(b"#")]
     return [row + [b""] * (fields - len(row)) for row in rows]
+
+
+def _content(path: str) -> bytes:
+    """Return a file of the image; nothing when there is none, and never what a pipe or a device would give."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return b""
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            return b""
+        if info.st_size > LIMIT:
+            raise RuntimeFailure(f"{path} is larger than {LIMIT} bytes", INVALID)
+        return os.read(fd, info.st_size)
+    finally:
+        os.close(fd)
 
 
 def _user(users: list[list[bytes]], name: bytes) -> tuple[int, int, bytes, bytes]:

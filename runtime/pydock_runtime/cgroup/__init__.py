@@ -5,6 +5,8 @@ Used by the supervisor and the verbs. The holder of a Cgroup removes it.
 
 from __future__ import annotations
 
+import errno
+
 from pydock_runtime.cgroup import layout, v1, v2
 from pydock_runtime.cgroup.layout import Layout
 
@@ -17,11 +19,34 @@ if TYPE_CHECKING:
 __all__ = ["Cgroup", "Layout", "create", "open_existing"]
 
 
+# What every container may use, after the rules of its spec, as runc has it: making any node, and using the devices that
+# the runtime-spec requires to be there, with terminals.
+DEFAULT_DEVICES: list[dict[str, Any]] = [
+    {"allow": True, "type": type_, "major": major, "minor": minor, "access": access}
+    for type_, major, minor, access in (
+        ("c", None, None, "m"),
+        ("b", None, None, "m"),
+        ("c", 1, 3, "rwm"),
+        ("c", 1, 5, "rwm"),
+        ("c", 1, 7, "rwm"),
+        ("c", 1, 8, "rwm"),
+        ("c", 1, 9, "rwm"),
+        ("c", 5, 0, "rwm"),
+        ("c", 5, 2, "rwm"),
+        ("c", 136, None, "rwm"),
+    )
+]
+
+
 def create(path: str, resources: dict[str, Any], *, systemd: bool = False) -> Cgroup:
     """Make the cgroup at a path below the root of the hierarchies, with limits; OSError leaves nothing behind."""
     if systemd:
-        raise OSError(95, "the systemd cgroup driver is not supported", path)
+        raise OSError(errno.EOPNOTSUPP, "the systemd cgroup driver is not supported", path)
     group = open_existing(path)
+    devices = resources.get("devices")
+    if devices:
+        missing = [rule for rule in DEFAULT_DEVICES if rule not in devices]
+        resources = {**resources, "devices": [*devices, *missing]}
     try:
         group.make()
         group.update(resources)
@@ -33,5 +58,11 @@ def create(path: str, resources: dict[str, Any], *, systemd: bool = False) -> Cg
 
 def open_existing(path: str) -> Cgroup:
     """Return the cgroup at a path that was made before."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise OSError(errno.EINVAL, "not an absolute cgroup path", path)
     host = layout.of_host()
-    return v2.Cgroup(path, host.unified or "") if not host.hierarchies else v1.Cgroup(path, host)
+    if host.hierarchies:
+        return v1.Cgroup(path, host)
+    if host.unified is None:
+        raise OSError(errno.ENODEV, "no cgroup hierarchy is mounted", path)
+    return v2.Cgroup(path, host.unified)

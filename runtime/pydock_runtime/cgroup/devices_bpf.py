@@ -21,6 +21,9 @@ ACCESS = {"m": 1, "r": 2, "w": 4}
 # Operations: load word from memory, and/shift with a constant, move, jump if not equal, exit
 LDX_W, AND32_K, RSH32_K, MOV32_K, MOV32_X, JNE_K, JNE_X, EXIT = 0x61, 0x54, 0x74, 0xB4, 0xBC, 0x55, 0x5D, 0x95
 LICENSE = b"Apache-2.0\0"
+MOST = 64
+"""Programs that the kernel lets one cgroup have."""
+ATTRIBUTES = 128
 TYPE, MASK, MAJOR, MINOR, WANTED = 2, 3, 4, 5, 1
 """Registers: device type, access asked for, numbers, and one to compute in."""
 
@@ -74,21 +77,39 @@ def _rule(rule: dict[str, Any]) -> list[bytes]:
 
 
 def attach(folder: str, rules: list[dict[str, Any]]) -> None:
-    """Load the program of the rules and attach it to a cgroup; it lives as long as the cgroup."""
-    program = ctypes.create_string_buffer(assemble(rules))
-    license_ = ctypes.create_string_buffer(LICENSE)
-    load = struct.pack(
-        "=IIQQ",
-        abi.BPF_PROG_TYPE_CGROUP_DEVICE,
-        (len(program) - 1) // 8,
-        ctypes.addressof(program),
-        ctypes.addressof(license_),
-    )
-    loaded = linux.bpf(abi.BPF_PROG_LOAD, load + bytes(128 - len(load)))
+    """Load the program of the rules and make it the one of a cgroup; it lives as long as the cgroup."""
+    loaded = _load(assemble(rules))
     target = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        attributes = struct.pack("=IIII", target, loaded, abi.BPF_CGROUP_DEVICE, abi.BPF_F_ALLOW_MULTI)
-        linux.bpf(abi.BPF_PROG_ATTACH, attributes + bytes(128 - len(attributes)))
+        # Were an old one left beside the new, a device would have to be allowed by both.
+        old = _attached(target)
+        flags = abi.BPF_F_ALLOW_MULTI | (abi.BPF_F_REPLACE if old is not None else 0)
+        _bpf(abi.BPF_PROG_ATTACH, struct.pack("=IIIII", target, loaded, abi.BPF_CGROUP_DEVICE, flags, old or 0))
+        if old is not None:
+            os.close(old)
     finally:
         os.close(target)
         os.close(loaded)
+
+
+def _load(code: bytes) -> int:
+    """Return the descriptor of a program that the kernel has checked."""
+    program, license_ = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(LICENSE)
+    kind, count = abi.BPF_PROG_TYPE_CGROUP_DEVICE, len(code) // 8
+    attributes = struct.pack("=IIQQ", kind, count, ctypes.addressof(program), ctypes.addressof(license_))
+    return _bpf(abi.BPF_PROG_LOAD, attributes)
+
+
+def _attached(target: int) -> int | None:
+    """Return a descriptor of the program that a cgroup has itself, None without."""
+    ids = (ctypes.c_uint32 * MOST)()
+    query = ctypes.create_string_buffer(
+        struct.pack("=IIIIQI", target, abi.BPF_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), MOST), ATTRIBUTES
+    )
+    linux.bpf(abi.BPF_PROG_QUERY, query)
+    count = struct.unpack_from("=I", query, 24)[0]
+    return _bpf(abi.BPF_PROG_GET_FD_BY_ID, struct.pack("=I", ids[count - 1])) if count else None
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    return linux.bpf(command, ctypes.create_string_buffer(attributes, ATTRIBUTES))

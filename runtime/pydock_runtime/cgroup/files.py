@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 
 
 def write(folder: str, name: str, value: str) -> None:
     """Write a setting; OSError names the file."""
+    write_lines(folder, name, [value])
+
+
+def write_lines(folder: str, name: str, values: list[str]) -> None:
+    """Write several settings to one file, which takes one at a time; OSError names the file."""
     path = f"{folder}/{name}"
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, value.encode("ascii"))
+        for value in values:
+            os.write(fd, value.encode("ascii"))
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} (writing {value!r})", path) from error
     finally:
@@ -39,6 +46,31 @@ def pids(folder: str) -> list[int]:
             # It went away between the listing and the reading.
             continue
     return found
+
+
+def entrances(folders: list[str]) -> list[int]:
+    """Return the open cgroup.procs of folders: a process that writes "0" there joins, wherever its root is by then."""
+    opened: list[int] = []
+    try:
+        for folder in folders:
+            opened.append(os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        raise
+    return opened
+
+
+def kill(folder: str) -> None:
+    """Send SIGKILL to the processes of a cgroup and those below it, until none is found that has not got it."""
+    done: set[int] = set()
+    while found := set(pids(folder)) - done:
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        done |= found
 
 
 def remove_tree(folder: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-TYPE_CHECKING = False
+OPTIONS = ("rw", "ro", "noprefix", "clone_children", "cpuset_v2_mode", "xattr", "favordynmods", "none")
 
 
 class Layout:
@@ -34,10 +32,12 @@ def parse(mountinfo: str) -> Layout:
     unified = None
     for line in mountinfo.splitlines():
         head, _, tail = line.partition(" - ")
-        fields, rest = head.split(), tail.split()
-        point, type_ = fields[4], rest[0]
+        point, (type_, _, options) = head.split()[4], tail.split()[:3]
         if type_ == "cgroup2":
-            unified = point
+            unified = unified or point
         elif type_ == "cgroup":
-            hierarchies.setdefault(os.path.basename(point), point)
+            # The controllers stand among the options; a hierarchy without any has a name.
+            words = [word.removeprefix("name=") for word in options.split(",") if word not in OPTIONS]
+            words = [word for word in words if "=" not in word]
+            hierarchies.setdefault(",".join(words), point)
     return Layout(hierarchies, unified)

@@ -5,15 +5,14 @@ Every hierarchy is joined, as runc does, so that the cgroup namespace looks the 
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
 import time
 
-from pydock_runtime.cgroup import files
+from pydock_runtime.cgroup import files, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from pydock_runtime.cgroup.layout import Layout
@@ -21,23 +20,30 @@ if TYPE_CHECKING:
 UNLIMITED = "-1"
 THAW_DEADLINE = 2.0
 
+SWAP = "memory.memsw.limit_in_bytes"
+
 # Section and key of OCI resources -> controller, file
 NUMBERS = (
     ("memory", "reservation", "memory", "memory.soft_limit_in_bytes"),
     ("memory", "swappiness", "memory", "memory.swappiness"),
+    ("memory", "kernel", "memory", "memory.kmem.limit_in_bytes"),
     ("memory", "kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes"),
     ("cpu", "shares", "cpu", "cpu.shares"),
     ("cpu", "realtimePeriod", "cpu", "cpu.rt_period_us"),
     ("cpu", "realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
+    ("cpu", "burst", "cpu", "cpu.cfs_burst_us"),
+    ("cpu", "idle", "cpu", "cpu.idle"),
     ("cpu", "cpus", "cpuset", "cpuset.cpus"),
     ("cpu", "mems", "cpuset", "cpuset.mems"),
     ("blockIO", "weight", "blkio", "blkio.bfq.weight"),
+    ("blockIO", "leafWeight", "blkio", "blkio.leaf_weight"),
 )
-THROTTLES = (
-    ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
-    ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
-    ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
-    ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
+BY_DEVICE = (
+    ("weightDevice", "weight", "blkio.bfq.weight_device"),
+    ("throttleReadBpsDevice", "rate", "blkio.throttle.read_bps_device"),
+    ("throttleWriteBpsDevice", "rate", "blkio.throttle.write_bps_device"),
+    ("throttleReadIOPSDevice", "rate", "blkio.throttle.read_iops_device"),
+    ("throttleWriteIOPSDevice", "rate", "blkio.throttle.write_iops_device"),
 )
 
 
@@ -83,14 +89,18 @@ class Cgroup:
                 files.write(folder, setting, files.read(os.path.dirname(folder), setting).strip())
 
     def add(self, pid: int) -> None:
-        """Move a process into the cgroup."""
+        """Move a process into the cgroup; 0 is the caller itself."""
         for folder in self._folders.values():
             files.write(folder, "cgroup.procs", str(pid))
+
+    def entrances(self) -> list[int]:
+        """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
+        return files.entrances(list(self._folders.values()))
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
         for section, key, controller, name in NUMBERS:
-            value = resources.get(section, {}).get(key)
+            value = (resources.get(section) or {}).get(key)
             if value is not None and value != "":
                 self._set(controller, name, str(value))
         memory = resources.get("memory") or {}
@@ -101,29 +111,26 @@ class Cgroup:
         limit = (resources.get("pids") or {}).get("limit")
         if limit is not None:
             self._set("pids", "pids.max", str(limit) if limit > 0 else "max")
-        for key, name in THROTTLES:
+        for key, field, name in BY_DEVICE:
             for entry in (resources.get("blockIO") or {}).get(key) or ():
-                self._set("blkio", name, f"{entry['major']}:{entry['minor']} {entry['rate']}")
+                self._set("blkio", name, f"{entry['major']}:{entry['minor']} {entry[field]}")
+        for entry in resources.get("hugepageLimits") or ():
+            self._set("hugetlb", f"hugetlb.{entry['pageSize']}.limit_in_bytes", str(entry["limit"]))
         self._devices(resources.get("devices") or [])
 
     def _set(self, controller: str, name: str, value: str) -> None:
-        folder = self._by_controller.get(controller)
-        if folder is None:
-            raise OSError(2, f"cgroup controller {controller} is not mounted", name)
-        files.write(folder, name, value)
+        files.write(self.folder(controller), name, value)
 
     def _memory(self, limit: int | None, swap: int | None) -> None:
-        """Set memory and memory+swap: the smaller must never pass the larger, so the order depends on the present one."""
-        if limit is None:
-            return
-        steps = [("memory.limit_in_bytes", str(limit))]
-        if swap is not None and os.path.exists(self._by_controller["memory"] + "/memory.memsw.limit_in_bytes"):
-            steps.append(("memory.memsw.limit_in_bytes", str(swap)))
-            present = int(files.read(self._by_controller["memory"], "memory.memsw.limit_in_bytes"))
+        """Set memory and memory+swap. The smaller must never pass the larger: the order depends on the present one."""
+        steps = [("memory.limit_in_bytes", limit), (SWAP, swap)]
+        if limit is not None and swap is not None:
+            present = int(files.read(self.folder("memory"), SWAP))
             if swap == -1 or present < limit:
                 steps.reverse()
         for name, value in steps:
-            self._set("memory", name, value)
+            if value is not None:
+                self._set("memory", name, str(value))
 
     def _bandwidth(self, cpu: dict[str, Any]) -> None:
         period, quota = cpu.get("period"), cpu.get("quota")
@@ -136,15 +143,15 @@ class Cgroup:
             self._set("cpu", "cpu.cfs_quota_us", str(quota))
 
     def _devices(self, rules: list[dict[str, Any]]) -> None:
+        """Write the rules in order; neighbours that go to one file share its descriptor."""
+        runs: list[tuple[str, list[str]]] = []
         for rule in rules:
             name = "devices.allow" if rule["allow"] else "devices.deny"
-            kind = rule.get("type") or "a"
-            if kind == "a":
-                self._set("devices", name, "a")
-                continue
-            major, minor = (rule.get(key) for key in ("major", "minor"))
-            numbers = f"{'*' if major in (None, -1) else major}:{'*' if minor in (None, -1) else minor}"
-            self._set("devices", name, f"{kind} {numbers} {rule.get('access') or 'rwm'}")
+            if not runs or runs[-1][0] != name:
+                runs.append((name, []))
+            runs[-1][1].append(_device(rule))
+        for name, lines in runs:
+            files.write_lines(self.folder("devices"), name, lines)
 
     def freeze(self) -> None:
         """Stop every process in it."""
@@ -156,28 +163,26 @@ class Cgroup:
 
     def _state(self, word: str) -> None:
         """Write the state until it holds: freezing may have to be asked for again while processes fork."""
-        folder = self._by_controller["freezer"]
+        folder = self.folder("freezer")
         deadline = time.monotonic() + THAW_DEADLINE
         files.write(folder, "freezer.state", word)
         while files.read(folder, "freezer.state").strip() != word:
             if time.monotonic() > deadline:
                 files.write(folder, "freezer.state", "THAWED")
-                raise OSError(110, f"cgroup did not become {word.lower()}", self.path)
+                raise OSError(errno.ETIMEDOUT, f"cgroup did not become {word.lower()}", self.path)
             files.write(folder, "freezer.state", word)
             time.sleep(0.001)
 
     def kill(self) -> None:
         """Send SIGKILL to every process in it; a frozen one dies when it is thawed."""
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        files.kill(self._process_folder())
 
     def pids(self) -> list[int]:
         """Return the processes in it and below."""
-        folder = self._by_controller.get("pids") or next(iter(self._folders.values()))
-        return files.pids(folder)
+        return files.pids(self._process_folder())
+
+    def _process_folder(self) -> str:
+        return self._by_controller.get("pids") or next(iter(self._folders.values()))
 
     def remove(self) -> None:
         """Remove the folders; OSError EBUSY while a process is left."""
@@ -192,16 +197,27 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed for want of memory."""
-        return files.keyed(files.read(self._by_controller["memory"], "memory.oom_control")).get("oom_kill", 0)
+        return files.keyed(files.read(self.folder("memory"), "memory.oom_control")).get("oom_kill", 0)
 
     def views(self) -> dict[str, str]:
         """Return what is shown inside at /sys/fs/cgroup: host folder by name."""
         return dict(self._folders)
 
-    def folders(self) -> Iterator[tuple[str, str]]:
-        """Yield (controllers, folder) of each hierarchy."""
-        yield from self._folders.items()
+    def stats(self) -> dict[str, Any]:
+        """Return what it uses, in the form of runc's `events --stats`."""
+        return stats.of_v1(self._by_controller)
 
     def folder(self, controller: str) -> str:
-        """Return the folder of a controller; KeyError when it is not mounted."""
-        return self._by_controller[controller]
+        """Return the folder of a controller; OSError when it is not mounted."""
+        try:
+            return self._by_controller[controller]
+        except KeyError as error:
+            raise OSError(errno.ENODEV, f"cgroup controller {controller} is not mounted", self.path) from error
+
+
+def _device(rule: dict[str, Any]) -> str:
+    kind = rule.get("type") or "a"
+    if kind == "a":
+        return "a"
+    major, minor = ("*" if rule.get(key) in (None, -1) else rule[key] for key in ("major", "minor"))
+    return f"{kind} {major}:{minor} {rule.get('access') or 'rwm'}"

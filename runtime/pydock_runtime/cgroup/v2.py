@@ -5,18 +5,18 @@ The spec speaks v1: shares become a weight, swap is the part above memory, devic
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
 import time
 
-from pydock_runtime.cgroup import devices_bpf, files
+from pydock_runtime.cgroup import devices_bpf, files, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 FREEZE_DEADLINE = 2.0
+CPU_NUMBERS = (("idle", "cpu.idle"), ("burst", "cpu.max.burst"))
 THROTTLES = (
     ("throttleReadBpsDevice", "rbps"),
     ("throttleWriteBpsDevice", "wbps"),
@@ -58,8 +58,12 @@ class Cgroup:
                 continue
 
     def add(self, pid: int) -> None:
-        """Move a process into the cgroup."""
+        """Move a process into the cgroup; 0 is the caller itself."""
         files.write(self._folder, "cgroup.procs", str(pid))
+
+    def entrances(self) -> list[int]:
+        """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
+        return files.entrances([self._folder])
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
@@ -82,7 +86,7 @@ class Cgroup:
         while f"frozen {wanted}" not in files.read(self._folder, "cgroup.events"):
             if time.monotonic() > deadline:
                 files.write(self._folder, "cgroup.freeze", "0")
-                raise OSError(110, "cgroup did not freeze", self.path)
+                raise OSError(errno.ETIMEDOUT, "cgroup did not freeze", self.path)
             time.sleep(0.001)
 
     def kill(self) -> None:
@@ -90,11 +94,7 @@ class Cgroup:
         try:
             files.write(self._folder, "cgroup.kill", "1")
         except FileNotFoundError:
-            for pid in self.pids():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+            files.kill(self._folder)
 
     def pids(self) -> list[int]:
         """Return the processes in it and below."""
@@ -112,13 +112,9 @@ class Cgroup:
         """Return what is shown inside at /sys/fs/cgroup: the folder itself."""
         return {"": self._folder}
 
-    def folders(self) -> Iterator[tuple[str, str]]:
-        """Yield the folder."""
-        yield "", self._folder
-
-    def folder(self, controller: str) -> str:
-        """Return the folder, the same for every controller."""
-        return self._folder
+    def stats(self) -> dict[str, Any]:
+        """Return what it uses, in the form of runc's `events --stats`."""
+        return stats.of_v2(self._folder)
 
 
 def settings(resources: dict[str, Any]) -> list[tuple[str, str]]:
@@ -134,6 +130,9 @@ def settings(resources: dict[str, Any]) -> list[tuple[str, str]]:
     found += [(f"cpuset.{key}", cpu[key]) for key in ("cpus", "mems") if cpu.get(key)]
     if pids.get("limit") is not None:
         found.append(("pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max"))
+    found += [(name, str(cpu[key])) for key, name in CPU_NUMBERS if cpu.get(key) is not None]
+    for entry in resources.get("hugepageLimits") or ():
+        found.append((f"hugetlb.{entry['pageSize']}.max", str(entry["limit"])))
     block = resources.get("blockIO") or {}
     if block.get("weight"):
         found.append(("io.bfq.weight", str(block["weight"])))

@@ -9,6 +9,7 @@ import os
 import stat
 
 from pydock_runtime import abi, linux
+from pydock_runtime.errors import INVALID, RuntimeFailure
 from pydock_runtime.rootfs import inroot
 
 TYPE_CHECKING = False
@@ -26,28 +27,35 @@ LINKS = (
 TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
-def make_all(root: int, devices: list[dict[str, Any]]) -> None:
+def make_all(root: int, devices: list[dict[str, Any]], *, defaults: bool) -> None:
     """Make the nodes and links below /dev of the root; the umask must be zero."""
-    folder = inroot.open_directory(root, "/dev")
-    try:
-        for name, major, minor in DEFAULT:
-            _node(folder, name, stat.S_IFCHR | 0o666, os.makedev(major, minor), f"/dev/{name}")
-        for name, target in LINKS:
-            try:
-                os.symlink(target, name, dir_fd=folder)
-            except FileExistsError:
-                continue
-    finally:
-        os.close(folder)
+    if defaults:
+        folder = inroot.open_directory(root, "/dev")
+        try:
+            _make_defaults(folder)
+        finally:
+            os.close(folder)
     for device in devices:
         _device(root, device)
 
 
+def _make_defaults(folder: int) -> None:
+    for name, major, minor in DEFAULT:
+        _node(folder, name, stat.S_IFCHR | 0o666, os.makedev(major, minor), f"/dev/{name}")
+    for name, target in LINKS:
+        try:
+            os.symlink(target, name, dir_fd=folder)
+        except FileExistsError:
+            continue
+
+
 def _device(root: int, device: dict[str, Any]) -> None:
+    if device["type"] not in TYPES:
+        raise RuntimeFailure(f"device {device['path']}: unknown type {device['type']!r}", INVALID)
     parent, name = os.path.split(device["path"])
     folder = inroot.open_directory(root, parent or "/")
     try:
-        mode = TYPES[device["type"]] | device.get("fileMode", 0o666)
+        mode = TYPES[device["type"]] | (device.get("fileMode") or 0o666) & 0o7777
         _node(folder, name, mode, os.makedev(device.get("major", 0), device.get("minor", 0)), device["path"])
         os.chown(name, device.get("uid") or 0, device.get("gid") or 0, dir_fd=folder, follow_symlinks=False)
     finally:

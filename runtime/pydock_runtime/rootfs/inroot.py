@@ -1,7 +1,7 @@
-"""Paths inside a root that is not ours yet: resolved by the kernel so that no link leads out. Used by `mounts`, `devices`.
+"""Paths inside a root that is not ours yet: resolved by the kernel so that no link leads out. Used by the package only.
 
-openat2(2) with RESOLVE_IN_ROOT takes `..` and absolute links relative to the root; what is missing is made step by step,
-each step by descriptor.
+openat2(2) with RESOLVE_IN_ROOT takes `..` and absolute links relative to the root; what is missing is made step by
+step, each step by descriptor.
 """
 
 from __future__ import annotations
@@ -9,32 +9,39 @@ from __future__ import annotations
 import os
 
 from pydock_runtime import abi, linux
+from pydock_runtime.errors import RuntimeFailure
 
-O_PATH = os.O_PATH
+IN_ROOT = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_MAGICLINKS
+DIRECTORY = os.O_PATH | os.O_DIRECTORY
+ELOOP = 40
 
 
-def open_path(root: int, path: str, flags: int = O_PATH) -> int:
+def open_path(root: int, path: str, flags: int = os.O_PATH) -> int:
     """Open a path inside the root; OSError when it is missing."""
-    return linux.openat2(root, path, flags, resolve=abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_MAGICLINKS)
+    return linux.openat2(root, path, flags, resolve=IN_ROOT)
 
 
-def open_directory(root: int, path: str, mode: int = 0o755) -> int:
-    """Open a directory inside the root, making those that are missing."""
+def open_directory(root: int, path: str, *, plain: bool = False) -> int:
+    """Open a directory inside the root, making those that are missing; `plain` refuses a path through a link."""
+    resolve = IN_ROOT | abi.RESOLVE_NO_SYMLINKS if plain else IN_ROOT
     try:
-        return open_path(root, path, O_PATH | os.O_DIRECTORY)
+        return linux.openat2(root, path, DIRECTORY, resolve=resolve)
     except FileNotFoundError:
         pass
+    except OSError as error:
+        if plain and error.errno == ELOOP:
+            raise RuntimeFailure(f"{path} must be an ordinary directory, not a link") from error
+        raise
     parent, name = os.path.split(path.rstrip("/"))
-    above = open_directory(root, parent or "/", mode)
+    above = open_directory(root, parent or "/", plain=plain)
     try:
         if name not in ("", ".", ".."):
-            try:
-                os.mkdir(name, mode, dir_fd=above)
-            except FileExistsError:
-                pass
+            os.mkdir(name, 0o755, dir_fd=above)
+    except FileExistsError:
+        pass
     finally:
         os.close(above)
-    return open_path(root, path, O_PATH | os.O_DIRECTORY)
+    return linux.openat2(root, path, DIRECTORY, resolve=resolve)
 
 
 def open_file(root: int, path: str) -> int:
@@ -55,5 +62,5 @@ def open_file(root: int, path: str) -> int:
 
 
 def by_descriptor(fd: int) -> str:
-    """Return a path that stands for exactly the file of a descriptor."""
+    """Return a path that stands for exactly the file of a descriptor, while the host's /proc is there."""
     return f"/proc/self/fd/{fd}"

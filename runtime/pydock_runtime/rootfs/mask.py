@@ -1,52 +1,48 @@
-"""Paths that are hidden or made read-only, once the root is the container's. Used by `init`."""
+"""Paths that are hidden or made read-only, before the root is entered. Used by `prepare`.
+
+What hides a file is the host's /dev/null: the container's could be a link to something else (CVE-2025-31133).
+"""
 
 from __future__ import annotations
 
 import os
-import stat
 
 from pydock_runtime import abi, linux
+from pydock_runtime.rootfs import inroot
 
 
-def mask(paths: list[str]) -> None:
-    """Hide paths: a file behind /dev/null, a directory behind an empty read-only tmpfs. A missing one is hidden already."""
+def mask(root: int, paths: list[str]) -> None:
+    """Hide files behind /dev/null, directories behind an empty read-only tmpfs; a missing one is hidden already."""
     for path in paths:
-        place = _open(path)
+        place = _open(root, path)
         if place is None:
             continue
+        target = inroot.by_descriptor(place)
         try:
-            if stat.S_ISDIR(os.fstat(place).st_mode):
-                linux.mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", abi.MS_RDONLY, "size=0k")
-            else:
-                _attach("/dev/null", place, 0, path)
+            linux.mount("/dev/null", target, None, abi.MS_BIND)
+        except NotADirectoryError:
+            linux.mount("tmpfs", target, "tmpfs", abi.MS_RDONLY, "size=0k")
         finally:
             os.close(place)
 
 
-def make_readonly(paths: list[str]) -> None:
+def make_readonly(root: int, paths: list[str]) -> None:
     """Make paths read-only with everything mounted below them."""
     for path in paths:
-        place = _open(path)
+        place = _open(root, path)
         if place is None:
             continue
+        tree = linux.open_tree(place, "", abi.OPEN_TREE_CLONE | abi.AT_RECURSIVE | abi.AT_EMPTY_PATH)
         try:
-            _attach(path, place, abi.MOUNT_ATTR_RDONLY, path)
+            linux.mount_setattr(tree, set_=abi.MOUNT_ATTR_RDONLY, recursive=True, path=path)
+            linux.move_mount(tree, place, path=path)
         finally:
+            os.close(tree)
             os.close(place)
 
 
-def _open(path: str) -> int | None:
+def _open(root: int, path: str) -> int | None:
     try:
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+        return inroot.open_path(root, path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-
-
-def _attach(source: str, place: int, attributes: int, path: str) -> None:
-    tree = linux.open_tree(abi.AT_FDCWD, source, abi.OPEN_TREE_CLONE | abi.AT_RECURSIVE)
-    try:
-        if attributes:
-            linux.mount_setattr(tree, set_=attributes, clear=0, propagation=0, recursive=True, path=path)
-        linux.move_mount(tree, place, path=path)
-    finally:
-        os.close(tree)

@@ -10,7 +10,7 @@ import os
 import stat
 
 from pydock_runtime import abi, linux
-from pydock_runtime.errors import INVALID, RuntimeFailure
+from pydock_runtime.errors import INVALID, SYSTEM, RuntimeFailure, reason
 from pydock_runtime.rootfs import inroot, options
 
 TYPE_CHECKING = False
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+
+# Where the kernel's own file systems go must be a plain directory: through a link of the image the masked paths would
+# end up elsewhere (CVE-2023-27561).
+PLAIN = ("proc", "sysfs")
 
 
 def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup) -> None:
@@ -27,9 +31,8 @@ def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup) -> None:
             _mount(root, mount, cgroup)
         except OSError as error:
             source, target = mount.get("source") or mount.get("type"), mount.get("destination")
-            reason = (error.strerror or str(error)).lower()
-            kind = INVALID if isinstance(error, NotADirectoryError) else "system"
-            raise RuntimeFailure(f'error mounting "{source}" to rootfs at "{target}": {reason}', kind) from error
+            kind = INVALID if isinstance(error, NotADirectoryError) else SYSTEM
+            raise RuntimeFailure(f'error mounting "{source}" to rootfs at "{target}": {reason(error)}', kind) from error
 
 
 def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup) -> None:
@@ -38,7 +41,7 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup) -> None:
         raise RuntimeFailure(f"mount destination {target!r} is not absolute", INVALID)
     chosen = options.of(mount)
     if chosen.is_bind:
-        bind(root, mount["source"], target, chosen)
+        bind(root, mount.get("source") or "", target, chosen)
     elif mount.get("type") == "cgroup":
         _cgroup(root, target, chosen, cgroup)
     else:
@@ -47,10 +50,9 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup) -> None:
 
 def bind(root: int, source: str, target: str, chosen: options.Options) -> None:
     """Show a path of the host at a destination inside the root."""
+    recursive = abi.AT_RECURSIVE if chosen.flags & abi.MS_REC else 0
     try:
-        tree = linux.open_tree(
-            abi.AT_FDCWD, source, abi.OPEN_TREE_CLONE | (abi.AT_RECURSIVE if chosen.flags & abi.MS_REC else 0)
-        )
+        tree = linux.open_tree(abi.AT_FDCWD, source, abi.OPEN_TREE_CLONE | recursive)
     except FileNotFoundError as error:
         raise RuntimeFailure(f"bind source path does not exist: {source}", INVALID) from error
     try:
@@ -68,15 +70,14 @@ def bind(root: int, source: str, target: str, chosen: options.Options) -> None:
 def _attributes(tree: int, chosen: options.Options, target: str) -> None:
     set_, clear = chosen.attributes()
     propagation = chosen.propagation or abi.MS_PRIVATE
-    recursive = chosen.propagation_recursive or not chosen.propagation
     if set_ or clear:
-        linux.mount_setattr(tree, set_=set_, clear=clear, propagation=0, recursive=False, path=target)
+        linux.mount_setattr(tree, set_=set_, clear=clear, path=target)
     linux.mount_setattr(
         tree,
         set_=chosen.recursive_set,
         clear=chosen.recursive_clear,
         propagation=propagation,
-        recursive=recursive or bool(chosen.recursive_set or chosen.recursive_clear),
+        recursive=chosen.recursive,
         path=target,
     )
 
@@ -85,19 +86,19 @@ def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.O
     if chosen.tmpcopyup:
         raise RuntimeFailure("mount option tmpcopyup is not supported", INVALID)
     type_ = mount.get("type") or "none"
-    place = inroot.open_directory(root, target)
+    place = inroot.open_directory(root, target, plain=type_ in PLAIN)
     try:
         path = inroot.by_descriptor(place)
         linux.mount(mount.get("source") or type_, path, type_, chosen.flags & ~abi.MS_REC, chosen.data or None)
     finally:
         os.close(place)
-    if chosen.propagation:
+    if chosen.propagation or chosen.recursive_set or chosen.recursive_clear:
         place = inroot.open_path(root, target)
         try:
             linux.mount_setattr(
                 place,
-                set_=0,
-                clear=0,
+                set_=chosen.recursive_set,
+                clear=chosen.recursive_clear,
                 propagation=chosen.propagation,
                 recursive=chosen.propagation_recursive,
                 path=target,
@@ -110,25 +111,27 @@ def _cgroup(root: int, target: str, chosen: options.Options, cgroup: Cgroup) -> 
     """Show the container's own cgroups: on v2 one folder, on v1 one for each hierarchy, as the host lays them out."""
     views = cgroup.views()
     if list(views) == [""]:
-        chosen.flags |= abi.MS_BIND
         bind(root, views[""], target, chosen)
         return
     place = inroot.open_directory(root, target)
+    linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", 0, "mode=755")
+    os.close(place)
+    folder = inroot.open_path(root, target)
     try:
-        flags = abi.MS_NOSUID | abi.MS_NOEXEC | abi.MS_NODEV
-        linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", flags, "mode=755")
-    finally:
-        os.close(place)
-    for name, path in views.items():
-        bind(root, path, f"{target}/{name}", chosen)
-    folder = inroot.open_path(root, target, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for name in views:
+        for name, path in views.items():
+            os.mkdir(name, 0o755, dir_fd=folder)
+            # Below a tmpfs that was made a moment ago there are no links.
+            linux.mount(path, f"{inroot.by_descriptor(folder)}/{name}", None, abi.MS_BIND)
             for alias in name.split(",") if "," in name else ():
                 os.symlink(name, alias, dir_fd=folder)
-        if chosen.flags & abi.MS_RDONLY:
-            linux.mount_setattr(
-                folder, set_=abi.MOUNT_ATTR_RDONLY, clear=0, propagation=0, recursive=False, path=target
-            )
+        set_, clear = chosen.attributes()
+        linux.mount_setattr(
+            folder,
+            set_=set_,
+            clear=clear,
+            propagation=chosen.propagation or abi.MS_PRIVATE,
+            recursive=True,
+            path=target,
+        )
     finally:
         os.close(folder)

@@ -120,6 +120,11 @@ class Options:
         """Say whether the source is a path to be shown elsewhere."""
         return bool(self.flags & abi.MS_BIND)
 
+    @property
+    def recursive(self) -> bool:
+        """Say whether propagation and recursive attributes of a bind mount go for the mounts below it too."""
+        return self.propagation_recursive or not self.propagation or bool(self.recursive_set | self.recursive_clear)
+
     def attributes(self) -> tuple[int, int]:
         """Return what mount_setattr(2) sets and clears on a bind mount."""
         set_ = clear = 0
@@ -139,7 +144,7 @@ class Options:
 
 
 def of(mount: dict[str, Any]) -> Options:
-    """Return the options of an entry of `mounts`."""
+    """Return the options of an entry of `mounts`; a mount of type `bind` need not say so again."""
     options = Options(mount.get("options") or [])
     if mount.get("type") == "bind" and not options.is_bind:
         options.flags |= abi.MS_BIND

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from pydock_runtime import abi, linux
-from pydock_runtime.errors import INVALID, RuntimeFailure
-from pydock_runtime.rootfs import devices, mounts
+from pydock_runtime.errors import INVALID, RuntimeFailure, reason
+from pydock_runtime.rootfs import devices, mask, mounts, options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, 
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mounts.mount_all(root, spec.get("mounts") or [], cgroup)
-        devices.make_all(root, linux_part.get("devices") or [])
+        devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(spec))
+        mask.make_readonly(root, linux_part.get("readonlyPaths") or [])
+        mask.mask(root, linux_part.get("maskedPaths") or [])
         os.fchdir(root)
     finally:
         os.close(root)
@@ -49,13 +51,21 @@ def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, 
     os.chdir("/")
 
 
+def _host_dev(spec: dict[str, Any]) -> bool:
+    """Say whether /dev is the host's own, in which nothing must be made."""
+    return any(
+        mount.get("destination", "").rstrip("/") == "/dev" and options.of(mount).is_bind
+        for mount in spec.get("mounts") or ()
+    )
+
+
 def seal(spec: dict[str, Any]) -> None:
     """Make the root read-only if asked; the last change to it."""
     if not spec.get("root", {}).get("readonly"):
         return
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        linux.mount_setattr(root, set_=abi.MOUNT_ATTR_RDONLY, clear=0, propagation=0, recursive=False, path="/")
+        linux.mount_setattr(root, set_=abi.MOUNT_ATTR_RDONLY, path="/")
     finally:
         os.close(root)
 
@@ -68,7 +78,7 @@ def _mount_overlay(overlay: dict[str, Any]) -> str:
     try:
         linux.mount("overlay", upper, "overlay", 0, data)
     except OSError as error:
-        raise RuntimeFailure(f"error mounting overlay: {error.strerror} ({len(overlay['lower'])} layers)") from error
+        raise RuntimeFailure(f"error mounting overlay: {reason(error)} ({len(overlay['lower'])} layers)") from error
     return str(upper)
 
 
@@ -77,7 +87,7 @@ def _bind_folder(spec: dict[str, Any], bundle: str) -> str:
     try:
         tree = linux.open_tree(abi.AT_FDCWD, path, abi.OPEN_TREE_CLONE | abi.AT_RECURSIVE)
     except OSError as error:
-        raise RuntimeFailure(f"root filesystem {path}: {error.strerror}", INVALID) from error
+        raise RuntimeFailure(f"root filesystem {path}: {reason(error)}", INVALID) from error
     place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     linux.move_mount(tree, place, path=path)
     os.close(tree)

@@ -1,0 +1,85 @@
+"""config.json: read, and checked for what this runtime cannot do, so that nothing in it is silently left out.
+
+Used by `launch` and the verbs. Source: OCI runtime-spec 1.2, config.md and config-linux.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from pydock_runtime.errors import INVALID, RuntimeFailure, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = "1.2.0"
+FILE = "config.json"
+
+# Parts of the spec that are refused when they say anything.
+UNSUPPORTED = (
+    "hooks",
+    "vm",
+    "linux.uidMappings",
+    "linux.gidMappings",
+    "linux.timeOffsets",
+    "linux.intelRdt",
+    "linux.mountLabel",
+    "linux.memoryPolicy",
+    "linux.netDevices",
+    "linux.personality",
+    "linux.resources.rdma",
+    "linux.resources.network",
+    "linux.resources.memory.checkBeforeUpdate",
+    "process.apparmorProfile",
+    "process.selinuxLabel",
+    "process.scheduler",
+    "process.ioPriority",
+    "process.execCPUAffinity",
+)
+REQUIRED = ("ociVersion", "process", "root")
+
+
+def load(bundle: str) -> dict[str, Any]:
+    """Return the config.json of a bundle; RuntimeFailure when it is missing or not a spec."""
+    path = os.path.join(bundle, FILE)
+    try:
+        with open(path, "rb") as file:
+            spec = json.loads(file.read())
+    except FileNotFoundError as error:
+        raise RuntimeFailure(f"{FILE} not found in {bundle}", INVALID) from error
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise RuntimeFailure(f"{path}: {why}", INVALID) from error
+    if not isinstance(spec, dict):
+        raise RuntimeFailure(f"{path}: not an object", INVALID)
+    for key in REQUIRED:
+        if key not in spec:
+            raise RuntimeFailure(f"{path}: {key} is missing", INVALID)
+    return spec
+
+
+def check(spec: dict[str, Any]) -> None:
+    """Raise RuntimeFailure for what is not there, not supported, or against the specification."""
+    if not isinstance(spec.get("process"), dict):
+        raise RuntimeFailure("process is missing in the spec", INVALID)
+    for path in UNSUPPORTED:
+        if _at(spec, path.split(".")):
+            raise RuntimeFailure(f"{path} is not supported", INVALID)
+    for mount in spec.get("mounts") or ():
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            raise RuntimeFailure(f"{mount.get('destination')}: mounts with id mappings are not supported", INVALID)
+
+
+def check_process(process: dict[str, Any]) -> None:
+    """Raise RuntimeFailure for what is not supported of a process that is not in a spec (exec)."""
+    check({"process": process})
+
+
+def _at(value: Any, keys: list[str]) -> Any:
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
