@@ -308,6 +308,7 @@ def _copy_root(source: Path, target: Path) -> None:
     found = source.stat()
     os.chown(target, found.st_uid, found.st_gid)
     target.chmod(found.st_mode & 0o7777)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _mount(mount: dict[str, Any], target: str) -> None:

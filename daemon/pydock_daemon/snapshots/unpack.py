@@ -29,6 +29,7 @@ WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 META = b".wh..wh."
 OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
+LONGEST_SHOWN = 200
 LARGEST_ID = (1 << 32) - 2
 EARLIEST, LATEST = -(1 << 31) * 10**9, (1 << 33) * 10**9
 
@@ -352,7 +353,7 @@ INVALID = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.E
 
 def describe(error: OSError) -> str:
     """Return an error of the system in the words `path: what happened`."""
-    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    path = os.fsdecode(error.filename)[:LONGEST_SHOWN] if isinstance(error.filename, str | bytes) else ""
     return f"{path}: {(error.strerror or str(error)).lower()}" if path else (error.strerror or str(error)).lower()
 
 
