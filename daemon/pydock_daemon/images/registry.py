@@ -7,6 +7,7 @@ The session, with its pool of connections, belongs to `Registries` until `close`
 import asyncio
 import ipaddress
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -279,9 +280,9 @@ async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
 
 def _cause(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return (
-            f"cannot connect to {error.host}:{error.port}: {(error.os_error.strerror or str(error.os_error)).lower()}"
-        )
+        number = error.os_error.errno or 0
+        why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
+        return f"cannot connect to {error.host}:{error.port}: {why.lower()}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the registry closed the connection"
     if isinstance(error, aiohttp.ClientPayloadError):

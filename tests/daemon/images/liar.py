@@ -1,0 +1,98 @@
+"""A registry in the test's own process that misbehaves on purpose: it serves one image and one fault at a time."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from tests.fixtures.archives import config, digest
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Liar:
+    """Serves `name:1`; `fault` names what is wrong, `asked` is what clients asked for, in order."""
+
+    def __init__(self, layers: list[bytes]) -> None:
+        self.layers = {digest(layer): layer for layer in layers}
+        self.config = config(layers)
+        self.document = self.manifest()
+        self.faults: list[str] = []
+        self.asked: list[str] = []
+        self.token = ""
+        self.host = ""
+
+    def manifest(self, **changes: Any) -> bytes:
+        """The image's manifest, with changes."""
+        kind = "application/vnd.oci.image.layer.v1.tar"
+        layers = [{"mediaType": kind, "digest": key, "size": len(data)} for key, data in self.layers.items()]
+        about = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(self.config)}
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": about | {"size": len(self.config)},
+            "layers": layers,
+        }
+        return json.dumps(document | changes).encode()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Every request."""
+        self.asked.append(f"{request.method} {request.path} {request.headers.get('Range', '')}".strip())
+        if request.path == "/token":
+            return await self._token(request)
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            challenge = f'Bearer realm="http://{self.host}/token",service="liar, inc",scope="repository:name:pull"'
+            errors = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+            return web.json_response(errors, status=401, headers={"WWW-Authenticate": challenge})
+        if "/manifests/" in request.path:
+            return web.Response(body=self.document, content_type=MANIFEST)
+        return await self._blob(request, request.path.rpartition("/")[2])
+
+    async def _token(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.faults == ["no token"]:
+            return web.Response(status=500)
+        return web.json_response({"token": self.token})
+
+    async def _blob(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        data = self.config if name == digest(self.config) else self.layers[name]
+        fault = self.faults.pop(0) if self.faults and data is not self.config else ""
+        begin = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        if fault == "502":
+            return web.Response(status=502)
+        if fault == "other bytes":
+            data = bytes(len(data))
+        if fault == "more bytes":
+            data += b"more"
+        if fault == "fewer bytes":
+            data = data[:-1000]
+        if fault == "no ranges":
+            begin = 0
+        response = web.StreamResponse(status=206 if begin else 200)
+        if begin:
+            response.headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        response.content_length = len(data) - begin
+        await response.prepare(request)
+        if fault in ("drop", "no ranges"):
+            await response.write(data[begin : begin + (len(data) - begin) // 2])
+            if request.transport:
+                request.transport.close()
+            return response
+        await response.write(data[begin:])
+        return response
+
+
+@asynccontextmanager
+async def lying(layers: list[bytes]) -> AsyncIterator[Liar]:
+    """A registry that runs for the block."""
+    liar = Liar(layers)
+    runner = web.ServerRunner(web.Server(liar.answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    liar.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield liar
+    finally:
+        await asyncio.wait_for(runner.cleanup(), 10)
