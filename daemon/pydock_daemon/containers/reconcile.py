@@ -85,7 +85,7 @@ def _remove_leftovers(containers: Containers) -> None:
         if containers.find(folder.name) is None:
             log.info("removing leftover folder of container %s", folder.name[:12])
             shutil.rmtree(folder, ignore_errors=True)
-    for key in containers.snapshots.keys():
+    for key in containers.snapshots.names():
         if containers.find(key) is None:
             log.info("removing leftover snapshot %s", key[:12])
             containers.snapshots.remove(key)

@@ -256,6 +256,10 @@ class Snapshots:
         """Return the folder of what was written in a snapshot."""
         return self._containers_at / key / "diff"
 
+    def names(self) -> list[str]:
+        """Return the keys of all snapshots."""
+        return list(self._tops)
+
     def remove(self, key: str) -> None:
         """Forget a snapshot; its files go in the background. Layers stay until the next sweep."""
         if self._tops.pop(key, None) is None:
