@@ -29,8 +29,8 @@ async def list_images(call: Call) -> web.StreamResponse:
             image["VirtualSize"] = image["Size"]
     if call.version < (1, 43):
         for image in found:
-            image["RepoTags"] = image["RepoTags"] or ["<none>:<none>"]
-            image["RepoDigests"] = image["RepoDigests"] or ["<none>@<none>"]
+            if not image["RepoTags"] and not image["RepoDigests"]:
+                image |= {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}
     return json_response(found)
 
 
@@ -185,15 +185,20 @@ async def search_images(call: Call) -> web.StreamResponse:
 async def distribution(call: Call) -> web.StreamResponse:
     """GET /distribution/{name}/json: what a registry has under a name."""
     ref = reference.parse(call.params["name"])
+    platforms: list[dict[str, Any]]
     try:
-        _, document = await call.engine.images.registries.find(
+        repository, document = await call.engine.images.registries.find(
             ref, ref.digest or ref.tag or "latest", _credentials(call)
         )
     except Refused as error:
         raise as_pull_error(error, ref) from error
-    platforms: list[dict[str, Any]] = []
     if document.media_type in manifest.INDEXES:
-        platforms = [entry["platform"] for entry in json.loads(document.data)["manifests"] if entry.get("platform")]
+        entries = json.loads(document.data)["manifests"]
+        platforms = [entry["platform"] for entry in entries if entry.get("platform")]
+    else:
+        parsed = manifest.parse_manifest(document.data, document.media_type)
+        about = json.loads(await repository.document(parsed.config.digest, parsed.config.size))
+        platforms = [{key: about[key] for key in ("architecture", "os", "variant") if about.get(key)}]
     descriptor = {"mediaType": document.media_type, "digest": document.digest, "size": len(document.data)}
     return json_response({"Descriptor": descriptor, "Platforms": platforms})
 

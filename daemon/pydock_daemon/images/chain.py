@@ -49,7 +49,9 @@ async def make(images: Images, steps: list[Step], fetch: Fetch, report: Reporter
             await _say(report, words.there, step)
         else:
             await fetch(step)
+            report.count(words.unpacking, step.short, 0, step.size)
             await _unpack(images, step, parent, report, words, committed[index - 1].wait if index else None)
+            report.count(words.unpacking, step.short, step.size, step.size)
             await _say(report, words.done, step)
         committed[index].set()
 

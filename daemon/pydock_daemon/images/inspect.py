@@ -72,7 +72,7 @@ def inspect(images: Images, image: Image, version: tuple[int, int]) -> dict[str,
     if version < (1, 44):
         shown["VirtualSize"] = image.size
     if version < (1, 45):
-        shown |= {"Container": config.get("container") or "", "ContainerConfig": CONTAINER_FIELDS}
+        shown["ContainerConfig"] = CONTAINER_FIELDS
     return shown
 
 

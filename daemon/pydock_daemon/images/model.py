@@ -43,7 +43,7 @@ def parse_platform(text: str) -> Platform:
     """Return the platform of `os[/architecture[/variant]]`, or of an architecture alone; InvalidArgument otherwise."""
     parts = text.strip().split("/")
     if not all(parts) or len(parts) > 3:
-        raise InvalidArgument(f'"{text}" is an invalid component of platform: needs os[/arch[/variant]]')
+        raise InvalidArgument(f'"{text}": cannot parse platform specifier: needs os[/arch[/variant]]')
     if len(parts) == 1:
         host = host_platform()
         alone = parts[0].lower()

@@ -42,8 +42,9 @@ class Reporter:
         await self._send({"status": text} | ({"id": id_} if id_ else {}))
 
     async def say(self, text: str, id_: str) -> None:
-        """Send the state that a layer has come to; what was counted for it before is out of date."""
-        self._counts.pop(id_, None)
+        """Send the state that a layer has come to, after the last that was counted for it."""
+        if record := self._counts.pop(id_, None):
+            await self._send(record)
         if not self._quiet:
             await self._send({"status": text, "progressDetail": {}, "id": id_})
 

@@ -71,6 +71,16 @@ class Pull:
                 f"image with reference {self._ref.familiar()} was found but does not match the specified platform: "
                 f"wanted {platform}, actual: {actual}"
             )
+        names, before = self._wanted(top.digest), self._images.names.holder(self._wanted(top.digest)[0])
+        if image := self._images.get(parsed.config.digest):
+            image = self._images.names.add(image, names, locally=False)
+        else:
+            await self._layers(parsed, config)
+            await self._add(document.data)
+            image = self._images.commit(document.digest, names, locally=False)
+        return image, before is None or before.id != image.id
+
+    async def _layers(self, parsed: Manifest, config: Configuration) -> None:
         steps = [
             Step(layer.digest, layer.size, diff_id)
             for layer, diff_id in zip(parsed.layers, config.diff_ids, strict=True)
@@ -79,7 +89,12 @@ class Pull:
             if step.digest not in self._images.content:
                 await self._report.say("Pulling fs layer", step.short)
         await chain.make(self._images, steps, self._fetch, self._report, WORDS)
-        return await self._commit(document, top.digest)
+
+    def _wanted(self, top: str) -> list[Reference]:
+        """Return the names that the image is to have: the tag that was asked for, and the digest."""
+        ref = self._ref
+        digest = Reference(ref.domain, ref.path, None, ref.digest or top)
+        return [Reference(ref.domain, ref.path, ref.tag), digest] if ref.tag and not ref.digest else [digest]
 
     async def _choose(self, document: Document, platform: Platform) -> Document:
         """Follow indexes to the manifest of a platform."""
@@ -112,16 +127,6 @@ class Pull:
             self._images.content.commit(ingest)
         finally:
             ingest.close()
-
-    async def _commit(self, document: Document, top: str) -> tuple[Image, bool]:
-        await self._add(document.data)
-        ref, names = self._ref, self._images.names
-        wanted = [Reference(ref.domain, ref.path, None, ref.digest or top)]
-        if ref.tag and not ref.digest:
-            wanted.insert(0, Reference(ref.domain, ref.path, ref.tag))
-        before = names.holder(wanted[0])
-        image = self._images.commit(document.digest, wanted)
-        return image, before is None or before.id != image.id
 
     async def _fetch(self, step: Step) -> None:
         """Bring one layer blob here, unless it is, or another pull does so right now."""

@@ -31,12 +31,12 @@ async def push(images: Images, ref: Reference, credentials: Credentials, send: S
         wanted = [(ref, holder)] if holder else []
     else:
         wanted = [(tag, image) for tag, image in images.names.tags_in(ref.name)]
-    if not wanted:
-        raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name()}")
     try:
-        repository = await images.registries.reach(ref, credentials, "pull,push")
         async with Reporter(send) as report:
             await report.message(f"The push refers to repository [{ref.name}]")
+            if not wanted:
+                raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name()}")
+            repository = await images.registries.reach(ref, credentials, "pull,push")
             for tag, image in wanted:
                 await _push_one(images, repository, tag, image, report)
                 data = images.content.read(image.manifest)
@@ -73,7 +73,7 @@ async def _push_one(images: Images, repository: Repository, ref: Reference, imag
         headers = {"Content-Type": manifest.kind_of(data)}
         async with repository.request("PUT", f"manifests/{ref.tag}", headers=headers, body=lambda: data):
             pass
-    images.names.add(image, [Reference(ref.domain, ref.path, None, image.manifest)])
+    images.names.add(image, [Reference(ref.domain, ref.path, None, image.manifest)], locally=False)
     images.publish("push", ref.familiar(), ref.familiar_name())
 
 

@@ -111,8 +111,11 @@ class Names:
         ]
         return [(ref, self._images[id_]) for ref, id_ in found if ref.name == repository and ref.tag]
 
-    def add(self, image: Image, refs: list[Reference]) -> Image:
-        """Make an image visible together with its names, in one transaction; an image that is there only gets names."""
+    def add(self, image: Image, refs: list[Reference], *, locally: bool = True) -> Image:
+        """Make an image visible together with its names, in one transaction; an image that is there only gets names.
+
+        `locally` says whether the names are given here, which is when `tagged` is set.
+        """
         with self._store.transaction() as db:
             if image.id not in self._images:
                 values = (image.id, image.manifest, image.created, image.size)
@@ -122,7 +125,7 @@ class Names:
                     "values (?, ?, ?, ?, ?, ?, ?)",
                     values + texts,
                 )
-            now = time.time_ns()
+            now = time.time_ns() if locally else 0
             for ref in refs:
                 db.execute(
                     "insert into image_names (name, image, tagged) values (?, ?, ?) "

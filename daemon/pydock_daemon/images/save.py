@@ -57,7 +57,7 @@ def _meant(images: Images, name: str) -> list[tuple[Image, Reference | None]]:
     except NotFound:
         bare = reference.parse(name, default_tag=False)
         if bare.tag or bare.digest or not images.names.tags_in(bare.name):
-            raise
+            raise NotFound(f"No such image: {name}") from None
         ref = bare
     if ref is None:
         return [(image, None)] if image else []

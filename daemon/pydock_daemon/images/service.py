@@ -126,7 +126,7 @@ class Images:
             if not lock.locked():
                 self._fetching.pop(digest, None)
 
-    def commit(self, manifest_digest: str, names: Iterable[Reference] = ()) -> Image:
+    def commit(self, manifest_digest: str, names: Iterable[Reference], *, locally: bool = True) -> Image:
         """Make an image visible whose manifest, configuration, blobs and layers are all here."""
         data = self.content.read(manifest_digest)
         parsed = manifest.parse_manifest(data, manifest.kind_of(data))
@@ -142,4 +142,4 @@ class Images:
             size=sum(layer.size for layer in layers if layer),
             created=config.created,
         )
-        return self.names.add(image, list(names))
+        return self.names.add(image, list(names), locally=locally)

@@ -68,8 +68,8 @@ async def test_the_records_are_those_of_docker(shop: Shop, registry: Registry, a
     assert said[-2:] == [f"Digest: {digest}", f"Status: Downloaded newer image for {registry.name('records:1')}"]
     shop.records.clear()
     await shop.pull(registry.name("records:1"))
-    assert shop.said(short(image.blobs[0])) == ["Already exists"]
-    assert shop.said()[-1] == f"Status: Image is up to date for {registry.name('records:1')}"
+    assert shop.said()[0] == "Pulling from records"
+    assert shop.said()[2] == f"Status: Image is up to date for {registry.name('records:1')}"
     assert ("pull", registry.name("records")) in shop.happened()
 
 
