@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pydock_runtime.credentials import Process
 
 FAILED = 1
-LAST_FD = 0xFFFFFFFF
 
 
 class Work:
@@ -107,13 +106,9 @@ def forget_parent(*channels: socket.socket | None, stdio: tuple[int, ...] | None
     Without it a container at its gate would hold the pipes and client connections of all the others open.
     """
     linux.prctl(abi.PR_SET_DUMPABLE, 0)
-    first = 3 + preserve
-    keep = [channel.fileno() for channel in channels if channel is not None]
-    for fd in sorted((*keep, *(stdio or ()))):
-        if fd > first:
-            linux.close_range(first, fd - 1, 0)
-        first = max(first, fd + 1)
-    linux.close_range(first, LAST_FD, 0)
+    linux.close_all_but(
+        [*(channel.fileno() for channel in channels if channel), *(stdio or ()), *range(3, 3 + preserve)]
+    )
 
 
 def _gate(work: Work, console: int | None) -> socket.socket:

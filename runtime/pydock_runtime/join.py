@@ -66,7 +66,7 @@ def spawn_exec(
         )
         ours, work.sync = sync.pair()
         try:
-            new, pidfd = launch.by_helper(ours, work.sync, lambda: _fork_inside(work))
+            new, pidfd = launch.by_helper(lambda mouth: _fork_inside(work, mouth))
         except BaseException:
             ours.close()
             raise
@@ -77,15 +77,16 @@ def spawn_exec(
     return launch.Child(new, pidfd, ours, cgroup)
 
 
-def _fork_inside(work: _Work) -> int:
+def _fork_inside(work: _Work, mouth: socket.socket) -> int:
     # Everything that is done by paths of the host comes before its namespaces are left.
-    init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
+    init.forget_parent(work.sync, mouth, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
     # Only the process that stays goes through: in a cgroup at its limit the helper could keep us waiting for ever.
     entrances = work.cgroup.entrances()
     linux.setns(work.target, namespaces.JOINED)
     pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
+        mouth.close()
         init.run(work.sync, lambda: _story(work, entrances))
     return pid
 

@@ -65,7 +65,7 @@ def spawn(
         )
         work.sync, work.gate = theirs, gate
         if plan.pid_path:
-            pid, pidfd = by_helper(ours, theirs, lambda: _fork_into(work))
+            pid, pidfd = by_helper(lambda _: _fork_into(work))
         else:
             pid, pidfd = linux.clone3(plan.clone, exit_signal=signal.SIGCHLD)
             if pid == 0:
@@ -83,27 +83,35 @@ def _fork_into(work: init.Work) -> int:
     return pid
 
 
-def by_helper(ours: socket.socket, theirs: socket.socket, fork: Callable[[], int]) -> tuple[int, int]:
-    """Let a helper process change its namespaces and fork a child of ours (CLONE_PARENT); return its (pid, pidfd)."""
-    helper, helper_pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
-    if helper == 0:
-        _help(theirs, fork)
-    message, _ = sync.receive(ours)
-    os.waitid(os.P_PIDFD, helper_pidfd, os.WEXITED)
-    os.close(helper_pidfd)
-    if message is None or "error" in message:
-        told = message["error"] if message else {"message": "the helper process died", "kind": SYSTEM}
-        raise RuntimeFailure(told["message"], told["kind"])
+def by_helper(fork: Callable[[socket.socket], int]) -> tuple[int, int]:
+    """Let a helper process change its namespaces and fork a child of ours (CLONE_PARENT); return its (pid, pidfd).
+
+    `fork` gets the helper's channel, which the child closes. It is not the child's own: what the child says first could
+    overtake the helper, and a child whose pid we do not know is never reaped.
+    """
+    ear, mouth = sync.pair()
+    with ear:
+        helper, helper_pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
+        if helper == 0:
+            _help(mouth, fork)
+        mouth.close()
+        message, _ = sync.receive(ear)
+        os.waitid(os.P_PIDFD, helper_pidfd, os.WEXITED)
+        os.close(helper_pidfd)
+    if message is None:
+        raise RuntimeFailure("joining namespaces: the helper process died")
+    if "error" in message:
+        raise RuntimeFailure(message["error"]["message"], message["error"]["kind"])
     return message["pid"], linux.pidfd_open(message["pid"])
 
 
-def _help(theirs: socket.socket, fork: Callable[[], int]) -> NoReturn:
+def _help(mouth: socket.socket, fork: Callable[[socket.socket], int]) -> NoReturn:
     try:
-        sync.send(theirs, {"pid": fork()})
+        sync.send(mouth, {"pid": fork(mouth)})
     except OSError as error:
-        sync.report(theirs, SYSTEM, f"joining namespaces: {text(error)}")
+        sync.report(mouth, SYSTEM, f"joining namespaces: {text(error)}")
     except BaseException as error:
-        sync.report(theirs, SYSTEM, f"joining namespaces: {type(error).__name__}: {error}")
+        sync.report(mouth, SYSTEM, f"joining namespaces: {type(error).__name__}: {error}")
     os._exit(0)
 
 

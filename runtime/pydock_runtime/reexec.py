@@ -30,7 +30,7 @@ def into_sealed_copy(argv: list[str]) -> None:
     env = {"PYTHONHOME": sys.base_prefix, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
     if library := os.environ.get("LD_LIBRARY_PATH"):
         env["LD_LIBRARY_PATH"] = library
-    start = f"import sys; sys.path.insert(0, {folder!r}); from pydock_runtime.cli import main; main()"
+    start = f"import sys; sys.path.insert(0, {folder!r}); from pydock_runtime.cli import main; sys.exit(main())"
     os.execve(fd, [sys.executable, "-S", "-s", "-P", "-c", start, *argv], env)
 
 

@@ -1,11 +1,12 @@
 """What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch and init.
 
-who     message                          when
-child   {"pid": n}                       join and joined pid namespaces only: the process that stays
-child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
-parent  {"interfaces": [...]}            the gate opens (init only)
-child   {"error": {"kind", "message"}}   at any time instead of the next message
-child   end of file                      the user's program runs: the socket is close-on-exec
+    who     message                          when
+    child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
+    parent  {"interfaces": [...]}            the gate opens (init only)
+    child   {"error": {"kind", "message"}}   at any time instead of the next message
+    child   end of file                      the user's program runs: the socket is close-on-exec
+
+A helper that joins namespaces has a pair of its own, on which it says {"pid": n} of the child it made, or an error.
 """
 
 from __future__ import annotations

@@ -46,6 +46,17 @@ def size_of(fd: int) -> tuple[int, int]:
     return width, height
 
 
+def make_raw(fd: int) -> None:
+    """Let every byte through as it is: the terminal at the other end does the work; cfmakeraw(3)."""
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = termios.tcgetattr(fd)
+    iflag &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP | termios.INLCR | termios.IGNCR)
+    iflag &= ~(termios.ICRNL | termios.IXON)
+    lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    attributes = [iflag, oflag & ~termios.OPOST, cflag, lflag, ispeed, ospeed, characters]
+    termios.tcsetattr(fd, termios.TCSADRAIN, attributes)
+
+
 def adopt(slave: int) -> None:
     """Make a terminal stdin, stdout, stderr and the controlling terminal of this session leader; closes `slave`."""
     for fd in (0, 1, 2):

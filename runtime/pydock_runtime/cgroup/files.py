@@ -48,12 +48,12 @@ def pids(folder: str) -> list[int]:
     return found
 
 
-def entrances(folders: list[str]) -> list[int]:
-    """Return the open cgroup.procs of folders: a process that writes "0" there joins, wherever its root is by then."""
+def entrances(folders: list[str], name: str) -> list[int]:
+    """Return an open file of folders: a process that writes "0" there joins, wherever its root is by then."""
     opened: list[int] = []
     try:
         for folder in folders:
-            opened.append(os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            opened.append(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CLOEXEC))
     except OSError:
         for fd in opened:
             os.close(fd)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from pydock_runtime.cgroup.layout import Layout
 
+# A process of one thread that moves itself writes here: cgroup.procs would take a lock over all processes of the host,
+# which waits for an RCU grace period, 5 to 25 ms, whenever nobody held it lately.
+SELF = "tasks"
 UNLIMITED = "-1"
 THAW_DEADLINE = 2.0
 
@@ -61,41 +64,26 @@ class Cgroup:
         }
 
     def make(self) -> None:
-        """Make the folders that are missing."""
+        """Make the folders that are missing, with those above them."""
         for name, folder in self._folders.items():
             try:
                 os.mkdir(folder)
             except FileNotFoundError:
-                self._make_parents(name, folder)
+                os.makedirs(folder, exist_ok=True)
             except FileExistsError:
-                continue
-
-    def _make_parents(self, name: str, folder: str) -> None:
-        """Make the folder with those above it; a cpuset needs CPUs and memory nodes, which children then copy."""
-        point = self._layout.hierarchies[name]
-        made = point
-        for part in folder[len(point) :].strip("/").split("/"):
-            above, made = made, f"{made}/{part}"
-            try:
-                os.mkdir(made)
-            except FileExistsError:
-                continue
-            if "cpuset" in name.split(",") and made != folder:
-                for setting in ("cpuset.cpus", "cpuset.mems"):
-                    files.write(made, setting, files.read(above, setting).strip())
-                files.write(made, "cgroup.clone_children", "1")
-        if "cpuset" in name.split(",") and not files.read(folder, "cpuset.cpus").strip():
-            for setting in ("cpuset.cpus", "cpuset.mems"):
-                files.write(folder, setting, files.read(os.path.dirname(folder), setting).strip())
+                pass
+            if "cpuset" in name.split(","):
+                _fill_cpuset(self._layout.hierarchies[name], folder)
 
     def add(self, pid: int) -> None:
         """Move a process into the cgroup; 0 is the caller itself."""
+        name = "cgroup.procs" if pid else SELF
         for folder in self._folders.values():
-            files.write(folder, "cgroup.procs", str(pid))
+            files.write(folder, name, str(pid))
 
     def entrances(self) -> list[int]:
         """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
-        return files.entrances(list(self._folders.values()))
+        return files.entrances(list(self._folders.values()), SELF)
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
@@ -161,6 +149,13 @@ class Cgroup:
         """Let the processes go on."""
         self._state("THAWED")
 
+    def frozen(self) -> bool:
+        """Say whether its processes are stopped; not one that is gone."""
+        try:
+            return files.read(self.folder("freezer"), "freezer.state").strip() != "THAWED"
+        except FileNotFoundError:
+            return False
+
     def _state(self, word: str) -> None:
         """Write the state until it holds: freezing may have to be asked for again while processes fork."""
         folder = self.folder("freezer")
@@ -213,6 +208,19 @@ class Cgroup:
             return self._by_controller[controller]
         except KeyError as error:
             raise OSError(errno.ENODEV, f"cgroup controller {controller} is not mounted", self.path) from error
+
+
+def _fill_cpuset(root: str, folder: str) -> None:
+    """Give a new cpuset the CPUs and memory nodes of the one above: without them it takes no process."""
+    if files.read(folder, "cpuset.cpus").strip() and files.read(folder, "cpuset.mems").strip():
+        return
+    above = os.path.dirname(folder)
+    if above != root:
+        _fill_cpuset(root, above)
+        # Cgroups made in it from now on, the next containers, copy these by themselves.
+        files.write(above, "cgroup.clone_children", "1")
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        files.write(folder, setting, files.read(above, setting).strip())
 
 
 def _device(rule: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ class Cgroup:
 
     def entrances(self) -> list[int]:
         """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
-        return files.entrances([self._folder])
+        return files.entrances([self._folder], "cgroup.procs")
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
@@ -74,13 +74,20 @@ class Cgroup:
 
     def freeze(self) -> None:
         """Stop every process in it."""
-        self._frozen("1")
+        self._set_frozen("1")
 
     def thaw(self) -> None:
         """Let the processes go on."""
-        self._frozen("0")
+        self._set_frozen("0")
 
-    def _frozen(self, wanted: str) -> None:
+    def frozen(self) -> bool:
+        """Say whether its processes are stopped; not one that is gone."""
+        try:
+            return files.read(self._folder, "cgroup.freeze").strip() == "1"
+        except FileNotFoundError:
+            return False
+
+    def _set_frozen(self, wanted: str) -> None:
         files.write(self._folder, "cgroup.freeze", wanted)
         deadline = time.monotonic() + FREEZE_DEADLINE
         while f"frozen {wanted}" not in files.read(self._folder, "cgroup.events"):

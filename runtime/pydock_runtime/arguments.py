@@ -1,0 +1,119 @@
+"""Command lines of the verbs: a table of flags each, and the reading of them. Used by `cli` and the verbs.
+
+By hand, because argparse costs more than most verbs do. The rules are those of runc: flags come before the first word
+that is not one, `--flag=value` and `--flag value` are the same, one dash does as well as two.
+"""
+
+from __future__ import annotations
+
+from pydock_runtime.errors import INVALID, RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SWITCH, TEXT, NUMBER, LIST = "switch", "text", "number", "list"
+
+
+class Flag:
+    """A row of a verb's table."""
+
+    __slots__ = ("help", "kind", "name", "short")
+
+    def __init__(self, name: str, kind: str, help: str, short: str = "") -> None:
+        self.name = name
+        self.kind = kind
+        self.help = help
+        self.short = short
+
+
+HELP = Flag("help", SWITCH, "show this help", "h")
+
+
+class Call:
+    """A command line that was read: values by flag, the words that follow, and the folder of the containers' state."""
+
+    __slots__ = ("root", "values", "words")
+
+    def __init__(self, values: dict[str, Any], words: list[str]) -> None:
+        self.values = values
+        self.words = words
+        self.root = ""
+
+    def text(self, name: str) -> str:
+        """Return the value of a flag that takes text; empty without it."""
+        value: str = self.values.get(name, "")
+        return value
+
+    def number(self, name: str) -> int | None:
+        """Return the value of a flag that takes a number; None without it."""
+        value: int | None = self.values.get(name)
+        return value
+
+    def list(self, name: str) -> list[str]:
+        """Return the values of a flag that may come several times."""
+        value: list[str] = self.values.get(name, [])
+        return value
+
+    def has(self, name: str) -> bool:
+        """Say whether a flag was given, a switch not as false."""
+        return bool(self.values.get(name, False))
+
+    def id(self) -> str:
+        """Return the one word that is a container's id."""
+        if len(self.words) != 1:
+            raise RuntimeFailure("a container id is required, and nothing else", INVALID)
+        return self.words[0]
+
+
+def parse(argv: list[str], flags: tuple[Flag, ...]) -> Call:
+    """Read a command line; RuntimeFailure for an unknown flag or a missing value."""
+    known = {name: flag for flag in (*flags, HELP) for name in (flag.name, flag.short) if name}
+    values: dict[str, Any] = {}
+    at = 0
+    while at < len(argv) and argv[at].startswith("-") and argv[at] != "-":
+        word = argv[at]
+        at += 1
+        if word == "--":
+            break
+        name, equals, value = word.lstrip("-").partition("=")
+        flag = known.get(name)
+        if flag is None:
+            raise RuntimeFailure(f"unknown flag {word.partition('=')[0]}", INVALID)
+        if flag.kind == SWITCH:
+            values[flag.name] = _switch(word, value) if equals else True
+            continue
+        if not equals:
+            if at == len(argv):
+                raise RuntimeFailure(f"flag {word} needs a value", INVALID)
+            value = argv[at]
+            at += 1
+        _store(values, flag, value)
+    return Call(values, argv[at:])
+
+
+def _switch(word: str, value: str) -> bool:
+    if value not in ("true", "false", "1", "0"):
+        raise RuntimeFailure(f"not true or false: {word}", INVALID)
+    return value in ("true", "1")
+
+
+def _store(values: dict[str, Any], flag: Flag, value: str) -> None:
+    if flag.kind == LIST:
+        values.setdefault(flag.name, []).append(value)
+    elif flag.kind == TEXT:
+        values[flag.name] = value
+    else:
+        try:
+            values[flag.name] = int(value)
+        except ValueError:
+            raise RuntimeFailure(f"flag --{flag.name} needs a number: {value}", INVALID) from None
+
+
+def usage(flags: tuple[Flag, ...]) -> str:
+    """Return the lines of a help text about flags."""
+    lines = []
+    for flag in (*flags, HELP):
+        name = f"--{flag.name}" + (f", -{flag.short}" if flag.short else "") + ("" if flag.kind == SWITCH else " VALUE")
+        lines.append(f"  {name:32}{flag.help}")
+    return "\n".join(lines)

@@ -1,0 +1,209 @@
+"""A container of the verbs, from a bundle to a process at its gate and on; what several verbs do. Used by `verbs`.
+
+The supervisor has containers of its own. Here nobody stays behind: the gate is a socket in the state folder, and init's
+parent is whoever called, or the nearest subreaper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+
+from pydock_runtime import abi, cgroup, launch, seccomp, state, sync
+from pydock_runtime import spec as specs
+from pydock_runtime.errors import INVALID, RuntimeFailure
+from pydock_runtime.state import CREATED, PAUSED, RUNNING, STOPPED, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pydock_runtime.cgroup import Cgroup
+
+PATIENCE = 10.0
+"""Seconds that killed processes have to be gone."""
+
+
+def status(record: Record) -> str:
+    """Return the status of a container, by what the kernel shows."""
+    if not record.alive():
+        return STOPPED
+    if os.path.exists(f"{record.folder}/{state.GATE}"):
+        return CREATED
+    return PAUSED if group(record).frozen() else RUNNING
+
+
+def group(record: Record) -> Cgroup:
+    """Return the container's cgroup."""
+    return cgroup.open_existing(record.cgroup)
+
+
+def require(record: Record, *allowed: str) -> None:
+    """Raise RuntimeFailure unless the container is in one of these states."""
+    now = status(record)
+    if now not in allowed:
+        raise RuntimeFailure(f"container {record.id} is {now}, not {' or '.join(allowed)}", INVALID)
+
+
+def program_of(spec: dict[str, Any]) -> bytes | None:
+    """Return the compiled seccomp profile of a spec, None without one."""
+    profile = spec.get("linux", {}).get("seccomp")
+    return seccomp.compile_profile(profile) if profile else None
+
+
+def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, launch.Child]:
+    """Make a container that stands at its gate. Its terminal, if it has one, is in the child.
+
+    RuntimeFailure or OSError leave nothing behind.
+    """
+    bundle = os.path.abspath(bundle)
+    spec = specs.load(bundle)
+    path = spec.get("linux", {}).get("cgroupsPath") or f"/{id}"
+    record = Record(root, id, bundle=bundle, cgroup=_cgroup_path(path), created=_now(), spec=spec)
+    with contextlib.ExitStack() as undo:
+        os.makedirs(root, 0o700, exist_ok=True)
+        try:
+            os.mkdir(record.folder, 0o700)
+        except FileExistsError as error:
+            raise RuntimeFailure(f"container with id exists already: {id}", INVALID) from error
+        undo.callback(state.remove, record.folder)
+        made = cgroup.create(record.cgroup, spec.get("linux", {}).get("resources") or {})
+        undo.callback(made.remove)
+        gate = _listen(record.folder)
+        with gate:
+            child = launch.spawn(
+                spec,
+                id=id,
+                stdio=None if spec["process"].get("terminal") else (0, 1, 2),
+                overlay=None,
+                program=program_of(spec),
+                cgroup=made,
+                bundle=bundle,
+                gate=gate,
+                preserve=preserve,
+            )
+        undo.callback(kill, child)
+        await_ready(child)
+        record.pid, record.start_time = child.pid, state.process_state(child.pid)[1]
+        record.save()
+        undo.pop_all()
+    return record, child
+
+
+def _cgroup_path(path: str) -> str:
+    if ":" in path:
+        raise RuntimeFailure(f"cgroupsPath {path!r} is for the systemd driver, which is not supported", INVALID)
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _listen(folder: str) -> socket.socket:
+    gate = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with _short(folder) as path:
+        gate.bind(path)
+    gate.listen(1)
+    return gate
+
+
+@contextlib.contextmanager
+def _short(folder: str) -> Iterator[str]:
+    """Give a name for the gate that fits into the 108 bytes of a socket's address, however deep the root is."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{state.GATE}"
+    finally:
+        os.close(fd)
+
+
+def await_ready(child: launch.Child) -> None:
+    """Wait until a child says that it is ready; RuntimeFailure with what it says instead."""
+    message = launch.receive(child)
+    if message is None:
+        raise RuntimeFailure("container init died before it was ready")
+    raise_error(message)
+
+
+def raise_error(message: dict[str, Any] | None) -> None:
+    """Raise RuntimeFailure for a message that is an error."""
+    if message and "error" in message:
+        raise RuntimeFailure(message["error"]["message"], message["error"]["kind"])
+
+
+def start(record: Record) -> None:
+    """Let a created container run its program; RuntimeFailure when that cannot be run."""
+    require(record, CREATED)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        with _short(record.folder) as path:
+            channel.connect(path)
+        sync.send(channel, {"interfaces": []})
+        try:
+            message, _ = sync.receive(channel)
+        except ConnectionResetError:
+            message = None
+    os.unlink(f"{record.folder}/{state.GATE}")
+    raise_error(message)
+
+
+def send_signal(record: Record, number: int) -> None:
+    """Signal init, and nobody who got its pid since."""
+    try:
+        pidfd = os.pidfd_open(record.pid)
+    except ProcessLookupError:
+        raise RuntimeFailure(f"container {record.id} is not running", INVALID) from None
+    try:
+        if not record.alive():
+            raise RuntimeFailure(f"container {record.id} is not running", INVALID)
+        signal.pidfd_send_signal(pidfd, number)
+    finally:
+        os.close(pidfd)
+
+
+def kill(child: launch.Child) -> None:
+    """End a child of ours that is not to go on."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    reap(child)
+
+
+def reap(child: launch.Child) -> int:
+    """Wait for a child of ours and close what belongs to it; return its exit code as a shell shows it."""
+    result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | abi.WALL)
+    os.close(child.pidfd)
+    child.sync.close()
+    if result is None:
+        return 255
+    return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+
+
+def destroy(record: Record) -> None:
+    """Kill what is left of a container, then remove its cgroup and state; RuntimeFailure when processes do not die."""
+    left = group(record)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        left.kill()
+        if left.frozen():
+            left.thaw()
+        try:
+            left.remove()
+            break
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise RuntimeFailure(f"container {record.id}: processes are left: {left.pids()}") from error
+            time.sleep(0.01)
+    state.remove(record.folder)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write a process id where the caller looks for it; it appears complete."""
+    if not path:
+        return
+    with open(f"{path}.tmp", "w", encoding="ascii") as file:
+        file.write(str(pid))
+    os.rename(f"{path}.tmp", path)

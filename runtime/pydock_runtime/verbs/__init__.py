@@ -1,0 +1,1 @@
+"""The verbs of `pydock-runtime`, one a file; `cli` says what each has to have."""

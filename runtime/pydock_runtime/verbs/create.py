@@ -1,0 +1,32 @@
+"""`create`: a container from a bundle, up to the gate before its program."""
+
+from __future__ import annotations
+
+from pydock_runtime import console, container
+from pydock_runtime.arguments import NUMBER, SWITCH, TEXT, Call, Flag
+
+ARGUMENTS = "ID"
+SEALED = True
+FLAGS = (
+    Flag("bundle", TEXT, "folder with config.json (default: here)", "b"),
+    Flag("console-socket", TEXT, "socket that is sent the terminal's master"),
+    Flag("pid-file", TEXT, "file to which init's pid is written"),
+    Flag("preserve-fds", NUMBER, "descriptors from 3 on that the program gets"),
+    Flag("no-new-keyring", SWITCH, "accepted: no keyring is made"),
+    Flag("no-pivot", SWITCH, "not supported"),
+)
+
+
+def run(call: Call) -> int:
+    """Make the container; it is left to whoever reaps our orphans."""
+    console.check(call)
+    record, child = container.create(
+        call.root, call.id(), call.text("bundle") or ".", preserve=call.number("preserve-fds") or 0
+    )
+    try:
+        console.hand_over(call, child, waits=False)
+        container.write_pid_file(call.text("pid-file"), child.pid)
+    except BaseException:
+        container.destroy(record)
+        raise
+    return 0

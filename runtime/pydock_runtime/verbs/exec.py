@@ -1,0 +1,120 @@
+"""`exec`: a further process in a running container."""
+
+from __future__ import annotations
+
+import json
+
+from pydock_runtime import console, container, join, launch, state
+from pydock_runtime import spec as specs
+from pydock_runtime.arguments import LIST, NUMBER, SWITCH, TEXT, Call, Flag
+from pydock_runtime.errors import INVALID, RuntimeFailure, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ARGUMENTS = "ID [COMMAND [ARGUMENT ...]]"
+SEALED = True
+FLAGS = (
+    Flag("process", TEXT, "file with the `process` of a spec, instead of a command", "p"),
+    Flag("detach", SWITCH, "do not wait for its end", "d"),
+    Flag("tty", SWITCH, "give it a terminal", "t"),
+    Flag("console-socket", TEXT, "socket that is sent the terminal's master"),
+    Flag("pid-file", TEXT, "file to which its pid is written"),
+    Flag("cwd", TEXT, "working directory"),
+    Flag("env", LIST, "variable to set, as NAME=VALUE", "e"),
+    Flag("user", TEXT, "uid, or uid:gid", "u"),
+    Flag("additional-gids", LIST, "further group", "g"),
+    Flag("cap", LIST, "capability to add", "c"),
+    Flag("no-new-privs", SWITCH, "never gain privileges"),
+    Flag("preserve-fds", NUMBER, "descriptors from 3 on that the program gets"),
+    Flag("ignore-paused", SWITCH, "not supported: it would wait for ever"),
+    Flag("cgroup", TEXT, "not supported: it joins the container's own"),
+    Flag("apparmor", TEXT, "not supported"),
+    Flag("process-label", TEXT, "not supported"),
+)
+REFUSED = ("ignore-paused", "cgroup", "apparmor", "process-label")
+CAPABILITY_SETS = ("bounding", "effective", "permitted")
+
+
+def run(call: Call) -> int:
+    """Run the process; without --detach the result is its exit code."""
+    if not call.words:
+        raise RuntimeFailure("a container id is required", INVALID)
+    for name in REFUSED:
+        if call.has(name):
+            raise RuntimeFailure(f"--{name} is not supported", INVALID)
+    record = state.load(call.root, call.words[0])
+    container.require(record, state.RUNNING)
+    process = _process(call, record)
+    specs.check_process(process)
+    tty = bool(process.get("terminal"))
+    console.check(call)
+    child = join.spawn_exec(
+        record.pid,
+        process,
+        stdio=None if tty else (0, 1, 2),
+        cgroup=container.group(record),
+        program=container.program_of(record.spec),
+        preserve=call.number("preserve-fds") or 0,
+    )
+    try:
+        if tty:
+            container.await_ready(child)
+            console.hand_over(call, child, waits=not call.has("detach"))
+        container.raise_error(launch.receive(child))
+        container.write_pid_file(call.text("pid-file"), child.pid)
+    except BaseException:
+        # A zombie left in its pid namespace would keep the container from ending.
+        container.kill(child)
+        raise
+    if call.has("detach"):
+        return 0
+    with console.attended(child):
+        return console.relay(child)
+
+
+def _process(call: Call, record: state.Record) -> dict[str, Any]:
+    """Return the process of the command line: a file, or the container's own with another command."""
+    if call.has("process"):
+        return _read(call.text("process"))
+    if len(call.words) < 2:
+        raise RuntimeFailure("a command is required, or --process", INVALID)
+    process: dict[str, Any] = json.loads(json.dumps(record.spec["process"]))
+    process["args"] = call.words[1:]
+    process["terminal"] = call.has("tty")
+    process["env"] = [*(process.get("env") or []), *call.list("env")]
+    process["cwd"] = call.text("cwd") or process.get("cwd")
+    process["noNewPrivileges"] = call.has("no-new-privs") or process.get("noNewPrivileges")
+    if call.has("user"):
+        process["user"] = _user(call.text("user"))
+    if call.has("additional-gids"):
+        process.setdefault("user", {})["additionalGids"] = [_number(word) for word in call.list("additional-gids")]
+    for name in CAPABILITY_SETS if call.has("cap") else ():
+        sets = process.setdefault("capabilities", {})
+        sets[name] = sorted({*(sets.get(name) or ()), *call.list("cap")})
+    return process
+
+
+def _user(text: str) -> dict[str, Any]:
+    uid, _, gid = text.partition(":")
+    return {"uid": _number(uid), "gid": _number(gid) if gid else 0}
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise RuntimeFailure(f"not a number: {text!r}", INVALID)
+    return int(text)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            process = json.load(file)
+    except OSError as error:
+        raise RuntimeFailure(f"{path}: {reason(error)}", INVALID) from error
+    except ValueError as error:
+        raise RuntimeFailure(f"{path}: {error}", INVALID) from error
+    if not isinstance(process, dict):
+        raise RuntimeFailure(f"{path}: not an object", INVALID)
+    return process

@@ -1,0 +1,44 @@
+"""`features`: what this runtime knows, in the form of the runtime-spec (features.md)."""
+
+from __future__ import annotations
+
+import json
+
+from pydock_runtime import __version__, capabilities, namespaces, seccomp
+from pydock_runtime import spec as specs
+from pydock_runtime.arguments import Call, Flag
+from pydock_runtime.rootfs import options
+
+ARGUMENTS = ""
+SEALED = False
+FLAGS: tuple[Flag, ...] = ()
+
+
+def run(call: Call) -> int:
+    """Print the features."""
+    words = sorted({*options.FLAGS, *options.PROPAGATION, *options.RECURSIVE})
+    features = {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": specs.VERSION,
+        "hooks": [],
+        "mountOptions": words,
+        "linux": {
+            "namespaces": sorted(namespaces.KINDS),
+            "capabilities": list(capabilities.NUMBERS),
+            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+            "seccomp": {
+                "enabled": True,
+                "actions": list(seccomp.ACTIONS),
+                "operators": list(seccomp.COMPARISONS),
+                "archs": [],
+                "supportedFlags": [],
+            },
+            "apparmor": {"enabled": False},
+            "selinux": {"enabled": False},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": False}},
+        },
+        "annotations": {"io.pydock.runtime.version": __version__},
+    }
+    print(json.dumps(features, indent=2))
+    return 0

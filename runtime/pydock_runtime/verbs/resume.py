@@ -1,0 +1,18 @@
+"""`resume`: the processes of a paused container go on."""
+
+from __future__ import annotations
+
+from pydock_runtime import container, state
+from pydock_runtime.arguments import Call, Flag
+
+ARGUMENTS = "ID"
+SEALED = False
+FLAGS: tuple[Flag, ...] = ()
+
+
+def run(call: Call) -> int:
+    """Do it; refused in any other state."""
+    record = state.load(call.root, call.id())
+    container.require(record, state.PAUSED)
+    container.group(record).thaw()
+    return 0
