@@ -5,12 +5,23 @@ import json
 import time
 from typing import Any
 
-from tests.fixtures.http import Api
+from tests.fixtures.http import Answer, Api
 
 NAME = "shape-of-things"
 
 Answers = dict[str, Any]
 """The body of a good answer by the method and path of the reference: `GET /containers/{id}/json`."""
+
+
+class Versioned(Api):
+    """Requests that ask for the form of one version of the API."""
+
+    def __init__(self, socket_path: str, version: str) -> None:
+        super().__init__(socket_path)
+        self.prefix = f"/v{version}" if version else ""
+
+    def __call__(self, method: str, path: str, body: Any = None, *, timeout: float | None = 30, **query: Any) -> Answer:
+        return super().__call__(method, self.prefix + path, body, timeout=timeout, **query)
 
 
 def collect(api: Api, image: str = "busybox:latest") -> Answers:

@@ -58,7 +58,13 @@ def _fields(kind: str, value: Any, where: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def answers(daemon: Engine | RemoteEngine) -> scenario.Answers:
-    """An answer of each endpoint."""
+    """An answer of each endpoint, in the form that the engine of api_fields.json gave it."""
+    return scenario.collect(scenario.Versioned(daemon.socket, FIELDS["version"]))
+
+
+@pytest.fixture(scope="module")
+def newest(daemon: Engine | RemoteEngine) -> scenario.Answers:
+    """An answer of each endpoint in its newest form, where some of the older fields are gone."""
     return scenario.collect(daemon.api)
 
 
@@ -66,6 +72,12 @@ def answers(daemon: Engine | RemoteEngine) -> scenario.Answers:
 @pytest.mark.parametrize("endpoint", sorted(FIELDS["answers"]))
 def test_an_answer_is_of_dockers_shape(answers: scenario.Answers, endpoint: str) -> None:
     assert list(differences(FIELDS["answers"][endpoint], answers[endpoint], endpoint)) == []
+
+
+@pytest.mark.root
+def test_newer_forms_lose_fields_and_get_none_that_docker_lacks(newest: scenario.Answers) -> None:
+    found = [line for key, kind in FIELDS["answers"].items() for line in differences(kind, newest[key], key)]
+    assert [line for line in found if not line.endswith(" is missing")] == []
 
 
 def test_the_comparison_sees_what_is_wrong() -> None:
