@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from pydock_daemon import __version__
+from pydock_daemon.config import Config
 from pydock_daemon.containers.model import Status
 from pydock_shared.errors import NotSupported, Unavailable
 from pydock_shared.times import now_rfc3339nano
@@ -17,6 +18,42 @@ from .routing import Call, json_response
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 NO_CACHE = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
+
+# What is so for every daemon of this version; the rest of it is what a swarm or other programs would fill in.
+CONSTANT: dict[str, Any] = {
+    "ServerVersion": __version__,
+    "Driver": "overlay2",
+    "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Supports d_type", "true"]],
+    "Plugins": {
+        "Volume": ["local"],
+        "Network": ["bridge", "host", "null"],
+        "Authorization": None,
+        "Log": ["json-file", "local", "none"],
+    },
+    **dict.fromkeys(
+        ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit"), True
+    ),
+    "OomKillDisable": False,
+    "LiveRestoreEnabled": True,
+    "ExperimentalBuild": False,
+    "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+    "IndexServerAddress": "https://index.docker.io/v1/",
+    "NGoroutines": 0,
+    "NEventsListener": 0,
+    "GenericResources": None,
+    "CDISpecDirs": [],
+    **dict.fromkeys(("HttpProxy", "HttpsProxy", "NoProxy", "Isolation", "InitBinary"), ""),
+    **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit", "InitCommit")},
+    "Swarm": {
+        "NodeID": "",
+        "NodeAddr": "",
+        "LocalNodeState": "inactive",
+        "ControlAvailable": False,
+        "Error": "",
+        "RemoteManagers": None,
+    },
+    "Warnings": None,
+}
 
 
 async def ping(call: Call) -> web.StreamResponse:
@@ -61,81 +98,52 @@ def architecture() -> str:
 async def info(call: Call) -> web.StreamResponse:
     """GET /info."""
     engine = call.engine
-    config, uname = engine.config, os.uname()
     states = [container.state.status for container in engine.containers]
-    shown: dict[str, Any] = {
+    counts = {
         "ID": engine.id,
         "Containers": len(states),
         "ContainersRunning": states.count(Status.RUNNING),
         "ContainersPaused": states.count(Status.PAUSED),
         "ContainersStopped": len(states) - states.count(Status.RUNNING) - states.count(Status.PAUSED),
         "Images": engine.images.count(),
-        "Driver": "overlay2",
-        "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Supports d_type", "true"]],
-        "Plugins": {
-            "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
-            "Authorization": None,
-            "Log": ["json-file", "local", "none"],
-        },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
+    }
+    return json_response({**counts, **_host(), **_settings(engine.config), **CONSTANT, "SystemTime": now_rfc3339nano()})
+
+
+def _host() -> dict[str, Any]:
+    uname = os.uname()
+    return {
         "IPv4Forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1",
-        "Debug": config.log_level == "debug",
         "NFd": len(os.listdir("/proc/self/fd")),
-        "OomKillDisable": False,
-        "NGoroutines": 0,
-        "SystemTime": now_rfc3339nano(),
-        "LoggingDriver": config.log_driver,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
-        "NEventsListener": 0,
         "KernelVersion": uname.release,
         "OperatingSystem": _os_release("PRETTY_NAME"),
         "OSVersion": _os_release("VERSION_ID"),
         "OSType": "linux",
         "Architecture": uname.machine,
-        "IndexServerAddress": "https://index.docker.io/v1/",
+        "NCPU": os.cpu_count(),
+        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "Name": uname.nodename,
+    }
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    return {
+        "Debug": config.log_level == "debug",
+        "LoggingDriver": config.log_driver,
         "RegistryConfig": {
             "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
             "IndexConfigs": {},
             "Mirrors": list(config.registry_mirrors),
         },
-        "NCPU": os.cpu_count(),
-        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "GenericResources": None,
         "DockerRootDir": str(config.data_root),
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
-        "Name": uname.nodename,
         "Labels": list(config.labels),
-        "ExperimentalBuild": False,
-        "ServerVersion": __version__,
         "Runtimes": {"pydock": {"path": "pydock-runtime"}}
         | {name: {"path": path} for name, path in config.runtimes.items()},
         "DefaultRuntime": config.default_runtime,
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
-        "LiveRestoreEnabled": True,
-        "Isolation": "",
-        "InitBinary": "",
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
         "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in config.default_address_pools],
-        "Warnings": None,
     }
-    return json_response(shown)
 
 
 def _os_release(key: str) -> str:

@@ -71,14 +71,14 @@ ALL = [
 ]
 
 
-def normalised(names: Iterable[str] | None) -> list[str]:
-    """Return names in upper case with their prefix, `ALL` kept as it is; InvalidArgument for an unknown one."""
+def normalised(names: Iterable[str] | None, flag: str = "CapAdd") -> list[str]:
+    """Return names in upper case with their prefix, `ALL` kept as it is; InvalidArgument for one `flag` cannot take."""
     result = []
     for name in names or ():
         upper = name.upper()
         full = upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
         if full != "ALL" and full not in ALL:
-            raise InvalidArgument(f'invalid capability "{name}": unknown capability')
+            raise InvalidArgument(f'invalid {flag}: unknown capability: "{full}"')
         result.append(full)
     return result
 

@@ -3,17 +3,19 @@
 Everything made on the way is undone when a later step fails; the record is written last, in one transaction.
 """
 
+import os
 import time
 from contextlib import ExitStack
 from typing import Any
 
 from pydock_daemon.config import LOG_DRIVERS
 from pydock_daemon.images.model import Image
+from pydock_daemon.networks import ports
 from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, modes, mounts, seccomp, supported
+from . import capabilities, modes, mounts, seccomp, stop, supported
 from .model import Container, MountPoint
 from .service import Containers
 
@@ -110,12 +112,19 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     """Refuse what is malformed or not carried out; each check names its field."""
     supported.check(config, host)
     modes.check(containers, host)
-    capabilities.normalised([*(host.cap_add or ()), *(host.cap_drop or ())])
+    for flag, asked in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
+        capabilities.normalised(asked, flag)
     seccomp.for_container(seccomp.option(host.security_opt), [])
     _restart_policy(host)
     _logging(host)
     _limits(host)
     _runtime(containers, host)
+    _ports(host)
+    if config.stop_signal:
+        stop.number(config.stop_signal)
+    for entry in config.env or ():
+        if not entry.partition("=")[0]:
+            raise InvalidArgument(f"invalid environment variable: {entry}")
     if config.working_dir and not config.working_dir.startswith("/"):
         raise InvalidArgument(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
@@ -145,7 +154,7 @@ def _logging(host: HostConfig) -> None:
     if log is None:
         return
     if log.type not in LOG_DRIVERS:
-        raise InvalidArgument(f"logger: no log driver named '{log.type}' is registered")
+        raise InvalidArgument(f'error looking up logging plugin {log.type}: plugin "{log.type}" not found')
     for option in log.config or {}:
         if option not in LOG_OPTIONS:
             raise InvalidArgument(f"unknown log opt '{option}' for {log.type} log driver")
@@ -158,8 +167,23 @@ def _limits(host: HostConfig) -> None:
         raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
     if host.memory and host.memory_swap and 0 < host.memory_swap < host.memory:
         raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
-        raise InvalidArgument("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+    for name, value in (("Period", host.cpu_period), ("Quota", host.cpu_quota)):
+        if host.nano_cpus and value:
+            raise InvalidArgument(f"Conflicting options: Nano CPUs and CPU {name} cannot both be set")
+    cpus = len(os.sched_getaffinity(0))
+    if not 0 <= (host.nano_cpus or 0) <= cpus * 10**9:
+        raise InvalidArgument(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
+    if host.shm_size and host.shm_size < 0:
+        raise InvalidArgument("SHM size can not be less than 0")
+
+
+def _ports(host: HostConfig) -> None:
+    """Refuse at once what could not be published at start."""
+    asked = {
+        port: [binding.model_dump(by_alias=True) for binding in chosen or ()]
+        for port, chosen in (host.port_bindings or {}).items()
+    }
+    ports.wanted(asked, (), "0.0.0.0", publish_all=False)
 
 
 def _runtime(containers: Containers, host: HostConfig) -> None:

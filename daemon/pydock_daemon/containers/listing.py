@@ -47,8 +47,6 @@ def _exited(containers: Containers, container: Container, value: str) -> bool:
 
 
 def _status(containers: Containers, container: Container, value: str) -> bool:
-    if value not in STATES:
-        raise InvalidArgument(f"invalid filter 'status={value}'")
     return container.state.status.value == value
 
 
@@ -94,6 +92,9 @@ KNOWN = {*TESTS, "label", "before", "since", "is-task"}
 def listed(containers: Containers, filters: Filters, *, all_: bool, limit: int) -> list[Container]:
     """Return the containers asked for, newest first."""
     filters.check_known(KNOWN)
+    for value in filters.values("status"):
+        if value not in STATES:
+            raise InvalidArgument(f"invalid filter 'status={value}'")
     chosen = [container for container in containers if _matches(containers, container, filters)]
     if not all_ and limit <= 0 and not filters.values("status") and not filters.values("exited"):
         chosen = [container for container in chosen if container.alive or container.state.status is Status.RESTARTING]

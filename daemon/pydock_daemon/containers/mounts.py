@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.wire.container import ContainerConfig, HostConfig
 
 from .model import MountPoint
@@ -90,9 +90,9 @@ def _mount(mount: dict[str, Any]) -> MountPoint:
     if kind not in readers:
         if kind in ("image", "cluster", "npipe"):
             raise NotSupported(f"mount type {kind} is not supported")
-        raise InvalidArgument(f"mount type unknown: {kind!r}")
+        raise InvalidArgument(f'invalid mount config for type "{kind}": mount type unknown')
     if not mount.get("Target"):
-        raise InvalidArgument("invalid mount config for type: field Target must not be empty")
+        raise InvalidArgument(f'invalid mount config for type "{kind}": field Target must not be empty')
     for option in ("BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions"):
         if mount.get(option) and not option.lower().startswith(kind):
             raise InvalidArgument(f'invalid mount config for type "{kind}": field {option} must not be specified')
@@ -166,7 +166,11 @@ def _from_container(containers: Containers, spec: str) -> list[MountPoint]:
     name, _, mode = spec.partition(":")
     if mode not in ("", "rw", "ro", "z", "Z"):
         raise InvalidArgument(f"invalid mode: {mode}")
-    points = [point for point in containers.get(name).mounts if point.type != "tmpfs"]
+    try:
+        points = [point for point in containers.get(name).mounts if point.type != "tmpfs"]
+    except NotFound as error:
+        # The request is at fault, not its path: Docker answers 400 as well.
+        raise InvalidArgument(error.message) from error
     if mode == "ro":
         points = [MountPoint(**{**vars(point), "read_only": True}) for point in points]
     return points

@@ -81,7 +81,7 @@ def _one(name: str, binding: dict[str, Any], default_ip: str) -> Wanted:
         low, high = _ephemeral()
         return Wanted(proto, port, host_ip, low, high, any_free=True)
     if not _is_port(first) or (dash and not _is_port(last)) or (dash and int(last) < int(first)):
-        raise InvalidArgument(f"invalid HostPort: {text}")
+        raise InvalidArgument(f'invalid port specification: "{text}"')
     return Wanted(proto, port, host_ip, int(first), int(last or first), any_free=bool(dash))
 
 

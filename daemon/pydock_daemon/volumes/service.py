@@ -76,7 +76,7 @@ class Volumes:
     def create(self, name: str | None, driver: str, options: dict[str, str], labels: dict[str, str]) -> Volume:
         """Make a volume, or return the one of this name; without a name it is anonymous."""
         if driver not in ("", "local"):
-            raise NotFound(f"error looking up volume plugin {driver}: plugin {driver!r} not found")
+            raise NotFound(f'create {name or ""}: error looking up volume plugin {driver}: plugin "{driver}" not found')
         if options:
             raise NotSupported(f"option {sorted(options)[0]!r} of the local volume driver is not supported")
         if name and not _NAME.fullmatch(name):
