@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pydock_runtime.cli import VERBS
+
 RUNTIME = Path(__file__).parents[2] / "runtime"
 SLOW = ("asyncio", "dataclasses", "typing", "logging", "inspect", "argparse", "subprocess", "pathlib")
 START_PATH = ("launch", "init", "join", "seccomp", "reexec", "supervisor.loop", "supervisor.protocol")
@@ -40,4 +42,14 @@ def test_every_module_runs_on_the_standard_library_alone() -> None:
 @pytest.mark.parametrize("name", START_PATH)
 def test_nothing_on_the_start_path_is_slow_to_import(name: str) -> None:
     found = imported(f"import pydock_runtime.{name}")
+    assert [slow for slow in SLOW if slow in found] == []
+
+
+@pytest.mark.parametrize("verb", [verb for verb in sorted(VERBS) if verb != "supervisor"])
+def test_every_verb_answers_on_a_bare_interpreter(verb: str) -> None:
+    command = [sys.executable, "-IS", RUNTIME / "pydock_runtime", verb, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: pydock-runtime {verb} ")
+    found = imported(f"import pydock_runtime.cli, pydock_runtime.verbs.{verb}")
     assert [slow for slow in SLOW if slow in found] == []
