@@ -15,9 +15,11 @@ _LONGEST_PATH = 255
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_WHOLE_TAG = re.compile(_TAG)
 _REST = re.compile(
     rf"(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    rf"(?::(?P<tag>{_TAG}))?"
     r"(?:@(?P<digest>[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?"
 )
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -90,6 +92,12 @@ def parse(text: str, *, default_tag: bool = True) -> Reference:
     elif default_tag and tag is None:
         tag = "latest"
     return Reference(domain, path, tag, digest)
+
+
+def check_tag(text: str) -> None:
+    """Raise InvalidArgument for what cannot be a tag: letters, digits, `_`, `.` and `-`, at most 128 of them."""
+    if not _WHOLE_TAG.fullmatch(text):
+        raise InvalidArgument("invalid tag format")
 
 
 def check_digest(text: str) -> None:

@@ -81,6 +81,17 @@ def test_without_a_default_tag_a_bare_name_stays_bare() -> None:
     assert parse(f"busybox@{DIGEST}").tag is None
 
 
+@pytest.mark.parametrize("tag", ["latest", "1.0-rc_1", "_", "A" * 128])
+def test_a_tag(tag: str) -> None:
+    reference.check_tag(tag)
+
+
+@pytest.mark.parametrize("tag", ["", "/", ".x", "-x", "a b", "a\n", "A" * 129])
+def test_what_is_no_tag(tag: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid tag format"):
+        reference.check_tag(tag)
+
+
 def test_names_are_equal_by_what_they_stand_for() -> None:
     assert parse("busybox") == parse("docker.io/library/busybox:latest")
     assert len({parse("busybox"), parse("busybox:latest"), parse("busybox:1")}) == 2

@@ -207,8 +207,10 @@ def _with_tag(ref: Reference, tag: str | None) -> Reference:
     """Return a reference with the tag, or the digest, of a parameter instead of its own."""
     if not tag:
         return ref
-    mark = "@" if manifest.is_digest(tag) else ":"
-    return reference.parse(f"{ref.name}{mark}{tag}")
+    if manifest.is_digest(tag):
+        return reference.parse(f"{ref.name}@{tag}")
+    reference.check_tag(tag)
+    return Reference(ref.domain, ref.path, tag)
 
 
 def _credentials(call: Call) -> auth.Credentials:
