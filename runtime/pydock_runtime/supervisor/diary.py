@@ -12,3 +12,14 @@ def note(text: str) -> None:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with contextlib.suppress(OSError):
         os.write(2, f"{stamp} {text}\n".encode(errors="replace"))
+
+
+def note_traceback(error: BaseException) -> None:
+    """Write where an error came from. By hand: the module traceback and what it imports cost 0.5 MB in every fork."""
+    lines = [f"Traceback of {type(error).__name__}: {error}"]
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f"    {code.co_filename}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    note("\n".join(lines))

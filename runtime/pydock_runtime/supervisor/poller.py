@@ -9,12 +9,11 @@ duplicates elsewhere).
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from heapq import heappop, heappush
 from select import EPOLL_CLOEXEC, epoll
 
-from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.diary import note_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +117,6 @@ class Poller:
         # ever.
         try:
             action(*events)
-        except Exception:
-            note(traceback.format_exc())
+        except Exception as error:
+            note_traceback(error)
             self.forget(fd)

@@ -1,5 +1,6 @@
 """Output, input, terminals and attached clients of real containers."""
 
+import contextlib
 import os
 import re
 import socket
@@ -301,8 +302,11 @@ def test_only_the_last_finished_execs_are_remembered(house: House) -> None:
 
 def test_the_supervisor_keeps_no_descriptors(house: House) -> None:
     def descriptors() -> list[str]:
-        folder = f"/proc/{house.pid}/fd"
-        return sorted(os.readlink(f"{folder}/{fd}").split(":")[0] for fd in os.listdir(folder))
+        folder, found = f"/proc/{house.pid}/fd", []
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                found.append(os.readlink(f"{folder}/{fd}").split(":")[0])
+        return sorted(found)
 
     before = descriptors()
     name = house.run("cat", stdin=True)
