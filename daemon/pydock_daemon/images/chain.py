@@ -8,7 +8,7 @@ from pydock_daemon.snapshots import base
 from pydock_shared.errors import InvalidArgument, PydockError
 
 from .progress import Reporter
-from .service import Images
+from .service import Adding, Images
 
 
 class Step(NamedTuple):
@@ -35,7 +35,7 @@ class Words(NamedTuple):
 Fetch = Callable[[Step], Awaitable[None]]
 
 
-async def make(images: Images, steps: list[Step], fetch: Fetch, report: Reporter, words: Words) -> None:
+async def make(images: Images, adding: Adding, steps: list[Step], fetch: Fetch, report: Reporter, words: Words) -> None:
     """Make every layer of a chain exist, calling `fetch` for each blob that is not here.
 
     The first failure cancels the rest and is raised alone.
@@ -55,13 +55,13 @@ async def make(images: Images, steps: list[Step], fetch: Fetch, report: Reporter
             await _say(report, words.done, step)
         committed[index].set()
 
-    with images.snapshots.pinned(chain):
-        try:
-            async with asyncio.TaskGroup() as group:
-                for index in range(len(steps)):
-                    group.create_task(layer(index))
-        except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+    adding.hold_layers(chain)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for index in range(len(steps)):
+                group.create_task(layer(index))
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
 
 
 async def _say(report: Reporter, word: str, step: Step) -> None:

@@ -8,6 +8,7 @@ The rows are read and written on the event loop only; `Ingest` may work in any t
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ create table if not exists blobs (
     size integer not null
 );
 """
+log = logging.getLogger("pydockd.images")
 LARGEST_DOCUMENT = 8 << 20
 
 
@@ -82,10 +84,19 @@ class Content:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sizes: dict[str, int] = {row["digest"]: row["size"] for row in store.all("select * from blobs")}
         self._pins: Counter[str] = Counter()
+        self._recover()
+
+    def _recover(self) -> None:
+        """Bring rows and files together: each without the other is what a crash has left."""
+        files = {path.name for path in self._blobs_at.iterdir()}
         known = {digest.removeprefix("sha256:") for digest in self._sizes}
-        for path in self._blobs_at.iterdir():
-            if path.name not in known:
-                path.unlink()
+        for name in files - known:
+            (self._blobs_at / name).unlink()
+        with self._store.transaction() as db:
+            for name in known - files:
+                log.warning("content sha256:%s is lost: its file is gone", name)
+                db.execute("delete from blobs where digest = ?", (f"sha256:{name}",))
+                del self._sizes[f"sha256:{name}"]
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._sizes

@@ -15,8 +15,8 @@ from .model import Image
 def sweep(images: Iterable[Image], content: Content, snapshots: Snapshots) -> int:
     """Remove blobs and layers that nothing needs; return the bytes of disk that come free by it."""
     blobs: set[str] = set()
-    tops: list[str] = []
+    chains: list[str] = []
     for image in images:
         blobs |= {image.id, image.manifest, *image.blobs}
-        tops += image.chain[-1:]
-    return content.sweep(blobs) + snapshots.sweep(tops)
+        chains += image.chain
+    return content.sweep(blobs) + snapshots.sweep(chains)

@@ -32,14 +32,14 @@ class Wanted(NamedTuple):
 async def import_(images: Images, read: Read, wanted: Wanted, send: Send) -> Image:
     """Make an image of the tar (compressed or not) that `read` gives; InvalidArgument when it is corrupt."""
     settings = changes.apply({}, wanted.changes)
-    with images.adding() as pins:
+    with images.adding() as adding:
         ingest = images.content.ingest()
         try:
             await Body(read).run(lambda chunks: _take(ingest, chunks))
             if not ingest.size:
                 raise InvalidArgument("invalid archive: it is empty")
             await asyncio.to_thread(ingest.finish)
-            pins.hold(ingest.digest)
+            adding.hold(ingest.digest)
             blob, size = images.content.commit(ingest), ingest.size
         finally:
             ingest.close()
@@ -53,17 +53,17 @@ async def import_(images: Images, read: Read, wanted: Wanted, send: Send) -> Ima
                 )
             except InvalidArgument as error:
                 raise InvalidArgument(f"invalid archive: {error.message}") from error
-        with images.snapshots.pinned([layer.chain]):
-            with images.content.path(blob).open("rb") as file:
-                kind = compression.detect(file.read(compression.HEAD))
-            plain = manifest.LAYER_KINDS["none"]
-            layers = [Descriptor(blob, size, manifest.LAYER_KINDS.get(kind, f"{plain}+{kind}"))]
-            config = manifest.encode(_config(wanted, settings, layer.diff_id))
-            digest = manifest.digest_of(config)
-            document = manifest.make_manifest(Descriptor(digest, len(config), manifest.OCI_CONFIG), layers)
-            pins.hold(digest, manifest.digest_of(document))
-            images.content.add(config)
-            image = images.commit(images.content.add(document), [wanted.name] if wanted.name else [])
+        adding.hold_layers([layer.chain])
+        with images.content.path(blob).open("rb") as file:
+            kind = compression.detect(file.read(compression.HEAD))
+        plain = manifest.LAYER_KINDS["none"]
+        layers = [Descriptor(blob, size, manifest.LAYER_KINDS.get(kind, f"{plain}+{kind}"))]
+        config = manifest.encode(_config(wanted, settings, layer.diff_id))
+        digest = manifest.digest_of(config)
+        document = manifest.make_manifest(Descriptor(digest, len(config), manifest.OCI_CONFIG), layers)
+        adding.hold(digest, manifest.digest_of(document))
+        images.content.add(config)
+        image = images.commit(images.content.add(document), [wanted.name] if wanted.name else [])
     await send({"status": image.id})
     images.publish("import", image.id, wanted.name.familiar() if wanted.name else image.id)
     return image

@@ -22,11 +22,11 @@ from pydock_shared.reference import Reference
 from . import chain, manifest
 from .body import Body, Read
 from .chain import Step, Words
-from .content import LARGEST_DOCUMENT, Content, Ingest, Pins
+from .content import LARGEST_DOCUMENT, Content, Ingest
 from .manifest import Descriptor
 from .model import Image, Platform, host_platform
 from .progress import Reporter, Send
-from .service import Images
+from .service import Adding, Images
 
 WORDS = Words("", "Loading layer", "")
 MOST_FILES = 100_000
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 async def load(images: Images, read: Read, platform: Platform | None, send: Send, *, quiet: bool) -> list[Image]:
     """Load every image of an archive, reporting as Docker does; InvalidArgument when it is none or is corrupt."""
-    with images.adding() as pins:
+    with images.adding() as adding:
         collected = Collected(images.content)
         try:
             try:
@@ -51,7 +51,7 @@ async def load(images: Images, read: Read, platform: Platform | None, send: Send
                 raise InvalidArgument(f"invalid archive: {error}") from error
             found = collected.images(platform)
             async with Reporter(send, quiet=quiet) as report:
-                loaded = [await _load_one(images, collected, one, pins, report, send) for one in found]
+                loaded = [await _load_one(images, collected, one, adding, report, send) for one in found]
         finally:
             collected.close()
     for image in loaded:
@@ -60,10 +60,10 @@ async def load(images: Images, read: Read, platform: Platform | None, send: Send
 
 
 async def _load_one(
-    images: Images, collected: "Collected", found: Found, pins: Pins, report: Reporter, send: Send
+    images: Images, collected: "Collected", found: Found, adding: Adding, report: Reporter, send: Send
 ) -> Image:
     parsed = manifest.parse_manifest(found.manifest, found.media_type)
-    pins.hold(manifest.digest_of(found.manifest), parsed.config.digest, *(layer.digest for layer in parsed.layers))
+    adding.hold(manifest.digest_of(found.manifest), parsed.config.digest, *(layer.digest for layer in parsed.layers))
     config = manifest.parse_config(collected.document(parsed.config.digest), len(parsed.layers))
     steps = [
         Step(layer.digest, layer.size, diff_id) for layer, diff_id in zip(parsed.layers, config.diff_ids, strict=True)
@@ -72,7 +72,7 @@ async def _load_one(
     async def fetch(step: Step) -> None:
         await collected.commit(step.digest)
 
-    await chain.make(images, steps, fetch, report, WORDS)
+    await chain.make(images, adding, steps, fetch, report, WORDS)
     await collected.commit(parsed.config.digest)
     digest = images.content.add(found.manifest)
     for name in found.names:

@@ -12,12 +12,12 @@ from pydock_shared.reference import Reference
 from . import chain, manifest
 from .auth import Credentials
 from .chain import Step, Words
-from .content import Ingest, Pins
+from .content import Ingest
 from .manifest import Configuration, Manifest
 from .model import Image, Platform, host_platform
 from .progress import Reporter, Send
 from .registry import PIECE, Document, Refused, Repository, Unreachable, as_pull_error
-from .service import Images
+from .service import Adding, Images
 
 AT_A_TIME = 3
 ATTEMPTS = 5
@@ -36,8 +36,8 @@ async def pull(
         repository, top = await images.registries.find(ref, name, credentials)
         async with Reporter(send) as report:
             await report.message(f"Pulling from {ref.path}", name)
-            with images.adding() as pins:
-                work = Pull(images, repository, ref, report, pins)
+            with images.adding() as adding:
+                work = Pull(images, repository, ref, report, adding)
                 image, news = await work.run(top, platform)
             await report.message(f"Digest: {top.digest}")
             word = "Downloaded newer image for" if news else "Image is up to date for"
@@ -54,16 +54,18 @@ async def pull(
 class Pull:
     """One pull under way."""
 
-    def __init__(self, images: Images, repository: Repository, ref: Reference, report: Reporter, pins: Pins) -> None:
+    def __init__(
+        self, images: Images, repository: Repository, ref: Reference, report: Reporter, adding: Adding
+    ) -> None:
         self._images, self._repository, self._ref = images, repository, ref
-        self._report, self._pins = report, pins
+        self._report, self._adding = report, adding
         self._slots = asyncio.Semaphore(AT_A_TIME)
 
     async def run(self, top: Document, platform: Platform | None) -> tuple[Image, bool]:
         """Make the image and its names; return it and whether that changed anything."""
         document = await self._choose(top, platform or host_platform())
         parsed = manifest.parse_manifest(document.data, document.media_type)
-        self._pins.hold(document.digest, parsed.config.digest, *(layer.digest for layer in parsed.layers))
+        self._adding.hold(document.digest, parsed.config.digest, *(layer.digest for layer in parsed.layers))
         config = await self._config(parsed)
         actual = Platform(*(str(config.data.get(key) or "") for key in ("os", "architecture", "variant")))
         if platform and not platform.runs(actual):
@@ -72,7 +74,8 @@ class Pull:
                 f"wanted {platform}, actual: {actual}"
             )
         names, before = self._wanted(top.digest), self._images.names.holder(self._wanted(top.digest)[0])
-        if image := self._images.get(parsed.config.digest):
+        image = self._images.get(parsed.config.digest)
+        if image and self._images.is_whole(image):
             image = self._images.names.add(image, names, locally=False)
         else:
             await self._layers(parsed, config)
@@ -88,7 +91,7 @@ class Pull:
         for step in steps:
             if step.digest not in self._images.content:
                 await self._report.say("Pulling fs layer", step.short)
-        await chain.make(self._images, steps, self._fetch, self._report, WORDS)
+        await chain.make(self._images, self._adding, steps, self._fetch, self._report, WORDS)
 
     def _wanted(self, top: str) -> list[Reference]:
         """Return the names that the image is to have: the tag that was asked for, and the digest."""

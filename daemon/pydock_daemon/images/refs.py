@@ -112,19 +112,19 @@ class Names:
         return [(ref, self._images[id_]) for ref, id_ in found if ref.name == repository and ref.tag]
 
     def add(self, image: Image, refs: list[Reference], *, locally: bool = True) -> Image:
-        """Make an image visible together with its names, in one transaction; an image that is there only gets names.
+        """Make an image visible together with its names, in one transaction.
 
-        `locally` says whether the names are given here, which is when `tagged` is set.
+        One that is there already keeps its other names and takes the manifest and blobs that came now. `locally` says
+        whether the names are given here, which is when `tagged` is set.
         """
         with self._store.transaction() as db:
-            if image.id not in self._images:
-                values = (image.id, image.manifest, image.created, image.size)
-                texts = (json.dumps(image.chain), json.dumps(image.blobs), json.dumps(image.config))
-                db.execute(
-                    "insert into images (id, manifest, created, size, chain, blobs, config) "
-                    "values (?, ?, ?, ?, ?, ?, ?)",
-                    values + texts,
-                )
+            values = (image.id, image.manifest, image.created, image.size)
+            texts = (json.dumps(image.chain), json.dumps(image.blobs), json.dumps(image.config))
+            db.execute(
+                "insert into images (id, manifest, created, size, chain, blobs, config) values (?, ?, ?, ?, ?, ?, ?) "
+                "on conflict (id) do update set manifest = excluded.manifest, blobs = excluded.blobs",
+                values + texts,
+            )
             now = time.time_ns() if locally else 0
             for ref in refs:
                 db.execute(
@@ -132,7 +132,7 @@ class Names:
                     "on conflict (name) do update set image = excluded.image, tagged = excluded.tagged",
                     (key_of(ref), image.id, now),
                 )
-        self._images.setdefault(image.id, image)
+        self._images[image.id] = image
         for ref in refs:
             before = self._names.get(key_of(ref))
             self._names[key_of(ref)], self._tagged[key_of(ref)] = image.id, now

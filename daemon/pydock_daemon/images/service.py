@@ -6,7 +6,7 @@ Everything runs on the event loop; what takes long goes to threads and child pro
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from pydock_daemon.snapshots import base
 from pydock_daemon.snapshots.overlay import Snapshots
 from pydock_daemon.store import Store
 from pydock_shared import reference
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.reference import Reference
 
 from . import content, gc, manifest, refs
@@ -48,6 +48,21 @@ Users = Callable[[str], Sequence[User]]
 
 def _nobody(image: str) -> Sequence[User]:
     return ()
+
+
+class Adding:
+    """What an operation that brings content in needs until its image is committed."""
+
+    def __init__(self, pins: Pins, snapshots: Snapshots, stack: ExitStack) -> None:
+        self._pins, self._snapshots, self._stack = pins, snapshots, stack
+
+    def hold(self, *digests: str) -> None:
+        """Keep blobs, present or to come, from being swept."""
+        self._pins.hold(*digests)
+
+    def hold_layers(self, chain: Iterable[str]) -> None:
+        """Keep layers, present or to come, from being swept."""
+        self._stack.enter_context(self._snapshots.pinned(chain))
 
 
 class Images:
@@ -92,6 +107,11 @@ class Images:
         """Return an image by its whole id."""
         return self.names.get(id_)
 
+    def is_whole(self, image: Image) -> bool:
+        """Say whether everything of an image is here still."""
+        blobs = all(digest in self.content for digest in (image.id, image.manifest, *image.blobs))
+        return blobs and all(self.snapshots.layer(chain) for chain in image.chain)
+
     def tag(self, source: str, target: str) -> None:
         """Give an image a further name, taking it from whichever image had it."""
         image = self.resolve(source)
@@ -107,11 +127,18 @@ class Images:
         self.events.publish("image", action, actor, {**(image.labels if image else {}), "name": name or actor})
 
     @contextmanager
-    def adding(self) -> Iterator[Pins]:
-        """Frame an operation that brings content in: what it holds stays, and what it leaves unused goes at the end."""
+    def adding(self) -> Iterator["Adding"]:
+        """Frame an operation that brings content in: what it holds stays, and what it leaves unused goes at the end.
+
+        A failure of the system inside becomes a PydockError.
+        """
         try:
-            with self.content.pinned() as pins:
-                yield pins
+            with self.content.pinned() as pins, ExitStack() as stack:
+                yield Adding(pins, self.snapshots, stack)
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                raise  # the client's: nobody is left to be told
+            raise PydockError(f"image store: {error}") from error
         finally:
             self.sweep()
 

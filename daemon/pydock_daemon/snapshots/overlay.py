@@ -12,6 +12,7 @@ loop only; what takes long runs in a thread.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -43,6 +44,7 @@ create table if not exists snapshots (
     top text not null
 );
 """
+log = logging.getLogger("pydockd.snapshots")
 SHORT = 10
 EMPTY = "empty"
 CHILDREN = 2
@@ -89,9 +91,14 @@ class Snapshots:
             for left in (self.root / name).iterdir():
                 self._discard(left)
         known = {layer.short for layer in self._layers.values()} | {EMPTY}
-        for folder in self._layers_at.iterdir():
-            if folder.name not in known:
-                self._discard(folder)
+        folders = {folder.name for folder in self._layers_at.iterdir()}
+        for name in folders - known:
+            self._discard(self._layers_at / name)
+        for lost in [layer for layer in self._layers.values() if layer.short not in folders]:
+            log.warning("layer %s is lost: its folder is gone", lost.chain)
+            with self._store.transaction() as db:
+                db.execute("delete from layers where chain = ?", (lost.chain,))
+            del self._layers[lost.chain]
         for folder in self._containers_at.iterdir():
             if folder.name not in self._tops:
                 self._discard(folder)
@@ -198,6 +205,8 @@ class Snapshots:
         alive: set[str] = set()
         for top in [*keep, *self._tops.values(), *self._pins]:
             for found in self._down(top):
+                if found.chain in alive:
+                    break
                 alive.add(found.chain)
         dead = [found for chain, found in self._layers.items() if chain not in alive]
         with self._store.transaction() as db:

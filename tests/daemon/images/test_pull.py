@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -194,3 +195,16 @@ def test_the_header_of_credentials() -> None:
     assert decode_header("") == decode_header("e30=") == Credentials()
     joined = base64.b64encode(json.dumps({"auth": base64.b64encode(b"you:secret").decode()}).encode()).decode()
     assert decode_header(joined) == Credentials("you", "secret")
+
+
+async def test_a_pull_mends_an_image_that_has_lost_a_layer(shop: Shop, registry: Registry, archive: Path) -> None:
+    registry.copy(f"docker-archive:{archive}", "mended:1")
+    image = await shop.pull(registry.name("mended:1"))
+    shutil.rmtree(shop.snapshots.diff(image.chain[4]).parent)
+    await shop.close()
+    await shop.open()
+    shop.records.clear()
+    again = await shop.pull(registry.name("mended:1"))
+    assert again.id == image.id
+    assert [shop.said(short(blob))[-1] for blob in image.blobs] == ["Already exists"] * 4 + ["Pull complete"]
+    shop.snapshots.prepare("k", image.chain)

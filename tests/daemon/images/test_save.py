@@ -95,5 +95,5 @@ async def test_the_layout_is_that_of_docker(shop: Shop) -> None:
 
 
 async def test_unknown_names(shop: Shop) -> None:
-    with pytest.raises(NotFound, match="^No such image: nothing$"):
+    with pytest.raises(NotFound, match=r"^No such image: nothing$"):
         save.chosen(shop.images, ["nothing"])

@@ -1,11 +1,16 @@
 """Names of images, the content store behind them, and what a crash leaves of both."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from tests.daemon.images.conftest import Shop
 from tests.fixtures.archives import digest, docker_archive, entry, tar
 
 from pydock_daemon.images.model import Platform, parse_platform
-from pydock_shared.errors import InvalidArgument, NotFound
+from pydock_runtime import linux
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
 pytestmark = pytest.mark.root
 LAYERS = [tar([entry("x", b"1")])]
@@ -87,3 +92,36 @@ def test_platforms() -> None:
     for text in ("", "linux/", "a/b/c/d"):
         with pytest.raises(InvalidArgument):
             parse_platform(text)
+
+
+async def test_rows_whose_files_are_gone(shop: Shop) -> None:
+    (image,) = await shop.load(docker_archive(LAYERS, ["one:1"]))
+    blob, folder = shop.images.content.path(image.blobs[0]), shop.snapshots.diff(image.chain[0]).parent
+    await shop.close()
+    blob.unlink()
+    shutil.rmtree(folder)
+    await shop.open()
+    with pytest.raises(NotFound, match="layer does not exist"):
+        shop.snapshots.prepare("k", image.chain)
+    await shop.load(docker_archive(LAYERS, ["one:1"]))
+    shop.snapshots.prepare("k", image.chain)
+    assert shop.images.content.path(image.blobs[0]) == blob
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A content store on a disk of a megabyte."""
+    path = tmp_path / "data/content"
+    path.mkdir(parents=True)
+    linux.mount("small", str(path), "tmpfs", 0, "size=1m")
+    yield path
+    linux.umount2(str(path), 0)
+
+
+async def test_a_full_disk(small_disk: Path) -> None:
+    shop = Shop(small_disk.parent)
+    await shop.open()
+    with pytest.raises(PydockError, match=r"image store: .*No space left on device"):
+        await shop.load(docker_archive([tar([entry("big", bytes(2 << 20))])], ["big:1"]))
+    assert await shop.left() == []
+    await shop.close()
