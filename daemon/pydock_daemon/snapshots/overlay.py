@@ -94,7 +94,7 @@ class Snapshots:
         folders = {folder.name for folder in self._layers_at.iterdir()}
         for name in folders - known:
             self._discard(self._layers_at / name)
-        for lost in [layer for layer in self._layers.values() if layer.short not in folders]:
+        for lost in [found for found in self._layers.values() if found.short not in folders]:
             log.warning("layer %s is lost: its folder is gone", lost.chain)
             with self._store.transaction() as db:
                 db.execute("delete from layers where chain = ?", (lost.chain,))
