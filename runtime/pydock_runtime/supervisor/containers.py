@@ -13,7 +13,7 @@ from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.logs import Log, open_log
-from pydock_runtime.supervisor.processes import EXITED, GATED, RUNNING, STARTING, Process, start_time
+from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, STARTING, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
 
@@ -333,9 +333,8 @@ class Container:
         self._house.forget(self)
 
     def _answer_deletions(self) -> None:
-        if self._deletions and self.init.status != RUNNING:
-            if self.init.status == EXITED:
-                self._bury()
+        if self._deletions and self.init.status in (EXITED, FAILED):
+            self._bury()
             for request in self._deletions:
                 request.answer({})
             self._deletions.clear()

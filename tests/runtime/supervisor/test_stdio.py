@@ -291,6 +291,19 @@ def test_execs_end_with_their_container(house: House) -> None:
         house.client.request("exec", container=name, exec="f", process=process(["true"]))
 
 
+def test_a_container_is_deleted_when_its_own_output_has_ended_not_that_of_an_exec(house: House) -> None:
+    name = house.run("sleep", "100")
+    client = start_exec(house, name, "sleep", "100")
+    listed = house.client.request("hello")["containers"][0]
+    pids = (listed["pid"], listed["execs"][0]["pid"])
+    held = [os.open(f"/proc/{pid}/fd/1", os.O_WRONLY) for pid in pids]
+    house.client.request("delete", container=name, force=True)
+    assert house.client.request("hello")["containers"] == []
+    for fd in held:
+        os.close(fd)
+    client.close()
+
+
 def test_only_the_last_finished_execs_are_remembered(house: House) -> None:
     name = house.run("sleep", "100")
     for number in range(20):
