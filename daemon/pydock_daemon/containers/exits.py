@@ -9,7 +9,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import attach, remove, start, wait
+from . import attach, discard, start, wait
 from .model import Container, Status
 from .service import Containers
 
@@ -57,7 +57,7 @@ async def settle(containers: Containers, container: Container, event: dict[str, 
         return
     attach.close_pending(container)
     if container.host.auto_remove:
-        await remove.discard(containers, container, volumes=True)
+        await discard.discard(containers, container, volumes=True)
 
 
 def wants_restart(container: Container, code: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import exits, remove, start
+from . import discard, exits, start
 from .model import Container, Status
 from .service import Containers
 
@@ -47,7 +47,7 @@ async def _one(containers: Containers, container: Container, entry: dict[str, An
         exits.schedule(containers, container, fresh=True)
     elif status in (Status.REMOVING, Status.DEAD) or (status is Status.EXITED and container.host.auto_remove):
         try:
-            await remove.discard(containers, container, volumes=True)
+            await discard.discard(containers, container, volumes=True)
         except PydockError as error:
             log.warning("%s", error.message)
     elif status is Status.EXITED and _always(container):

@@ -1,14 +1,13 @@
-"""`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers and `exits` (`--rm`)."""
+"""`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers and prune."""
 
 import asyncio
-import shutil
 import signal
 
-from pydock_shared.errors import Conflict, PydockError
+from pydock_shared.errors import Conflict
 from pydock_shared.filters import Filters
 from pydock_shared.times import parse_moment
 
-from . import attach, stop, wait
+from . import discard, stop, wait
 from .model import Container, Status
 from .service import Containers
 
@@ -35,39 +34,7 @@ async def remove(containers: Containers, container: Container, *, force: bool, v
     async with container.lock:
         if containers.find(container.id) is None:
             return
-        await discard(containers, container, volumes=volumes)
-
-
-async def discard(containers: Containers, container: Container, *, volumes: bool) -> None:
-    """Remove a container that does not run; the caller holds its lock. What fails leaves it as `dead`."""
-    if container.restart:
-        container.restart.cancel()
-        container.restart = None
-    with containers.moving(container, Status.REMOVING):
-        pass
-    attach.close_pending(container)
-    try:
-        containers.networks.disconnect(container.id)
-        containers.snapshots.remove(container.id)
-        shutil.rmtree(containers.directory(container), ignore_errors=True)
-        if volumes:
-            _remove_volumes(containers, container)
-    except OSError as error:
-        with containers.moving(container, Status.DEAD):
-            container.state.error = str(error)
-        raise PydockError(f"unable to remove container {container.name}: {error}") from error
-    containers.forget(container)
-    containers.publish(container, "destroy")
-    code = container.state.exit_code
-    wait.answer(container.removals, code)
-    wait.answer(container.exits, code)
-
-
-def _remove_volumes(containers: Containers, container: Container) -> None:
-    for point in container.mounts:
-        others = [user for user in containers.users_of_volume(point.name) if user is not container]
-        if point.type == "volume" and point.anonymous and not others and containers.volumes.exists(point.name):
-            containers.volumes.remove(point.name, force=True, in_use=[])
+        await discard.discard(containers, container, volumes=volumes)
 
 
 async def prune(containers: Containers, filters: Filters) -> tuple[list[str], int]:
@@ -83,7 +50,7 @@ async def prune(containers: Containers, filters: Filters) -> tuple[list[str], in
             continue
         size = await asyncio.to_thread(containers.snapshots.usage, container.id)
         async with container.lock:
-            await discard(containers, container, volumes=False)
+            await discard.discard(containers, container, volumes=False)
         removed.append(container.id)
         space += size
     return removed, space

@@ -17,7 +17,7 @@ from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError
 from pydock_shared.units import parse_size
 
-from . import attach, devices, files, modes, seccomp
+from . import attach, devices, discard, files, modes, seccomp
 from .model import Container, Status
 from .service import Containers
 from .spec import DEFAULT_PATH, Facts, build
@@ -40,7 +40,13 @@ async def start(containers: Containers, container: Container) -> None:
             container.restart = None
         container.state.restart_count = 0
         container.state.stopped_by_user = False
-        await launch(containers, container)
+        try:
+            await launch(containers, container)
+        except PydockError:
+            if container.host.auto_remove:
+                # A client that waits for the removal would wait for ever.
+                await discard.discard(containers, container, volumes=True)
+            raise
 
 
 async def launch(containers: Containers, container: Container) -> None:
