@@ -70,6 +70,15 @@ class Supervisor:
 
     async def connect(self) -> dict[str, Any]:
         """Connect, starting the supervisor if none answers; returns its hello. Raises Unavailable after 5 seconds."""
+        try:
+            return await self._connect()
+        except Unavailable:
+            if self._sock is not None:
+                raise
+            # It took the connection and ended, as an idle one does: the next one stays.
+            return await self._connect()
+
+    async def _connect(self) -> dict[str, Any]:
         path = str(self._exec_root / protocol.SOCKET_NAME)
         sock = _try_connect(path)
         if sock is None:

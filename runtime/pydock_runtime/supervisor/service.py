@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.records import Records
 
+LONELY = 2.0  # seconds without a pydockd and without containers, after which there is no reason to stay
 COLLECT_EVERY = 200  # containers buried between two garbage collections, which happen in idle moments only
 REMOVE_RETRIES = 12  # of a cgroup that is not empty yet; the pause doubles from REMOVE_PAUSE, 40 s in all
 REMOVE_PAUSE = 0.01
@@ -45,6 +46,7 @@ class Service:
         self._remains: dict[str, Cgroup] = {}
         self._buried = 0
         poller.watch(listener.fileno(), EPOLLIN, self._on_connect)
+        self._watch_loneliness()
 
     @property
     def busy(self) -> bool:
@@ -59,6 +61,7 @@ class Service:
     def forget(self, container: Container) -> None:
         """Strike a container off the list."""
         self.containers.pop(container.id, None)
+        self._watch_loneliness()
         self._buried += 1
         if self._buried % COLLECT_EVERY == 0:
             self.poller.when_idle(_collect)
@@ -81,6 +84,7 @@ class Service:
                 self.poller.after(REMOVE_PAUSE * 2**tries, lambda: self._remove(cgroup, tries + 1))
                 return
         del self._remains[cgroup.path]
+        self._watch_loneliness()
 
     def _on_connect(self, _events: int) -> None:
         try:
@@ -94,6 +98,15 @@ class Service:
         for container in tuple(self.containers.values()):
             if container.creator is connection and container.init.status in (PREPARING, GATED):
                 container.kill("pydockd has gone")
+        self._watch_loneliness()
+
+    def _watch_loneliness(self) -> None:
+        if not self.connections:
+            self.poller.after(LONELY, self._leave_if_lonely)
+
+    def _leave_if_lonely(self) -> None:
+        if not self.connections and not self.containers and not self._remains:
+            self.poller.stop()
 
     def _on_request(self, request: Request) -> None:
         operation = OPERATIONS.get(request.op)

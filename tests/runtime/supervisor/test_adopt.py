@@ -2,6 +2,7 @@
 
 import os
 import platform
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def test_an_adopted_container_can_be_deleted(house: House) -> None:
     house.client.request("delete", container=name, force=True)
     assert house.client.request("hello")["containers"] == []
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def test_a_supervisor_with_nobody_to_serve_leaves(house: House) -> None:
+    name = house.run("sleep", "2.5")
+    pidfd = os.pidfd_open(house.pid)
+    house.client.close()
+    assert select.select([pidfd], [], [], 2.2)[0] == []  # a container lives
+    client = house.connect()
+    assert client.event("exit", name)["code"] == 0
+    client.request("delete", container=name)
+    client.close()
+    assert select.select([pidfd], [], [], 5)[0] == [pidfd]
+    os.close(pidfd)
+    house.boot()
 
 
 def test_ends_that_nobody_saw_and_ends_on_record(house: House) -> None:
