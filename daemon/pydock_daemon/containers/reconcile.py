@@ -40,7 +40,8 @@ def live(containers: Containers, hello: dict[str, Any]) -> set[str]:
 async def _one(containers: Containers, container: Container, entry: dict[str, Any] | None) -> None:
     if container.alive:
         await _alive(containers, container, entry)
-    elif entry is not None:
+        return
+    if entry is not None:
         await containers.supervisor.request("delete", container=container.id, force=True)
     status = container.state.status
     if status is Status.RESTARTING:
