@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 # Actions and comparisons of seccomp.h; the low 16 bits of ERRNO and TRACE carry a number.
@@ -37,6 +39,14 @@ COMPARISONS = {
 }
 EPERM, EEXIST, EDOM = 1, 17, 33
 UNKNOWN_SYSCALL = -1
+# With these as default a system call that the profile has never heard of is let through, or decided by a tracer.
+LENIENT = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
+# Classic BPF, and struct seccomp_data {nr, arch, ...}
+LOAD, JUMP_EQUAL, JUMP_GREATER, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x25, 0x35, 0x06
+AT_NUMBER, AT_ARCHITECTURE = 0, 4
+# No architecture that the kernel reports: the calls of x32 are those of x86-64 with a bit set.
+X32, X32_BIT = 0x4000003E, 0x40000000
+ERRNO_ENOSYS = 0x00050000 | 38
 
 
 class _Comparison(ctypes.Structure):
@@ -60,7 +70,9 @@ def _library() -> ctypes.CDLL:
     library.seccomp_arch_resolve_name.argtypes = (ctypes.c_char_p,)
     library.seccomp_arch_add.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
     library.seccomp_attr_set.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)
+    library.seccomp_arch_native.restype = ctypes.c_uint32
     library.seccomp_syscall_resolve_name.argtypes = (ctypes.c_char_p,)
+    library.seccomp_syscall_resolve_name_arch.argtypes = (ctypes.c_uint32, ctypes.c_char_p)
     library.seccomp_export_bpf.argtypes = (ctypes.c_void_p, ctypes.c_int)
     library.seccomp_rule_add_array.argtypes = (
         ctypes.c_void_p,
@@ -92,22 +104,48 @@ def compile_profile(profile: dict[str, Any]) -> bytes:
         # the filter's cost logarithmic (SCMP_FLTATR_CTL_OPTIMIZE = 8).
         library.seccomp_attr_set(context, 3, 0)
         library.seccomp_attr_set(context, 8, 2)
-        for name in profile.get("architectures") or ():
-            _add_architecture(library, context, name)
-        for rule in profile.get("syscalls") or ():
+        tokens = {library.seccomp_arch_native()}
+        tokens |= {_add_architecture(library, context, name) for name in profile.get("architectures") or ()}
+        rules = profile.get("syscalls") or ()
+        for rule in rules:
             _add_rule(library, context, rule, default)
-        return _export(library, context)
+        unknown = b"" if profile["defaultAction"] in LENIENT else _refuse_unknown(library, tokens, rules)
+        return unknown + _export(library, context)
     finally:
         library.seccomp_release(context)
 
 
-def _add_architecture(library: ctypes.CDLL, context: int, name: str) -> None:
-    token = library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
+def _refuse_unknown(library: ctypes.CDLL, tokens: set[int], rules: Iterable[dict[str, Any]]) -> bytes:
+    """Return what comes first: system calls newer than the profile do not exist (ENOSYS), so that libraries fall back.
+
+    With EPERM they would not: runc has done so since its 1.0.0-rc93.
+    """
+    names = [name.encode() for rule in rules for name in rule["names"]]
+    code = []
+    for token in sorted(tokens):
+        last = max((library.seccomp_syscall_resolve_name_arch(token, name) for name in names), default=-1)
+        if last < 0 or token == X32:
+            continue
+        code += [
+            (LOAD, 0, 0, AT_ARCHITECTURE),
+            (JUMP_EQUAL, 0, 4, token),
+            (LOAD, 0, 0, AT_NUMBER),
+            (JUMP_AT_LEAST, 2, 0, X32_BIT),
+            (JUMP_GREATER, 0, 1, last),
+            (RETURN, 0, 0, ERRNO_ENOSYS),
+        ]
+    return b"".join(struct.pack("=HBBI", *step) for step in code)
+
+
+def _add_architecture(library: ctypes.CDLL, context: int, name: str) -> int:
+    """Let a profile cover a further architecture; return its token."""
+    token: int = library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
     if token == 0:
         raise RuntimeFailure(f"unknown seccomp architecture {name}", INVALID)
     result = library.seccomp_arch_add(context, token)
     if result not in (0, -EEXIST, -EDOM):
         raise RuntimeFailure(f"seccomp architecture {name} is refused: {os.strerror(-result)}", INVALID)
+    return token
 
 
 def _add_rule(library: ctypes.CDLL, context: int, rule: dict[str, Any], default: int) -> None:

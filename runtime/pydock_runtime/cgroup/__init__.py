@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Cgroup = v1.Cgroup | v2.Cgroup
+Cgroup = v1.Cgroup | v2.Cgroup
 
 __all__ = ["Cgroup", "Layout", "create", "open_existing"]
 

@@ -6,6 +6,7 @@ step, each step by descriptor.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pydock_runtime import abi, linux
@@ -13,7 +14,7 @@ from pydock_runtime.errors import RuntimeFailure
 
 IN_ROOT = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_MAGICLINKS
 DIRECTORY = os.O_PATH | os.O_DIRECTORY
-ELOOP = 40
+MOST_LINKS = 40
 
 
 def open_path(root: int, path: str, flags: int = os.O_PATH) -> int:
@@ -21,7 +22,7 @@ def open_path(root: int, path: str, flags: int = os.O_PATH) -> int:
     return linux.openat2(root, path, flags, resolve=IN_ROOT)
 
 
-def open_directory(root: int, path: str, *, plain: bool = False) -> int:
+def open_directory(root: int, path: str, *, plain: bool = False, links: int = MOST_LINKS) -> int:
     """Open a directory inside the root, making those that are missing; `plain` refuses a path through a link."""
     resolve = IN_ROOT | abi.RESOLVE_NO_SYMLINKS if plain else IN_ROOT
     try:
@@ -29,22 +30,23 @@ def open_directory(root: int, path: str, *, plain: bool = False) -> int:
     except FileNotFoundError:
         pass
     except OSError as error:
-        if plain and error.errno == ELOOP:
+        if plain and error.errno == errno.ELOOP:
             raise RuntimeFailure(f"{path} must be an ordinary directory, not a link") from error
         raise
     parent, name = os.path.split(path.rstrip("/"))
-    above = open_directory(root, parent or "/", plain=plain)
+    above = open_directory(root, parent or "/", plain=plain, links=links)
     try:
         if name not in ("", ".", ".."):
             os.mkdir(name, 0o755, dir_fd=above)
     except FileExistsError:
-        pass
+        # A link to what is missing: that is made, inside the root.
+        return open_directory(root, _behind(above, parent, name, links), plain=plain, links=links - 1)
     finally:
         os.close(above)
     return linux.openat2(root, path, DIRECTORY, resolve=resolve)
 
 
-def open_file(root: int, path: str) -> int:
+def open_file(root: int, path: str, *, links: int = MOST_LINKS) -> int:
     """Open a file inside the root, made empty when missing."""
     try:
         return open_path(root, path)
@@ -55,10 +57,17 @@ def open_file(root: int, path: str) -> int:
     try:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o755, dir_fd=above))
     except FileExistsError:
-        pass
+        return open_file(root, _behind(above, parent, name, links), links=links - 1)
     finally:
         os.close(above)
     return open_path(root, path)
+
+
+def _behind(above: int, parent: str, name: str, links: int) -> str:
+    """Return the path that a dangling link stands for; OSError ELOOP when there are too many."""
+    if not links:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    return os.path.join(parent, os.readlink(name, dir_fd=above))
 
 
 def by_descriptor(fd: int) -> str:

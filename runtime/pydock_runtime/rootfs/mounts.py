@@ -24,37 +24,55 @@ if TYPE_CHECKING:
 PLAIN = ("proc", "sysfs")
 
 
-def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup) -> None:
+def open_shared(mounts: list[dict[str, Any]]) -> dict[int, int]:
+    """Open the sources that stay shared with the host, by their place in the list.
+
+    While they are: as soon as this namespace has become a slave of the host's, nothing mounted here gets out any more.
+    """
+    opened = {}
+    for number, mount in enumerate(mounts):
+        chosen = options.of(mount)
+        if chosen.is_bind and chosen.propagation == abi.MS_SHARED:
+            opened[number] = _open_source(mount.get("source") or "", chosen)
+    return opened
+
+
+def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup, shared: dict[int, int]) -> None:
     """Carry out every entry in order; RuntimeFailure names the one that failed."""
-    for mount in mounts:
+    for number, mount in enumerate(mounts):
         try:
-            _mount(root, mount, cgroup)
+            _mount(root, mount, cgroup, shared.get(number))
         except OSError as error:
             source, target = mount.get("source") or mount.get("type"), mount.get("destination")
             kind = INVALID if isinstance(error, NotADirectoryError) else SYSTEM
             raise RuntimeFailure(f'error mounting "{source}" to rootfs at "{target}": {reason(error)}', kind) from error
 
 
-def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup) -> None:
+def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None) -> None:
     target = mount.get("destination") or ""
     if not target.startswith("/"):
         raise RuntimeFailure(f"mount destination {target!r} is not absolute", INVALID)
     chosen = options.of(mount)
     if chosen.is_bind:
-        bind(root, mount.get("source") or "", target, chosen)
+        tree = _open_source(mount.get("source") or "", chosen) if shared is None else shared
+        _bind(root, tree, target, chosen)
     elif mount.get("type") == "cgroup":
         _cgroup(root, target, chosen, cgroup)
     else:
         _filesystem(root, mount, target, chosen)
 
 
-def bind(root: int, source: str, target: str, chosen: options.Options) -> None:
-    """Show a path of the host at a destination inside the root."""
+def _open_source(source: str, chosen: options.Options) -> int:
+    """Return a detached copy of the mount at a path of the host."""
     recursive = abi.AT_RECURSIVE if chosen.flags & abi.MS_REC else 0
     try:
-        tree = linux.open_tree(abi.AT_FDCWD, source, abi.OPEN_TREE_CLONE | recursive)
+        return linux.open_tree(abi.AT_FDCWD, source, abi.OPEN_TREE_CLONE | recursive)
     except FileNotFoundError as error:
         raise RuntimeFailure(f"bind source path does not exist: {source}", INVALID) from error
+
+
+def _bind(root: int, tree: int, target: str, chosen: options.Options) -> None:
+    """Attach a copy at a destination inside the root; closes it."""
     try:
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         place = inroot.open_directory(root, target) if is_directory else inroot.open_file(root, target)
@@ -111,7 +129,7 @@ def _cgroup(root: int, target: str, chosen: options.Options, cgroup: Cgroup) -> 
     """Show the container's own cgroups: on v2 one folder, on v1 one for each hierarchy, as the host lays them out."""
     views = cgroup.views()
     if list(views) == [""]:
-        bind(root, views[""], target, chosen)
+        _bind(root, _open_source(views[""], chosen), target, chosen)
         return
     place = inroot.open_directory(root, target)
     linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", 0, "mode=755")

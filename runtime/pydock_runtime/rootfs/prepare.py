@@ -18,28 +18,34 @@ if TYPE_CHECKING:
 
     from pydock_runtime.cgroup import Cgroup
 
-ROOT_PROPAGATION = {
-    "": abi.MS_SLAVE,
-    "private": abi.MS_PRIVATE,
-    "rprivate": abi.MS_PRIVATE,
-    "slave": abi.MS_SLAVE,
-    "rslave": abi.MS_SLAVE,
+# rootfsPropagation -> what becomes of the host's mounts in here, and of the container's root
+PROPAGATION = {
+    "": (abi.MS_SLAVE, 0),
+    "private": (abi.MS_PRIVATE, 0),
+    "rprivate": (abi.MS_PRIVATE, 0),
+    "slave": (abi.MS_SLAVE, 0),
+    "rslave": (abi.MS_SLAVE, 0),
+    "shared": (abi.MS_SLAVE, abi.MS_SHARED),
+    "rshared": (abi.MS_SLAVE, abi.MS_SHARED | abi.MS_REC),
+    "unbindable": (abi.MS_SLAVE, abi.MS_UNBINDABLE),
 }
 
 
 def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, cgroup: Cgroup) -> None:
     """Build the root and make it this process's; afterwards `/` is the container's."""
-    linux_part = spec.get("linux", {})
-    word = linux_part.get("rootfsPropagation", "")
-    if word not in ROOT_PROPAGATION:
+    linux_part, entries = spec.get("linux", {}), spec.get("mounts") or []
+    word = linux_part.get("rootfsPropagation") or ""
+    if word not in PROPAGATION:
         raise RuntimeFailure(f"rootfsPropagation {word!r} is not supported", INVALID)
+    outside, inside = PROPAGATION[word]
+    shared = mounts.open_shared(entries)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
-    linux.mount(None, "/", None, abi.MS_REC | ROOT_PROPAGATION[word])
+    linux.mount(None, "/", None, abi.MS_REC | outside)
     root_path = _mount_overlay(overlay) if overlay else _bind_folder(spec, bundle)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        mounts.mount_all(root, spec.get("mounts") or [], cgroup)
-        devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(spec))
+        mounts.mount_all(root, entries, cgroup, shared)
+        devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(entries))
         mask.make_readonly(root, linux_part.get("readonlyPaths") or [])
         mask.mask(root, linux_part.get("maskedPaths") or [])
         os.fchdir(root)
@@ -49,14 +55,14 @@ def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, 
     linux.pivot_root(".", ".")
     linux.umount2(".", abi.MNT_DETACH)
     os.chdir("/")
+    if inside:
+        linux.mount(None, "/", None, inside)
 
 
-def _host_dev(spec: dict[str, Any]) -> bool:
+def _host_dev(entries: list[dict[str, Any]]) -> bool:
     """Say whether /dev is the host's own, in which nothing must be made."""
-    return any(
-        mount.get("destination", "").rstrip("/") == "/dev" and options.of(mount).is_bind
-        for mount in spec.get("mounts") or ()
-    )
+    places = [entry for entry in entries if (entry.get("destination") or "").rstrip("/") == "/dev"]
+    return bool(places) and options.of(places[-1]).is_bind
 
 
 def seal(spec: dict[str, Any]) -> None:
