@@ -48,8 +48,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         endpoints=endpoints,
         mounts=points,
     )
-    if not config.hostname and host.network_mode != "host" and host.uts_mode != "host":
-        config.hostname = container.short
+    config.hostname = config.hostname or _hostname(containers, container)
     containers.check_name(container.name)
     with ExitStack() as undo:
         containers.snapshots.prepare(id_, image.chain)
@@ -61,6 +60,16 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         undo.pop_all()
     containers.publish(container, "create")
     return container, warnings(host)
+
+
+def _hostname(containers: Containers, container: Container) -> str:
+    """Return the name a container has when none is asked for: the host's, another container's, or its short id."""
+    mode = container.host.network_mode or ""
+    if "host" in (mode, container.host.uts_mode):
+        return os.uname().nodename
+    if mode.startswith("container:"):
+        return containers.get(mode.removeprefix("container:")).config.hostname or container.short
+    return container.short
 
 
 def merge(config: ContainerConfig, image: Image) -> None:

@@ -7,7 +7,7 @@ from pydock_shared.errors import Conflict
 from pydock_shared.filters import Filters
 from pydock_shared.times import parse_moment
 
-from . import discard, stop, wait
+from . import discard, stop
 from .model import Container, Status
 from .service import Containers
 
@@ -25,16 +25,13 @@ async def remove(containers: Containers, container: Container, *, force: bool, v
                 f"{hint} the container before removing or force remove"
             )
         container.state.stopped_by_user = True
+    while containers.find(container.id) is not None:
         if container.alive:
-            removing = container.host.auto_remove
             await stop.end(containers, container, signal.SIGKILL, -1)
-            if removing:
-                await wait.prepare(container, "removed") if containers.find(container.id) else None
-                return
-    async with container.lock:
-        if containers.find(container.id) is None:
-            return
-        await discard.discard(containers, container, volumes=volumes)
+        async with container.lock:
+            # A start may have come first; and one with --rm goes by itself.
+            if not container.alive and containers.find(container.id) is not None:
+                await discard.discard(containers, container, volumes=volumes)
 
 
 async def prune(containers: Containers, filters: Filters) -> tuple[list[str], int]:

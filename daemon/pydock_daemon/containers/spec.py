@@ -132,9 +132,6 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
             # sysfs belongs to the network namespace; it can only be mounted anew in one of our own.
             mounts.append({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", *options]})
             continue
-        if target == "/dev/mqueue" and facts.shared.get("ipc") == 1:
-            mounts.append({"destination": target, "type": "bind", "source": target, "options": ["bind"]})
-            continue
         mounts.append({"destination": target, "type": type_, "source": source, "options": kept})
     own = [_mount(point) for point in container.mounts]
     covered = {mount["destination"] for mount in own}

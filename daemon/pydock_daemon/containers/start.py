@@ -174,7 +174,7 @@ def _facts(containers: Containers, container: Container) -> Facts:
     host, config = container.host, container.config
     passed, rules = devices.resolve(host)
     shared = modes.shared(containers, container)
-    shm = f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
+    shm = "/dev/shm" if shared.get("ipc") == 1 else f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
     return Facts(
         env=environment(container),
         args=[*(config.entrypoint or ()), *(config.cmd or ())],

@@ -97,6 +97,7 @@ def serve(exec_root: str) -> None:
         poller.run()
     finally:
         os.unlink(os.path.join(exec_root, protocol.SOCKET_NAME))
+        service.remove_parents()
 
 
 def _listen(path: str) -> socket.socket:

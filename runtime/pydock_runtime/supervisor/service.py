@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import socket
@@ -34,7 +35,17 @@ REMOVE_PAUSE = 0.01
 class Service:
     """Everything the supervisor knows; every method returns at once."""
 
-    __slots__ = ("_buried", "_listener", "_programs", "_remains", "connections", "containers", "poller", "records")
+    __slots__ = (
+        "_buried",
+        "_listener",
+        "_parents",
+        "_programs",
+        "_remains",
+        "connections",
+        "containers",
+        "poller",
+        "records",
+    )
 
     def __init__(self, poller: Poller, records: Records, listener: socket.socket) -> None:
         self.poller = poller
@@ -44,6 +55,7 @@ class Service:
         self._listener = listener
         self._programs: dict[str, bytes] = {}
         self._remains: dict[str, Cgroup] = {}
+        self._parents: set[str] = set()
         self._buried = 0
         poller.watch(listener.fileno(), EPOLLIN, self._on_connect)
         self._watch_loneliness()
@@ -85,6 +97,12 @@ class Service:
                 return
         del self._remains[cgroup.path]
         self._watch_loneliness()
+
+    def remove_parents(self) -> None:
+        """Remove the cgroups above those of the containers, the last thing before the end; one in use stays."""
+        for path in self._parents - {"/"}:
+            with contextlib.suppress(OSError):
+                cgroups.open_existing(path).remove()
 
     def _on_connect(self, _events: int) -> None:
         try:
@@ -162,6 +180,7 @@ class Service:
         self._remains.pop(path, None)
         resources = fields["spec"].get("linux", {}).get("resources") or {}
         cgroup = cgroups.create(path, resources)
+        self._parents.add(os.path.dirname(path))
         container = Container(self, name, request.connection, cgroup)
         try:
             container.create(request, program=program)
