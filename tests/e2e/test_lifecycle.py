@@ -78,7 +78,9 @@ def test_stop_asks_first(cli: Cli):
 
 
 def test_stop_insists_after_its_time(cli: Cli):
-    cli("run", "-d", "--name", "deaf", "busybox", "sleep", "60")
+    script = "trap 'echo no' TERM; echo up; while :; do sleep 0.1; done"
+    cli("run", "-d", "--name", "deaf", "busybox", "sh", "-c", script)
+    eventually(lambda: cli("logs", "deaf") == "up")
     begun = time.monotonic()
     cli("stop", "-t", "1", "deaf")
     assert 0.9 < time.monotonic() - begun < 5

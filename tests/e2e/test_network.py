@@ -5,14 +5,13 @@ import json
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
-import pytest
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, RemoteEngine, eventually
 from tests.fixtures.registry import free_port
+from tests.fixtures.web import fetch, host_address
 
 SERVER = "echo it works >/var/www/index.html; exec httpd -f -p 80 -h /var/www"
 HOST_PYTHON = ("-v", "/usr:/usr:ro", "-v", "/lib:/lib:ro", "-v", "/lib64:/lib64:ro")
@@ -24,26 +23,6 @@ sock.bind(("0.0.0.0", 53))
 while True:
     sock.sendto(*sock.recvfrom(2000))
 """
-
-
-def host_address() -> str:
-    """An address of this host that is not the loopback's."""
-    output = subprocess.run(["ip", "-j", "route", "get", "192.0.2.250"], capture_output=True, check=False).stdout
-    addresses = [row.get("prefsrc") for row in json.loads(output or b"[]")]
-    if not addresses or not addresses[0]:
-        pytest.skip("this host has no address but the loopback's")
-    return str(addresses[0])
-
-
-def fetch(address: str, port: int | str) -> str:
-    """What a server sends for GET /; an empty text while none answers."""
-    with contextlib.suppress(OSError), socket.create_connection((address, int(port)), 3) as stream:
-        stream.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
-        data = b""
-        while piece := stream.recv(1000):
-            data += piece
-        return data.split(b"\r\n\r\n", 1)[-1].decode().strip()
-    return ""
 
 
 def serve(cli: Cli, *options: str, name: str = "web") -> str:

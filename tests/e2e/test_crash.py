@@ -1,0 +1,147 @@
+"""pydockd killed with -9 under load and started again: no output and no exit code lost, and all still works."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import Engine, eventually
+from tests.fixtures.registry import free_port
+from tests.fixtures.web import fetch
+
+COUNTER = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; [ $((i % 50)) = 0 ] && sleep 0.01; done; exit 7"
+
+
+@pytest.fixture
+def engine(fresh_daemon: Callable[..., Engine]) -> Engine:
+    return fresh_daemon()
+
+
+@pytest.fixture(params=["docker", "pydock"])
+def tool(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> Cli:
+    return Cli(request.param, engine.host, tmp_path)
+
+
+def lines_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]
+
+
+def test_no_line_and_no_exit_code_is_lost(engine: Engine, tool: Cli):
+    identifier = tool("run", "-d", "--name", "load", "busybox", "sh", "-c", COUNTER)
+    pid = tool("inspect", "-f", "{{.State.Pid}}", "load")
+    for _ in range(3):
+        time.sleep(0.3)
+        engine.kill()
+        time.sleep(0.3)
+        engine.start()
+    assert tool("ps", "-q", "--no-trunc") == identifier
+    assert tool("inspect", "-f", "{{.State.Pid}}", "load") == pid
+    with tool.begin("logs", "-f", "load") as following, tool.begin("wait", "load") as waiting:
+        assert tool("exec", "load", "sh", "-c", "touch /stop; echo done") == "done"
+        assert following.wait() == 0
+        waiting.wait()
+        assert waiting.output.strip() == b"7"
+        followed = following.output.decode()
+    lines = lines_of(tool("logs", "load"))
+    assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
+    assert lines_of(followed) == lines
+    assert len(lines) > 100
+
+
+def test_exit_while_nobody_looks(engine: Engine, tool: Cli):
+    tool("run", "-d", "--name", "short", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9")
+    tool("run", "-d", "--rm", "--name", "gone", "busybox", "sleep", "0.5")
+    engine.kill()
+    time.sleep(1.5)
+    engine.start()
+    eventually(lambda: tool("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "short") == "exited 9")
+    assert tool("logs", "short") == "last words"
+    assert tool("wait", "short") == "9"
+    eventually(lambda: tool("ps", "-a", "--format", "{{.Names}}") == "short")
+
+
+def test_attach_stop_and_ports_afterwards(engine: Engine, tool: Cli):
+    port = free_port()
+    serve = "mkdir /www; echo it works >/www/index.html; httpd -p 80 -h /www; trap 'exit 3' TERM"
+    serve += '; while :; do read line && echo "<$line>"; done'
+    tool("run", "-di", "-p", f"{port}:80", "--name", "web", "busybox", "sh", "-c", serve)
+    engine.kill()
+    assert fetch("127.0.0.1", port) == "it works"
+    engine.start()
+    assert fetch("127.0.0.1", port) == "it works"
+    with tool.begin("attach", "web") as attached:
+        time.sleep(0.5)
+        attached.stdin.write(b"still there\n")
+        attached.stdin.flush()
+        attached.until(b"<still there>\n")
+        tool("kill", "-s", "TERM", "web")
+        attached.stdin.write(b"\n")
+        attached.stdin.flush()
+        attached.wait()
+    eventually(lambda: tool("inspect", "-f", "{{.State.ExitCode}}", "web") == "3")
+    eventually(lambda: fetch("127.0.0.1", port) == "")
+
+
+def test_stop_and_remove_afterwards(engine: Engine, tool: Cli):
+    tool("run", "-d", "--name", "web", "busybox", "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.1; done")
+    time.sleep(0.3)
+    engine.kill()
+    engine.start()
+    tool("stop", "web")
+    assert tool("inspect", "-f", "{{.State.ExitCode}}", "web") == "4"
+    tool("start", "web")
+    tool("rm", "-f", "web")
+    assert tool("ps", "-aq") == ""
+
+
+def test_client_that_is_attached_survives(engine: Engine, tool: Cli):
+    script = "echo before; while [ ! -e /go ]; do sleep 0.1; done; echo after; exit 5"
+    with tool.begin("run", "--name", "web", "busybox", "sh", "-c", script) as running:
+        running.until(b"before\n")
+        engine.kill()
+        engine.start()
+        tool("exec", "web", "touch", "/go")
+        running.until(b"after\n")
+    assert tool("wait", "web") == "5"
+
+
+def test_restart_policy_goes_on(engine: Engine, tool: Cli):
+    tool("run", "-d", "--restart", "always", "--name", "up", "busybox", "sh", "-c", "echo run; sleep 0.5")
+    tool("run", "-d", "--restart", "always", "--name", "off", "busybox", "sleep", "60")
+    tool("stop", "-t", "0", "off")
+    engine.kill()
+    time.sleep(1)
+    engine.start()
+    before = tool("logs", "up").count("run")
+    eventually(lambda: tool("logs", "up").count("run") > before)
+
+
+def test_orderly_stop_leaves_containers_running(engine: Engine, tool: Cli):
+    tool("run", "-d", "--name", "web", "busybox", "sleep", "60")
+    pid = tool("inspect", "-f", "{{.State.Pid}}", "web")
+    assert engine.stop() == 0
+    assert Path(f"/proc/{pid}").exists()
+    engine.start()
+    assert tool("inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "web") == f"running {pid}"
+
+
+def test_many_requests_are_cut_off_and_nothing_is_half_there(engine: Engine, tmp_path: Path):
+    docker = Cli("docker", engine.host, tmp_path)
+
+    def run(number: int) -> None:
+        docker.result("run", "--rm", "--name", f"c{number}", "-p", "80", "busybox", "sh", "-c", "sleep 0.2")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    engine.kill()
+    for thread in threads:
+        thread.join()
+    engine.start()
+    eventually(lambda: docker("ps", "-q") == "")
+    for name in docker("ps", "-a", "--format", "{{.Names}}").split():
+        docker("rm", name)
+    assert docker("run", "--rm", "busybox", "echo", "fine") == "fine"
