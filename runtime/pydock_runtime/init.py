@@ -15,10 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
 
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.credentials import Process
+
+    class Told(Protocol):
+        """The work of a child that has somebody to talk to."""
+
+        sync: socket.socket
+
 
 FAILED = 1
 
@@ -55,20 +61,20 @@ class Work:
 
 def main(work: Work) -> NoReturn:
     """Be the container's init."""
-    run(work.sync, lambda: _story(work))
+    run(work, lambda: _story(work))
 
 
-def run(channel: socket.socket, story: Callable[[], NoReturn]) -> NoReturn:
-    """Run a story that ends in exec; whatever goes wrong is told to the parent, and the process ends."""
+def run(work: Told, story: Callable[[], NoReturn]) -> NoReturn:
+    """Run a story that ends in exec; whatever goes wrong is told to who listens by then, and the process ends."""
     try:
         story()
     except RuntimeFailure as error:
-        sync.report(channel, error.kind, error.message)
+        sync.report(work.sync, error.kind, error.message)
     except OSError as error:
-        sync.report(channel, SYSTEM, f"container init: {text(error)}")
+        sync.report(work.sync, SYSTEM, f"container init: {text(error)}")
     except BaseException as error:
         # Whatever it is: a forked child must never return into its parent's code.
-        sync.report(channel, SYSTEM, f"container init: {type(error).__name__}: {error}")
+        sync.report(work.sync, SYSTEM, f"container init: {type(error).__name__}: {error}")
     os._exit(FAILED)
 
 

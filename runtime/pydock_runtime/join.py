@@ -87,7 +87,7 @@ def _fork_inside(work: _Work, mouth: socket.socket) -> int:
     pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
         mouth.close()
-        init.run(work.sync, lambda: _story(work, entrances))
+        init.run(work, lambda: _story(work, entrances))
     return pid
 
 

@@ -58,7 +58,7 @@ class Record:
 def folder(root: str, id: str) -> str:
     """Return the folder of a container; RuntimeFailure for what cannot be an id."""
     if not VALID_ID.fullmatch(id) or id in (".", ".."):
-        raise RuntimeFailure(f"invalid container id format: {id!r}", INVALID)
+        raise RuntimeFailure(f"invalid container ID format: {id!r}", INVALID)
     return f"{root}/{id}"
 
 
