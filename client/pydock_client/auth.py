@@ -71,8 +71,8 @@ def store(settings: Settings, server: str, user: str, password: str, token: str)
     return helper
 
 
-def erase(settings: Settings, server: str) -> bool:
-    """Forget the credentials of a server; False when there were none."""
+def erase(settings: Settings, server: str) -> None:
+    """Forget the credentials of a server, if there are any."""
     entries: dict[str, Any] = settings.config.get("auths") or {}
     known = [key for key in entries if _bare(key) == _bare(server)]
     for key in known:
@@ -82,7 +82,6 @@ def erase(settings: Settings, server: str) -> bool:
         del entries[key]
     if known:
         settings.save()
-    return bool(known)
 
 
 def _bare(server: str) -> str:

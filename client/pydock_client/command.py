@@ -69,6 +69,10 @@ class Command:
         self.interspersed = interspersed
         self.about = about
 
+    def usage_of(self, words: str) -> str:
+        """Return how the command is called; some can be called in more than one way, one a line."""
+        return f"pydock {words} {self.usage}".rstrip().replace("\n\t", f"\n\tpydock {words} ")
+
     def parse(self, words: str, rest: Sequence[str], settings: Settings) -> Call:
         """Return the call that a command line stands for; UsageError when it is wrong."""
         options, arguments = parse(self.flags, rest, interspersed=self.interspersed)

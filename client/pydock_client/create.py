@@ -203,8 +203,8 @@ def _capabilities(options: Options, body: Body, host: Body) -> None:
     added = {capability(name) for name in options["cap-add"]}
     if added:
         host["CapAdd"] = sorted(added)
-    if dropped - added:
-        host["CapDrop"] = sorted(dropped - added)
+    if dropped:
+        host["CapDrop"] = sorted(dropped)
 
 
 def capability(name: str) -> str:

@@ -124,9 +124,9 @@ def _long(longs: dict[str, Flag], word: str, rest: list[str], options: Options) 
     if not name or name.startswith("-"):
         raise UsageError(f"bad flag syntax: {word}")
     flag = longs.get(name)
+    if name == "help":
+        raise HelpWanted
     if flag is None:
-        if name == "help":
-            raise HelpWanted
         raise UsageError(f"unknown flag: --{name}")
     if not equals:
         if flag.kind is BOOL:
@@ -145,6 +145,7 @@ def _short(shorts: dict[str, Flag], word: str, rest: list[str], options: Options
         flag = shorts.get(letter)
         if flag is None:
             if letter == "h":
+                print("Flag shorthand -h has been deprecated, use --help")
                 raise HelpWanted
             raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
         if letters.startswith("="):

@@ -44,8 +44,7 @@ def of_group(name: str) -> str:
 def of_command(name: str, command: Command) -> str:
     """Return the help of a command."""
     entry = catalog.BY_NAME[name]
-    usage = command.usage.replace("\n\t", f"\n\t{_PROGRAM} {name} ")
-    lines = [f"Usage:  {_PROGRAM} {name} {usage}".rstrip(), "", command.about or entry.summary]
+    lines = [f"Usage:  {command.usage_of(name)}", "", command.about or entry.summary]
     if len(entry.names) > 1:
         lines += ["", "Aliases:", "  " + ", ".join(f"{_PROGRAM} {alias}" for alias in entry.names)]
     shown = [flag for flag in command.flags if not flag.hidden]

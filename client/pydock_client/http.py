@@ -50,6 +50,8 @@ def quote(text: str) -> str:
 
 def _target(path: str, query: Query | None) -> str:
     path = quote(path)
+    while "//" in path:  # a name may be given with its slash, `/web`
+        path = path.replace("//", "/")
     words: list[str] = []
     for key, value in (query or {}).items():
         for entry in value if isinstance(value, list) else [value]:
@@ -220,15 +222,19 @@ class Connection:
 class Pending:
     """A request that is on its way; `response()` waits for its answer."""
 
-    __slots__ = ("_connection", "_daemon")
+    __slots__ = ("_connection", "_daemon", "_head_only")
 
-    def __init__(self, daemon: Daemon, connection: Connection) -> None:
+    def __init__(self, daemon: Daemon, connection: Connection, *, head_only: bool = False) -> None:
         self._daemon = daemon
         self._connection = connection
+        self._head_only = head_only
 
     def response(self) -> Response:
         """Return the answer; the error it stands for is raised."""
         status, headers = self._connection.head()
+        if self._head_only:  # the headers tell of a body that does not come
+            headers = {name: value for name, value in headers.items() if name != "transfer-encoding"}
+            headers["content-length"] = "0"
         response = Response(self._daemon, self._connection, status, headers)
         if status >= 400:
             raise _error(status, response.read())
@@ -291,7 +297,7 @@ class Daemon:
         head = f"{method} {_target(path, query)} HTTP/1.1\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         connection.send(f"{head}\r\n", body)
-        return Pending(self, connection)
+        return Pending(self, connection, head_only=method == "HEAD")
 
     def request(self, method: str, path: str, query: Query | None = None, body: Any = None, **headers: str) -> Response:
         """Send a request and wait for the head of its answer; headers are named with underscores."""

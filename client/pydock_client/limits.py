@@ -109,7 +109,7 @@ def parse_gpus(text: str) -> dict[str, Any]:
     """Return the wire form of `--gpus all`, `--gpus 2` or `--gpus device=0,capabilities=utility`: a device request."""
     request: dict[str, Any] = {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": None, "Options": {}}
     seen: set[str] = set()
-    capabilities = ["gpu"]
+    capabilities: list[str] = []
     for field in split_csv(text):
         key, equals, value = field.partition("=")
         if not equals:
@@ -131,7 +131,7 @@ def parse_gpus(text: str) -> dict[str, Any]:
             raise ValueError(f"unexpected key '{key}' in '{field}'")
     if "count" not in seen and request["DeviceIDs"] is None:
         request["Count"] = 1
-    request["Capabilities"] = [capabilities]
+    request["Capabilities"] = [capabilities if "gpu" in capabilities else [*capabilities, "gpu"]]
     return request
 
 

@@ -117,7 +117,7 @@ def run_command(name: str, options: Options, rest: list[str]) -> int:
         help_of(name)
         return 0
     except UsageError as error:
-        return _wrong(error, f"pydock {name} {command.usage}".rstrip(), f"pydock {name}")
+        return _wrong(error, command.usage_of(name), f"pydock {name}")
     except Failure as error:
         return _failed(error.message, error.code)
     except PydockError as error:

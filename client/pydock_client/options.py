@@ -119,6 +119,7 @@ CREATE: tuple[Flag, ...] = (
     Flag("--health-start-interval", DURATION, "Time between checks in the start period (ms|s|m|h)"),
     Flag("--health-start-period", DURATION, "Time for the container to get going before failures count (ms|s|m|h)"),
     Flag("--health-timeout", DURATION, "Longest time a check may take (ms|s|m|h)"),
+    Flag("--help", BOOL, "Print usage"),
     Field("-h --hostname", STRING, "Hostname", "Host name of the container"),
     Flag("--init", BOOL, "Run an init inside the container that forwards signals and reaps processes"),
     Flag("-i --interactive", BOOL, "Keep STDIN open even if not attached"),

@@ -71,7 +71,7 @@ def check_output(path: str, verb: str) -> None:
         return
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
-        raise Failure(f"failed to {verb}: invalid output path: directory {folder!r} does not exist".replace("'", '"'))
+        raise Failure(f"failed to {verb}: invalid output path: stat {folder}: no such file or directory")
     if os.path.isdir(path):
         raise Failure(f'failed to {verb}: invalid output path: "{path}" must be a regular file')
 

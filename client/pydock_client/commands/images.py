@@ -39,6 +39,11 @@ LISTING = Listing(
 )
 
 
+def since(text: str | None) -> str:
+    """Return how long a moment on the wire is away; nothing for one that was never."""
+    return ago_text(text) if text and text != times.NEVER else ""
+
+
 def _created(seconds: int) -> str:
     return ago(seconds) if seconds else "N/A"
 
@@ -54,12 +59,12 @@ def _shared(item: Item) -> str:
 
 def _unique(item: Item) -> str:
     size = item.data.get("SharedSize", -1)
-    return "N/A" if size == -1 else units.format_size(item.data["Size"] - size)
+    return "N/A" if size == -1 else units.format_size(item.data["Size"] - size, precision=4)
 
 
-def _rows(images: list[dict[str, Any]], *, digests: bool) -> list[dict[str, Any]]:
+def rows(images: list[dict[str, Any]], *, digests: bool) -> list[dict[str, Any]]:
     """One row for each tag of an image; for each of its digests where it has none or digests are shown."""
-    rows = []
+    made = []
     for image in images:
         tags = [tag for tag in image.get("RepoTags") or () if tag != f"{_NONE}:{_NONE}"]
         found = [name.partition("@")[::2] for name in image.get("RepoDigests") or ()]
@@ -69,8 +74,8 @@ def _rows(images: list[dict[str, Any]], *, digests: bool) -> list[dict[str, Any]
             own = [digest for other, digest in found if other == repository]
             named += [(repository, name, digest) for digest in (own if digests and own else [_NONE])]
         named = named or [(repository, _NONE, digest) for repository, digest in found] or [(_NONE, _NONE, _NONE)]
-        rows += [{**image, "Repository": r, "Tag": t, "Digest": d} for r, t, d in named]
-    return rows
+        made += [{**image, "Repository": r, "Tag": t, "Digest": d} for r, t, d in named]
+    return made
 
 
 def _ls(call: Call) -> None:
@@ -82,14 +87,14 @@ def _ls(call: Call) -> None:
     wanted = filters.from_flags(options["filter"] + references)
     query: Query = {"all": options["all"], "filters": wanted.encode() if wanted else ""}
     images = sorted(call.daemon.call("GET", "/images/json", query), key=lambda image: -int(image["Created"]))
-    rows = _rows(images, digests=options["digests"] or ".Digest" in form)
+    found = rows(images, digests=options["digests"] or ".Digest" in form)
     if options["quiet"] and form in ("", "table"):
-        for row in rows:
+        for row in found:
             print(short(row["Id"], truncate=truncate))
         return
     columns = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size") if options["digests"] else ()
     form = form or ("" if options["quiet"] else call.settings.config.get("imagesFormat", ""))
-    LISTING.show(rows, form, truncate=truncate, columns=columns)
+    LISTING.show(found, form, truncate=truncate, columns=columns)
 
 
 def _history(call: Call) -> None:

@@ -69,13 +69,22 @@ def _show(call: Call, kinds: list[str], *, guess: bool) -> None:
             found.append(_find(call, name, kinds, guess=guess))
         except PydockError as error:
             failures.append(error.message)
-    form = call.options["format"]
-    if form in ("", "json"):
-        print(_as_json(found, compact=form == "json"))
-    else:
-        _by_template(found, form, failures)
+    render(found, call.options["format"], failures)
     if failures:
         raise Failure("\n".join(failures))
+
+
+def render(found: list[dict[str, Any]], form: str, failures: list[str] | None = None) -> None:
+    """Print objects as JSON or by a template; what a template fails at is added to the failures, or raised."""
+    if form in ("", "json"):
+        print(_as_json(found, compact=form == "json"))
+        return
+    failed: list[str] = []
+    _by_template(found, form, failed)
+    if failures is None and failed:
+        raise Failure("\n".join(failed))
+    if failures is not None:
+        failures += failed
 
 
 def _find(call: Call, name: str, kinds: list[str], *, guess: bool) -> dict[str, Any]:

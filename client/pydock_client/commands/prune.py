@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pydock_client.command import Call, Command, Failure
-from pydock_client.flags import BOOL, FILTER, Flag
+from pydock_client.flags import BOOL, BYTES, FILTER, Flag
 from pydock_shared import filters, units
 from pydock_shared.errors import NotFound, NotSupported
 
@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from pydock_client.http import Query
 
 
 def confirm(call: Call, warning: str) -> None:
@@ -24,12 +26,12 @@ def confirm(call: Call, warning: str) -> None:
         raise Failure("", 0)
 
 
-def send(call: Call, path: str, **extra: list[str]) -> dict[str, Any]:
+def send(call: Call, path: str, query: Query | None = None, **extra: list[str]) -> dict[str, Any]:
     """Send a prune with the person's filters and more of our own."""
     wanted = filters.from_flags(call.options["filter"])
     names = {text.partition("=")[0].strip().lower() for text in call.options["filter"]}
     values = {name: wanted.values(name) for name in names} | extra
-    query = {"filters": filters.Filters(values).encode() if values else ""}
+    query = {**(query or {}), "filters": filters.Filters(values).encode() if values else ""}
     answer: dict[str, Any] = call.daemon.call("POST", path, query)
     return answer
 
@@ -55,7 +57,8 @@ def networks(call: Call) -> int:
 
 def volumes(call: Call, *, everything: bool) -> int:
     """Remove volumes that no container uses: anonymous ones, or all."""
-    answer = send(call, "/volumes/prune", **({"all": ["true"]} if everything else {}))
+    extra = {"all": ["true"]} if everything else {}
+    answer = send(call, "/volumes/prune", None, **extra)
     return report(answer, "Deleted Volumes", answer.get("VolumesDeleted") or [])
 
 
@@ -105,6 +108,16 @@ def _images(call: Call) -> None:
     _reclaimed(images(call, everything=everything))
 
 
+def _cache(call: Call) -> None:
+    options = call.options
+    kind = "all" if options["all"] else "all dangling"
+    confirm(call, f"WARNING! This will remove {kind} build cache.")
+    query = {"all": options["all"], "keep-storage": options["keep-storage"] or ""}
+    answer = send(call, "/build/prune", query)
+    report(answer, "Deleted build cache objects", answer.get("CachesDeleted") or [])
+    _reclaimed(answer.get("SpaceReclaimed") or 0)
+
+
 def _system(call: Call) -> None:
     options = call.options
     rows: list[tuple[str, Callable[[], int]]] = [
@@ -140,6 +153,16 @@ VOLUMES = Command(
     _volumes,
     "[OPTIONS]",
     flags=(Flag("-a --all", BOOL, "Remove all unused volumes, not just anonymous ones"), _FILTER, _FORCE),
+)
+CACHE = Command(
+    _cache,
+    "[OPTIONS]",
+    flags=(
+        Flag("-a --all", BOOL, "Remove all unused build cache, not just dangling"),
+        _FILTER,
+        _FORCE,
+        Flag("--keep-storage", BYTES, "Amount of disk space to keep for the cache"),
+    ),
 )
 SYSTEM = Command(
     _system,

@@ -7,16 +7,22 @@ import sys
 from pydock_client.command import Call, Command, Failure
 from pydock_client.create import pairs
 from pydock_client.flags import BOOL, BYTES, FILTER, LIST, MAP, STRING, Flag
-from pydock_client.format import Listing, label, labels
+from pydock_client.format import Item, Listing, label, labels
 from pydock_client.options import LABEL
-from pydock_shared import filters
-from pydock_shared.errors import PydockError
+from pydock_shared import filters, units
+from pydock_shared.errors import NotSupported, PydockError
 
 from .ps import FORMAT_HELP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pydock_client.http import Query
+
+
+def _size(item: Item) -> str:
+    usage = item.data.get("UsageData")
+    return units.format_size(usage["Size"]) if usage and usage["Size"] >= 0 else "N/A"
+
 
 LISTING = Listing(
     "volumeContext",
@@ -32,7 +38,7 @@ LISTING = Listing(
             "LINKS",
             lambda item: str(item.data["UsageData"]["RefCount"]) if item.data.get("UsageData") else "N/A",
         ),
-        "Size": ("SIZE", lambda item: "N/A"),
+        "Size": ("SIZE", _size),
         "Group": ("GROUP", lambda item: "N/A"),
         "Availability": ("AVAILABILITY", lambda item: "N/A"),
         "Status": ("STATUS", lambda item: "N/A"),
@@ -82,6 +88,10 @@ def _rm(call: Call) -> None:
         raise Failure("\n".join(failures))
 
 
+def _update(call: Call) -> None:
+    raise NotSupported("volume update is not supported: it is for cluster volumes only")
+
+
 _CLUSTER = "(Swarm only)"
 
 LS = Command(
@@ -114,6 +124,12 @@ CREATE = Command(
         Flag("--topology-required", LIST, f"Where the volume must be {_CLUSTER}", unsupported=True),
         Flag("--type", STRING, f"How the volume is reached {_CLUSTER}", default="block", unsupported=True),
     ),
+)
+UPDATE = Command(
+    _update,
+    "[OPTIONS] [VOLUME]",
+    arguments=(0, 1),
+    flags=(Flag("--availability", STRING, f"Availability of the volume {_CLUSTER}", default="active"),),
 )
 RM = Command(
     _rm,

@@ -1,0 +1,161 @@
+"""`build`: sends a folder, an archive or an address to the daemon, which builds an image of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from pydock_client import auth, progress
+from pydock_client.command import Call, Command, Failure
+from pydock_client.commands.archives import pieces
+from pydock_client.create import pairs
+from pydock_client.flags import BOOL, BYTES, INT, LIST, STRING, STRINGS, SWAP, Flag
+from pydock_client.options import ADD_HOST, LABEL, ULIMIT
+from pydock_client.session import STDIN_FD
+from pydock_client.tarballs import pack
+from pydock_shared import reference
+from pydock_shared.errors import NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_URLS = ("http://", "https://", "git://", "github.com/", "git@")
+
+_CANNOT = "unable to prepare context"
+
+# Flag, parameter of POST /build
+_PARAMETERS = (
+    ("cgroup-parent", "cgroupparent"),
+    ("cpu-period", "cpuperiod"),
+    ("cpu-quota", "cpuquota"),
+    ("cpu-shares", "cpushares"),
+    ("cpuset-cpus", "cpusetcpus"),
+    ("cpuset-mems", "cpusetmems"),
+    ("force-rm", "forcerm"),
+    ("memory", "memory"),
+    ("memory-swap", "memswap"),
+    ("no-cache", "nocache"),
+    ("platform", "platform"),
+    ("pull", "pull"),
+    ("shm-size", "shmsize"),
+    ("squash", "squash"),
+    ("target", "target"),
+)
+
+
+def _build(call: Call) -> None:
+    options, (source,) = call.options, call.arguments
+    for tag in options["tag"]:
+        reference.parse(tag)
+    query = _query(call)
+    body: Iterator[bytes] | None = None
+    if source == "-":
+        body = pieces(STDIN_FD)
+    elif source.startswith(_URLS):
+        query["remote"] = source
+    else:
+        query["dockerfile"] = _dockerfile(source, options["file"])
+        body = pack(source, "", owners=False)
+    headers = {"Content_Type": "application/x-tar"}
+    if call.settings.config.get("auths"):
+        known = {server: auth.load(call.settings, server) for server in call.settings.config["auths"]}
+        headers["X_Registry_Config"] = auth.encode(known)
+    answer = call.daemon.request("POST", "/build", query, body, **headers)
+    _shown(call, answer.objects())
+
+
+def _query(call: Call) -> dict[str, Any]:
+    options = call.options
+    query: dict[str, Any] = {name: options[flag] or "" for flag, name in _PARAMETERS}
+    arguments = {}
+    for text in options["build-arg"]:
+        name, equals, value = text.partition("=")
+        arguments[name] = value if equals else os.environ.get(name)
+    query |= {
+        "t": options["tag"],
+        "rm": "1" if options["rm"] else "0",
+        "networkmode": options["network"],
+        "extrahosts": ",".join(options["add-host"]),
+        "buildargs": json.dumps(arguments),
+        "labels": json.dumps(pairs(options["label"])),
+        "cachefrom": json.dumps(options["cache-from"]) if options["cache-from"] else "",
+        "ulimits": json.dumps(options["ulimit"]) if options["ulimit"] else "",
+        "securityopt": json.dumps(options["security-opt"]) if options["security-opt"] else "",
+    }
+    return query
+
+
+def _dockerfile(source: str, path: str) -> str:
+    """Return the path of the Dockerfile inside the folder."""
+    if not os.path.isdir(source):
+        raise Failure(f'{_CANNOT}: path "{source}" not found')
+    if os.path.exists(os.path.join(source, ".dockerignore")):
+        raise NotSupported(".dockerignore is not supported")
+    found = os.path.abspath(path or os.path.join(source, "Dockerfile"))
+    inside = os.path.relpath(found, os.path.abspath(source))
+    if inside.startswith(".."):
+        raise Failure(f"{_CANNOT}: the Dockerfile ({path}) must be within the build context")
+    if not os.path.exists(found):
+        raise Failure(f"{_CANNOT}: lstat {found}: no such file or directory")
+    return inside
+
+
+def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> None:
+    options = call.options
+    identity = ""
+
+    def aux(facts: dict[str, Any]) -> None:
+        nonlocal identity
+        identity = facts.get("ID", identity)
+
+    if options["quiet"]:
+        with open(os.devnull, "w") as nowhere:
+            progress.show(objects, nowhere, aux)
+        print(identity)
+    else:
+        progress.show(objects, sys.stdout, aux)
+    if options["iidfile"]:
+        with open(options["iidfile"], "w") as file:
+            file.write(identity)
+
+
+BUILD = Command(
+    _build,
+    "[OPTIONS] PATH | URL | -",
+    arguments=(1, 1),
+    flags=(
+        Flag("--add-host", ADD_HOST, 'Add a mapping of a host name to an address ("host:ip")'),
+        Flag("--build-arg", LIST, "Set build-time variables"),
+        Flag("--cache-from", STRINGS, "Images to consider as cache sources"),
+        Flag("--cgroup-parent", STRING, "Parent cgroup of the RUN instructions"),
+        Flag("--compress", BOOL, "Compress the build context", unsupported=True),
+        Flag("--cpu-period", INT, "Period of the CPU CFS quota, in microseconds"),
+        Flag("--cpu-quota", INT, "CPU CFS quota, in microseconds per period"),
+        Flag("-c --cpu-shares", INT, "CPU shares (relative weight)"),
+        Flag("--cpuset-cpus", STRING, "CPUs in which to allow execution (0-3, 0,1)"),
+        Flag("--cpuset-mems", STRING, "Memory nodes in which to allow execution (0-3, 0,1)"),
+        Flag("--disable-content-trust", BOOL, "Skip verification of the image", default=True, hidden=True),
+        Flag("-f --file", STRING, 'Name of the Dockerfile (default "PATH/Dockerfile")'),
+        Flag("--force-rm", BOOL, "Always remove intermediate containers"),
+        Flag("--iidfile", STRING, "Write the image ID to the file"),
+        Flag("--isolation", STRING, "Isolation technology of the containers", unsupported=True),
+        Flag("--label", LABEL, "Set metadata of the image"),
+        Flag("-m --memory", BYTES, "Memory limit"),
+        Flag("--memory-swap", SWAP, "Limit of memory plus swap; -1 for unlimited swap"),
+        Flag("--network", STRING, "Network of the RUN instructions", default="default"),
+        Flag("--no-cache", BOOL, "Do not use the cache"),
+        Flag("--platform", STRING, "Platform of the image, if it is there for several"),
+        Flag("--pull", BOOL, "Always pull a newer version of the base image"),
+        Flag("-q --quiet", BOOL, "Suppress the build output and print the image ID on success"),
+        Flag("--rm", BOOL, "Remove intermediate containers after a successful build", default=True),
+        Flag("--security-opt", STRINGS, "Security options"),
+        Flag("--shm-size", BYTES, "Size of /dev/shm"),
+        Flag("--squash", BOOL, "Squash newly built layers into a single new layer"),
+        Flag("-t --tag", LIST, 'Name of the image, in the "name:tag" format'),
+        Flag("--target", STRING, "Build stage to build"),
+        Flag("--ulimit", ULIMIT, "Ulimit options"),
+    ),
+)

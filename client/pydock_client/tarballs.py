@@ -1,0 +1,168 @@
+"""Tar archives as streams of pieces: files of this host packed, archives of containers unpacked. Used by cp, build.
+
+What comes out of a container is not trusted: nothing is written outside the place it was meant for, neither by `..` nor
+through a symbolic link that the archive made.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from io import RawIOBase
+
+from pydock_shared.errors import PydockError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+_PIECE = 1 << 20
+_END = b"\0" * 1024
+
+
+def pack(source: str, name: str, *, follow: bool = False, owners: bool = True) -> Iterator[bytes]:
+    """Yield an archive of a file or a folder whose first entry is called `name` ("" for the contents of a folder)."""
+    yield from _entry(source, name, follow=follow, owners=owners)
+    yield _END
+
+
+def _entry(path: str, name: str, *, follow: bool, owners: bool) -> Iterator[bytes]:
+    facts = os.stat(path) if follow else os.lstat(path)
+    if name:
+        yield from _member(path, name, facts, owners=owners)
+    if stat.S_ISDIR(facts.st_mode):
+        for child in sorted(os.listdir(path)):
+            yield from _entry(os.path.join(path, child), f"{name}/{child}".lstrip("/"), follow=False, owners=owners)
+
+
+_KINDS = (
+    (stat.S_ISREG, tarfile.REGTYPE),
+    (stat.S_ISDIR, tarfile.DIRTYPE),
+    (stat.S_ISLNK, tarfile.SYMTYPE),
+    (stat.S_ISFIFO, tarfile.FIFOTYPE),
+    (stat.S_ISCHR, tarfile.CHRTYPE),
+    (stat.S_ISBLK, tarfile.BLKTYPE),
+)
+
+
+def _member(path: str, name: str, facts: os.stat_result, *, owners: bool) -> Iterator[bytes]:
+    kind = next((kind for check, kind in _KINDS if check(facts.st_mode)), None)
+    if kind is None:
+        return  # a socket, which no archive can hold
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime = kind, stat.S_IMODE(facts.st_mode), facts.st_mtime
+    if owners:
+        info.uid, info.gid = facts.st_uid, facts.st_gid
+    if kind == tarfile.SYMTYPE:
+        info.linkname = os.readlink(path)
+    elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
+        info.devmajor, info.devminor = os.major(facts.st_rdev), os.minor(facts.st_rdev)
+    elif kind == tarfile.REGTYPE:
+        info.size = facts.st_size
+    yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    if kind == tarfile.REGTYPE:
+        yield from _content(path, info.size)
+
+
+def _content(path: str, size: int) -> Iterator[bytes]:
+    """Yield exactly the size that the header promised, whatever happens to the file meanwhile."""
+    left = size
+    with open(path, "rb", buffering=0) as file:
+        while left:
+            piece = file.read(min(left, _PIECE)) or b"\0" * min(left, _PIECE)
+            left -= len(piece)
+            yield piece
+    yield b"\0" * (-size % 512)
+
+
+class Pieces(RawIOBase):
+    """Pieces as a file that can be read once."""
+
+    def __init__(self, source: Iterable[bytes]) -> None:
+        self._source = iter(source)
+        self._rest = b""
+        self.count = 0
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return so many bytes, fewer only at the end."""
+        found = [self._rest]
+        have = len(self._rest)
+        while size < 0 or have < size:
+            piece = next(self._source, b"")
+            if not piece:
+                break
+            found.append(piece)
+            have += len(piece)
+        data = b"".join(found)
+        cut = len(data) if size < 0 else size
+        self._rest = data[cut:]
+        self.count += len(data[:cut])
+        return data[:cut]
+
+
+def unpack(source: BinaryIO | Pieces, target: str, *, owners: bool) -> None:
+    """Unpack an archive so that its first entry becomes `target`, whatever it is called."""
+    root = os.path.realpath(os.path.dirname(target)) + "/"
+    folders: list[tuple[str, tarfile.TarInfo]] = []
+    with tarfile.open(fileobj=source, mode="r|") as archive:
+        for member in archive:
+            rest = member.name.partition("/")[2].rstrip("/")
+            path = os.path.join(target, rest) if rest else target
+            _check(path, target, root)
+            if member.isdir():
+                os.makedirs(path, exist_ok=True)
+                folders.append((path, member))
+                continue
+            _write(archive, member, path, target)
+            _facts(path, member, owners=owners)
+    for path, member in reversed(folders):  # the times of a folder change with what is written into it
+        _facts(path, member, owners=owners)
+
+
+def _check(path: str, target: str, root: str) -> None:
+    """Refuse a path that leads out of the target, by its words or through a link."""
+    inside = os.path.normpath(path)
+    if inside != os.path.normpath(target) and not inside.startswith(os.path.normpath(target) + "/"):
+        raise PydockError(f"invalid archive: {path} is outside of {target}")
+    parent = os.path.realpath(os.path.dirname(path)) + "/"
+    if not parent.startswith(root):
+        raise PydockError(f"invalid archive: {path} leads out of {target} through a link")
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, target: str) -> None:
+    if os.path.lexists(path) and not os.path.isdir(path):
+        os.unlink(path)
+    if member.isreg():
+        content = archive.extractfile(member)
+        assert content is not None
+        with open(path, "xb") as file:
+            while data := content.read(_PIECE):
+                file.write(data)
+    elif member.issym():
+        os.symlink(member.linkname, path)
+    elif member.islnk():
+        other = os.path.join(target, member.linkname.partition("/")[2])
+        _check(other, target, os.path.realpath(os.path.dirname(target)) + "/")
+        os.link(other, path, follow_symlinks=False)
+    elif member.isfifo():
+        os.mkfifo(path)
+    elif member.isdev():
+        kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+        os.mknod(path, kind | member.mode, os.makedev(member.devmajor, member.devminor))
+
+
+def _facts(path: str, member: tarfile.TarInfo, *, owners: bool) -> None:
+    """Give a file its owner, mode and time; a symbolic link has no mode, and a hard link shares the other's."""
+    if member.islnk():
+        return
+    if owners:
+        os.chown(path, member.uid, member.gid, follow_symlinks=False)
+    if not member.issym():
+        os.chmod(path, member.mode & 0o7777)
+    os.utime(path, (member.mtime, member.mtime), follow_symlinks=False)
