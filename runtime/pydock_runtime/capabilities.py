@@ -82,6 +82,6 @@ def apply(sets: Sets, *, root: bool) -> None:
     effective, permitted = (sets.effective, sets.permitted) if root else (sets.ambient, sets.ambient)
     linux.capset(effective, permitted, sets.inheritable)
     linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
-    for number in range(len(NAMES)):
+    for number in range(len(NAMES)) if sets.ambient else ():
         if sets.ambient >> number & 1:
             linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)

@@ -65,7 +65,7 @@ def check(spec: dict[str, Any]) -> None:
     if not isinstance(spec.get("process"), dict):
         raise RuntimeFailure("process is missing in the spec", INVALID)
     for path in UNSUPPORTED:
-        if _at(spec, path.split(".")):
+        if _says_something(_at(spec, path.split("."))):
             raise RuntimeFailure(f"{path} is not supported", INVALID)
     for mount in spec.get("mounts") or ():
         if mount.get("uidMappings") or mount.get("gidMappings"):
@@ -75,6 +75,13 @@ def check(spec: dict[str, Any]) -> None:
 def check_process(process: dict[str, Any]) -> None:
     """Raise RuntimeFailure for what is not supported of a process that is not in a spec (exec)."""
     check({"process": process})
+
+
+def _says_something(value: Any) -> bool:
+    """Say whether there is anything in a part: many tools write empty objects and lists of what they do not use."""
+    if isinstance(value, dict):
+        return any(_says_something(part) for part in value.values())
+    return bool(value)
 
 
 def _at(value: Any, keys: list[str]) -> Any:

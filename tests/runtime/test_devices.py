@@ -51,6 +51,15 @@ def test_what_was_not_allowed_may_be_made_but_not_used(root: Path) -> None:
     ]
 
 
+def test_with_everything_allowed_nothing_is_refused(root: Path) -> None:
+    if not os.path.exists("/dev/loop-control"):
+        pytest.skip("this kernel has no loop devices")
+    number = os.stat("/dev/loop-control").st_rdev
+    script = f"mknod /dev/k c {os.major(number)} {os.minor(number)}; exec 3<> /dev/k && echo both"
+    result = box.run(box.spec(root=root, shell=script), resources={"devices": [{"allow": True, "access": "rwm"}]})
+    assert result.lines == ["both"]
+
+
 def test_what_was_allowed_may_be_used(root: Path) -> None:
     if not os.path.exists("/dev/loop-control"):
         pytest.skip("this kernel has no loop devices")

@@ -36,6 +36,18 @@ def test_it_is_in_all_namespaces_and_cgroups_of_the_container(root: Path) -> Non
     assert {line.split(":")[2] for line in joined} == {"/"}
 
 
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup"])
+def test_a_container_in_a_namespace_of_the_host_s_is_joined_too(root: Path, kind: str) -> None:
+    wanted = box.spec("sleep", "100", root=root)
+    wanted["linux"]["namespaces"] = [{"type": name} for name in box.NAMESPACES if name != kind]
+    wanted["mounts"] = [mount for mount in wanted["mounts"] if mount["destination"] in ("/proc", "/dev")]
+    del wanted["hostname"]
+    file = {"network": "net"}.get(kind, kind)
+    with box.ready(wanted) as running:
+        assert running.release() is None
+        assert running.exec("readlink", f"/proc/self/ns/{file}").out.strip() == os.readlink(f"/proc/self/ns/{file}")
+
+
 def test_it_has_nothing_of_its_parent(root: Path) -> None:
     with sleeping(root) as running:
         assert running.exec("ls", "/proc/self/fd").lines == ["0", "1", "2", "3"]

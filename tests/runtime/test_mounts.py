@@ -206,3 +206,24 @@ def test_host_mounts_made_later_come_in_only_where_asked(root: Path, tmp_path: P
         subprocess.run(["umount", late], check=True)
         subprocess.run(["umount", str(shared)], check=True)
     assert result.lines == ["/private/late:", "", "/slave/late:", "new"]
+
+
+def test_mounts_made_inside_get_out_only_where_shared(root: Path, tmp_path: Path, overlay: Overlay) -> None:
+    shared = tmp_path / "shared"
+    for name in ("one", "two"):
+        (shared / name).mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(shared), str(shared)], check=True)
+    subprocess.run(["mount", "--make-shared", str(shared)], check=True)
+    script = "mount -t tmpfs one /s/one && mount -t tmpfs two /p/two && mount -t tmpfs three /tmp && touch /s/one/out /p/two/out"
+    wanted = with_mounts(root, script, bind(shared, "/s", "rshared"), bind(shared, "/p", "rslave"))
+    for names in wanted["process"]["capabilities"].values():
+        names.append("CAP_SYS_ADMIN")
+    before = Path("/proc/self/mountinfo").read_text().count("\n")
+    try:
+        assert box.run(wanted, overlay=overlay()).lines == []
+        assert (shared / "one/out").exists()
+        assert not (shared / "two/out").exists()
+        assert Path("/proc/self/mountinfo").read_text().count("\n") == before + 1
+    finally:
+        subprocess.run(["umount", str(shared / "one")], check=False)
+        subprocess.run(["umount", str(shared)], check=True)

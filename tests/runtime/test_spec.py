@@ -21,7 +21,7 @@ def test_what_is_not_supported_is_refused_by_name(path: str) -> None:
     with pytest.raises(RuntimeFailure, match=f"^{path} is not supported$"):
         spec.check(wanted)
     # Empty, as many tools write it, it says nothing.
-    place[last] = {}
+    place[last] = {"something": []}
     spec.check(wanted)
 
 

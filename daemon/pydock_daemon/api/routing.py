@@ -93,6 +93,9 @@ class Router:
 
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]] | None:
         """Return the handler of a path (still percent-encoded, no version prefix) and its parameters."""
+        # A name may be given as it is shown, with its slash: /containers//web/json.
+        while "//" in path:
+            path = path.replace("//", "/")
         exact = self._exact.get((method, path))
         if exact:
             return exact, {}

@@ -68,7 +68,8 @@ def _hostname(containers: Containers, container: Container) -> str:
     if "host" in (mode, container.host.uts_mode):
         return os.uname().nodename
     if mode.startswith("container:"):
-        return containers.get(mode.removeprefix("container:")).config.hostname or container.short
+        other = containers.find(mode.removeprefix("container:"))
+        return (other.config.hostname if other else "") or container.short
     return container.short
 
 
@@ -104,7 +105,8 @@ def settle(containers: Containers, config: ContainerConfig, host: HostConfig) ->
     settings = containers.config
     host.network_mode = host.network_mode if host.network_mode not in (None, "", "default") else "bridge"
     if host.network_mode.startswith("container:"):
-        host.network_mode = f"container:{containers.get(host.network_mode.removeprefix('container:')).id}"
+        other = containers.named(host.network_mode.removeprefix("container:"))
+        host.network_mode = f"container:{other.id}" if other else host.network_mode
     host.restart_policy = host.restart_policy or RestartPolicy(name="no", maximum_retry_count=0)
     host.restart_policy.name = host.restart_policy.name or "no"
     if host.log_config is None or not host.log_config.type:
@@ -217,8 +219,10 @@ def _endpoints(body: CreateContainer, host: HostConfig) -> dict[str, dict[str, A
         for name, endpoint in (asked or {}).items()
     }
     mode = host.network_mode or "bridge"
-    if mode in ("none", "host") or mode.startswith("container:"):
+    if mode.startswith("container:"):
         return {}
+    if mode in ("none", "host"):
+        return {mode: {}}
     if "default" in endpoints:
         endpoints.setdefault(mode, endpoints.pop("default"))
     endpoints.setdefault(mode, {})

@@ -50,6 +50,7 @@ CHAINS = """
   chain inward {
     ip saddr 127.0.0.0/8 masquerade
     ct status dnat iifname . oifname @same masquerade
+    ct status dnat ip saddr @outward ip daddr @outward masquerade
     accept
   }
   chain forward {

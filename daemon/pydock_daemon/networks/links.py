@@ -113,6 +113,9 @@ class Links:
             ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}),
         ]
         self._change(RTM_NEWLINK, ifinfmsg, CREATE | EXCLUSIVE, {"flags": UP, "change": UP, "attrs": attrs})
+        # Where bridged packets pass netfilter (br_netfilter), one that goes back to its sender is bridged, not routed:
+        # a container could not reach itself by its published port.
+        _sysctl(f"/sys/class/net/{name}/brport/hairpin_mode", "1")
 
     def enslave(self, index: int, bridge: int) -> None:
         """Make a link a port of a bridge."""

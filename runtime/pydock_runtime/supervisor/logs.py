@@ -30,15 +30,28 @@ if TYPE_CHECKING:
 
 LINE_LIMIT = 16 << 10  # bytes of a line that are kept waiting for its end; Docker's figure
 MODE = 0o640
+STEPS = 16  # pieces a file is made of at least before it is rotated
 
 
 class Log:
     """The driver `none`, and what all drivers promise."""
 
-    __slots__ = ()
+    __slots__ = ("step",)
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def keep(self, stream: int, data: bytes) -> None:
+        """Keep a piece of output, in whole lines of at most `step` bytes, so that a small file is rotated in time."""
+        start = 0
+        while self.step and len(data) - start > self.step:
+            end = data.rfind(b"\n", start, start + self.step) + 1 or start + self.step
+            self.write(stream, data[start:end])
+            start = end
+        self.write(stream, data[start:] if start else data)
 
     def write(self, stream: int, data: bytes) -> None:
-        """Keep a piece of output."""
+        """Write a piece of output at once."""
 
     def close(self) -> None:
         """Write the ends of lines that were never ended, and close the file."""
@@ -53,7 +66,10 @@ def open_log(options: dict[str, Any] | None) -> Log:
     driver = DRIVERS.get(options["driver"])
     if driver is None:
         raise ValueError(f"log driver {options['driver']} is not supported")
-    return driver(LogFile(options["path"], options.get("max_size") or 0, options.get("max_files") or 1))
+    size = options.get("max_size") or 0
+    log = driver(LogFile(options["path"], size, options.get("max_files") or 1))
+    log.step = size // STEPS
+    return log
 
 
 class LogFile:
@@ -135,6 +151,7 @@ class LocalLog(Log):
     __slots__ = ("_file", "_rests")
 
     def __init__(self, file: LogFile) -> None:
+        super().__init__()
         self._file = file
         self._rests: dict[int, bytearray] = {}
         end = sound_end(file.fd, file.size)
@@ -174,6 +191,7 @@ class JsonLog(Log):
     __slots__ = ("_file", "_rests")
 
     def __init__(self, file: LogFile) -> None:
+        super().__init__()
         self._file = file
         self._rests: dict[int, bytearray] = {}
 

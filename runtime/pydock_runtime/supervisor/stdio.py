@@ -127,7 +127,7 @@ class Stdio:
 
     def output(self, stream: int, data: bytes) -> None:
         """Give a piece of output to the log and to everybody attached."""
-        self._log.write(stream, data)
+        self._log.keep(stream, data)
         if self.attachments:
             for attachment in tuple(self.attachments):
                 attachment.send(stream, data)

@@ -1,0 +1,75 @@
+"""Settings: flags and file, from one table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pydock_daemon import config
+from pydock_shared.errors import InvalidArgument
+
+
+def load(*flags, file=None, tmp_path=None):
+    words = list(flags)
+    if file is not None:
+        path = tmp_path / "daemon.json"
+        path.write_text(file if isinstance(file, str) else json.dumps(file))
+        words += ["--config-file", str(path)]
+    return config.load(config.parser().parse_args(words))
+
+
+def test_flags(tmp_path):
+    found = load(
+        "-H", "unix:///tmp/a.sock", "-H", "tcp://127.0.0.1:2375", "--data-root", "rel", "--bip", "10.9.0.1/24", "-D",
+        "--default-address-pool", "base=10.10.0.0/16,size=24", "--insecure-registry", "reg:5000", "--label", "a=b",
+        "--add-runtime", "crun=/usr/bin/crun", "--default-runtime", "crun", "--validate", file={}, tmp_path=tmp_path,
+    )  # fmt: skip
+    made = found.config
+    assert made.hosts == ("unix:///tmp/a.sock", "tcp://127.0.0.1:2375")
+    assert made.data_root == Path.cwd() / "rel"
+    assert (made.bip, made.log_level, made.labels) == ("10.9.0.1/24", "debug", ("a=b",))
+    assert made.default_address_pools == (("10.10.0.0/16", 24),)
+    assert (made.runtimes, made.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
+    assert found.validate
+
+
+def test_the_same_keys_in_the_file(tmp_path):
+    file = {
+        "hosts": ["unix:///tmp/a.sock"],
+        "bridge": "br7",
+        "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}],
+        "runtimes": {"crun": {"path": "/usr/bin/crun"}},
+        "log-opts": {"max-size": "10m"},
+        "live-restore": True,
+    }
+    made = load(file=file, tmp_path=tmp_path).config
+    assert (made.hosts, made.bridge, made.log_options) == (("unix:///tmp/a.sock",), "br7", {"max-size": "10m"})
+    assert made.runtimes == {"crun": "/usr/bin/crun"}
+    assert made.default_address_pools == (("10.10.0.0/16", 24),)
+
+
+@pytest.mark.parametrize(
+    ("flags", "file", "message"),
+    [
+        (["--bridge", "a"], {"bridge": "b"}, "both as a flag and in the configuration file: bridge"),
+        ([], {"nonsense": 1}, "don't match any configuration option: nonsense"),
+        ([], "{", "unable to configure the daemon with file"),
+        ([], "[]", "needs a JSON object"),
+        ([], {"live-restore": False}, "live-restore: cannot be switched off"),
+        (["--bip", "nonsense"], {}, "invalid value for bip"),
+        (["-H", "npipe://x"], {}, "invalid value for hosts"),
+        (["--bridge", "far-too-long-for-a-link"], {}, "invalid value for bridge"),
+        (["--log-driver", "fluentd"], {}, "invalid value for log-driver"),
+        (["--default-runtime", "kata"], {}, "specified default runtime 'kata' does not exist"),
+        (["--add-runtime", "pydock=/x"], {}, "runtime name 'pydock' is reserved"),
+        (["--default-address-pool", "base=10.0.0.0/24,size=16"], {}, "invalid value for default-address-pools"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, flags, file, message):
+    with pytest.raises(InvalidArgument, match=message):
+        load(*flags, file=file, tmp_path=tmp_path)
+
+
+def test_a_file_that_was_named_must_exist(tmp_path):
+    with pytest.raises(InvalidArgument, match="no such file"):
+        load("--config-file", str(tmp_path / "missing.json"))
