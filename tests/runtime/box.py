@@ -75,7 +75,7 @@ def spec(*args: str, root: Path, shell: str = "") -> Spec:
             "env": ["PATH=/bin"],
             "cwd": "/",
             "user": {"uid": 0, "gid": 0},
-            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), DOCKER_CAPABILITIES),
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), tuple(DOCKER_CAPABILITIES)),
         },
         "root": {"path": str(root)},
         "hostname": "box",
