@@ -27,18 +27,26 @@ def test_commit_at_the_end_of_the_block(store):
 
 
 def test_everything_rolled_back_when_the_block_raises(store):
-    with pytest.raises(ZeroDivisionError), store.transaction() as db:
-        db.execute("insert into things values ('a')")
-        raise ZeroDivisionError
+    def failing():
+        with store.transaction() as db:
+            db.execute("insert into things values ('a')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert names(store) == []
 
 
 def test_a_block_inside_another_joins_it(store):
-    with pytest.raises(ZeroDivisionError), store.transaction() as db:
-        db.execute("insert into things values ('a')")
-        with store.transaction() as inner:
-            inner.execute("insert into things values ('b')")
-        raise ZeroDivisionError
+    def failing():
+        with store.transaction() as db:
+            db.execute("insert into things values ('a')")
+            with store.transaction() as inner:
+                inner.execute("insert into things values ('b')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert names(store) == []
 
 

@@ -19,15 +19,14 @@ MODES: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
 
 
 def check(containers: Containers, host: HostConfig) -> None:
-    """Raise InvalidArgument for an unknown mode. Whether another container exists is found out at start, as in Docker."""
+    """Raise InvalidArgument for an unknown mode. Whether another container exists shows at start, as in Docker."""
     for name, attribute, own, shareable in MODES:
         mode = getattr(host, attribute) or ""
         if not (shareable and mode.startswith("container:")) and mode not in own and mode != "host":
             raise InvalidArgument(f"invalid {name.upper()} mode: {mode}")
     mode = host.network_mode or ""
-    if mode.startswith("container:"):
-        if host.port_bindings or host.publish_all_ports:
-            raise InvalidArgument("conflicting options: port publishing and the container type network mode")
+    if mode.startswith("container:") and (host.port_bindings or host.publish_all_ports):
+        raise InvalidArgument("conflicting options: port publishing and the container type network mode")
 
 
 def shared(containers: Containers, container: Container) -> dict[str, int]:

@@ -30,7 +30,8 @@ def process():
     """A process that has a handler for USR1 and blocks USR2."""
     code = (
         "import signal, sys; signal.signal(signal.SIGUSR1, print); "
-        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); sys.stdout.write('x'); sys.stdout.flush(); signal.pause()"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); "
+        "sys.stdout.write('x'); sys.stdout.flush(); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         assert child.stdout.read(1) == b"x"
