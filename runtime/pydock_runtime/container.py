@@ -77,7 +77,6 @@ def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, l
         with gate:
             child = launch.spawn(
                 spec,
-                id=id,
                 stdio=None if spec["process"].get("terminal") else (0, 1, 2),
                 overlay=None,
                 program=program_of(spec),

@@ -32,7 +32,7 @@ FAILED = 1
 class Work:
     """Everything the child needs, made by the parent before the fork."""
 
-    __slots__ = ("bundle", "cgroup", "gate", "id", "overlay", "plan", "process", "spec", "stdio", "sync")
+    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "spec", "stdio", "sync")
 
     sync: socket.socket
     gate: socket.socket | None
@@ -41,7 +41,6 @@ class Work:
         self,
         spec: dict[str, Any],
         *,
-        id: str,
         bundle: str,
         overlay: dict[str, Any] | None,
         cgroup: Cgroup,
@@ -50,7 +49,6 @@ class Work:
         stdio: tuple[int, int, int] | None,
     ) -> None:
         self.spec = spec
-        self.id = id
         self.bundle = bundle
         self.overlay = overlay
         self.cgroup = cgroup

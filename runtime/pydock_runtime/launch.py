@@ -38,7 +38,6 @@ class Child:
 def spawn(
     spec: dict[str, Any],
     *,
-    id: str,
     stdio: tuple[int, int, int] | None,
     overlay: dict[str, Any] | None,
     program: bytes | None,
@@ -60,9 +59,7 @@ def spawn(
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as undo:
         undo.enter_context(ours)
-        work = init.Work(
-            spec, id=id, bundle=bundle, overlay=overlay, cgroup=cgroup, plan=plan, process=process, stdio=stdio
-        )
+        work = init.Work(spec, bundle=bundle, overlay=overlay, cgroup=cgroup, plan=plan, process=process, stdio=stdio)
         work.sync, work.gate = theirs, gate
         if plan.pid_path:
             pid, pidfd = by_helper(lambda _: _fork_into(work))

@@ -159,9 +159,7 @@ def ready(
         null = undo.enter_context(open(os.devnull, "rb"))
         tty = wanted["process"].get("terminal")
         stdio = None if tty else (null.fileno(), output, output)
-        child = launch.spawn(
-            copy.deepcopy(wanted), id="box", stdio=stdio, overlay=overlay, program=program, cgroup=group
-        )
+        child = launch.spawn(copy.deepcopy(wanted), stdio=stdio, overlay=overlay, program=program, cgroup=group)
         undo.callback(_end, child)
         message = receive(child)
         if message is None or "error" in message:

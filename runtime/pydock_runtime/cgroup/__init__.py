@@ -38,10 +38,8 @@ DEFAULT_DEVICES: list[dict[str, Any]] = [
 ]
 
 
-def create(path: str, resources: dict[str, Any], *, systemd: bool = False) -> Cgroup:
+def create(path: str, resources: dict[str, Any]) -> Cgroup:
     """Make the cgroup at a path below the root of the hierarchies, with limits; OSError leaves nothing behind."""
-    if systemd:
-        raise OSError(errno.EOPNOTSUPP, "the systemd cgroup driver is not supported", path)
     group = open_existing(path)
     devices = resources.get("devices")
     if devices:

@@ -97,7 +97,6 @@ class Container:
         try:
             child = launch.spawn(
                 spec,
-                id=self.id,
                 stdio=None if tty else stdio.open_pipes(stdin=stdin),
                 overlay=fields.get("overlay"),
                 program=program,
