@@ -6,7 +6,6 @@ Source: include/uapi of Linux; the meaning is in the man page of the call.
 import os
 
 # clone(2), unshare(2), setns(2)
-CLONE_NEWTIME = 0x00000080
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000

@@ -155,3 +155,11 @@ def test_no_descriptor_is_left_with_the_parent(root: Path) -> None:
     wanted["mounts"].append({"destination": "/x", "type": "bind", "source": "/nothing", "options": ["bind"]})
     assert box.run(wanted).error
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("kind", ["user", "time", "fancy"])
+def test_a_kind_of_namespace_that_is_not_supported_is_named(root: Path, kind: str) -> None:
+    wanted = box.spec("true", root=root)
+    wanted["linux"]["namespaces"].append({"type": kind})
+    with pytest.raises(RuntimeFailure, match=f"{kind} namespaces are not supported"), box.ready(wanted):
+        pass
