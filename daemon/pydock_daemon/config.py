@@ -124,6 +124,9 @@ def _runtimes(value: Any) -> dict[str, str]:
     runtimes = _pairs(value)
     if "pydock" in runtimes:
         raise ValueError("runtime name 'pydock' is reserved")
+    if runtimes:
+        # Refused at once: containers could be asked for one that nobody carries out.
+        raise ValueError(f"other OCI runtimes ({', '.join(sorted(runtimes))}) are not supported")
     return runtimes
 
 

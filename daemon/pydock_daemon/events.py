@@ -65,10 +65,11 @@ class Events:
         """Yield every event with a sequence number above `after`, forever."""
         while True:
             news = self._news
-            for row in self._store.all("select * from events where seq > ? order by seq limit 200", (after,)):
+            rows = self._store.all("select * from events where seq > ? order by seq limit 200", (after,))
+            for row in rows:
                 after = row["seq"]
                 yield _event(row)
-            if self._news is news:
+            if not rows:
                 await news.wait()
 
 

@@ -22,14 +22,13 @@ def test_flags(tmp_path):
     found = load(
         "-H", "unix:///tmp/a.sock", "-H", "tcp://127.0.0.1:2375", "--data-root", "rel", "--bip", "10.9.0.1/24", "-D",
         "--default-address-pool", "base=10.10.0.0/16,size=24", "--insecure-registry", "reg:5000", "--label", "a=b",
-        "--add-runtime", "crun=/usr/bin/crun", "--default-runtime", "crun", "--validate", file={}, tmp_path=tmp_path,
+        "--default-runtime", "pydock", "--validate", file={}, tmp_path=tmp_path,
     )  # fmt: skip
     made = found.config
     assert made.hosts == ("unix:///tmp/a.sock", "tcp://127.0.0.1:2375")
     assert made.data_root == Path.cwd() / "rel"
     assert (made.bip, made.log_level, made.labels) == ("10.9.0.1/24", "debug", ("a=b",))
     assert made.default_address_pools == (("10.10.0.0/16", 24),)
-    assert (made.runtimes, made.default_runtime) == ({"crun": "/usr/bin/crun"}, "crun")
     assert found.validate
 
 
@@ -38,13 +37,11 @@ def test_the_same_keys_in_the_file(tmp_path):
         "hosts": ["unix:///tmp/a.sock"],
         "bridge": "br7",
         "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}],
-        "runtimes": {"crun": {"path": "/usr/bin/crun"}},
         "log-opts": {"max-size": "10m"},
         "live-restore": True,
     }
     made = load(file=file, tmp_path=tmp_path).config
     assert (made.hosts, made.bridge, made.log_options) == (("unix:///tmp/a.sock",), "br7", {"max-size": "10m"})
-    assert made.runtimes == {"crun": "/usr/bin/crun"}
     assert made.default_address_pools == (("10.10.0.0/16", 24),)
 
 
@@ -61,6 +58,8 @@ def test_the_same_keys_in_the_file(tmp_path):
         (["--bridge", "far-too-long-for-a-link"], {}, "invalid value for bridge"),
         (["--log-driver", "fluentd"], {}, "invalid value for log-driver"),
         (["--default-runtime", "kata"], {}, "specified default runtime 'kata' does not exist"),
+        (["--add-runtime", "crun=/usr/bin/crun"], {}, "other OCI runtimes \\(crun\\) are not supported"),
+        ([], {"runtimes": {"crun": {"path": "/usr/bin/crun"}}}, "other OCI runtimes"),
         (["--add-runtime", "pydock=/x"], {}, "runtime name 'pydock' is reserved"),
         (["--default-address-pool", "base=10.0.0.0/24,size=16"], {}, "invalid value for default-address-pools"),
     ],

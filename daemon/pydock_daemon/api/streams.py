@@ -98,7 +98,8 @@ async def _chunks(
     """Yield the log of a container as the API sends it, by the parameters of the call."""
     driver = (container.host.log_config.type if container.host.log_config else None) or "local"
     timestamps = call.flag("timestamps")
-    details = _details(container) if call.flag("details") else b""
+    # The drivers that can be read back keep no attributes of a line, so that the details are empty.
+    details = b" " if call.flag("details") else b""
     batches = read_logs(
         call.engine.containers.log_path(container),
         driver,
@@ -124,14 +125,6 @@ def _tail(text: str | None) -> int | None:
     if not text or text == "all" or not text.lstrip("-").isdigit() or int(text) < 0:
         return None
     return int(text)
-
-
-def _details(container: Container) -> bytes:
-    """Return the attributes a log line is given by the options of its driver."""
-    options = (container.host.log_config.config if container.host.log_config else None) or {}
-    names = {name for name in options.get("labels", "").split(",") if name}
-    pairs = [f"{name}={value}" for name, value in sorted((container.config.labels or {}).items()) if name in names]
-    return (",".join(pairs) + " ").encode() if pairs else b" "
 
 
 ROUTES = (

@@ -161,17 +161,36 @@ async def no_swarm(call: Call) -> web.StreamResponse:
     )
 
 
-async def no_build(call: Call) -> web.StreamResponse:
-    """Answer for the builder, which this engine does not have yet."""
-    raise NotSupported("build is not supported")
+async def absent(call: Call) -> web.StreamResponse:
+    """Answer for what Docker's API has and this engine does not carry out: refused by name."""
+    path = versions.split(call.request.rel_url.raw_path)[1]
+    raise NotSupported(f"{call.request.method} {path.rstrip('/')} is not supported")
 
 
+ABSENT = (
+    ("POST", "/auth"),
+    ("POST", "/build"),
+    ("POST", "/build/prune"),
+    ("POST", "/commit"),
+    ("GET", "/containers/{name}/archive"),
+    ("HEAD", "/containers/{name}/archive"),
+    ("PUT", "/containers/{name}/archive"),
+    ("GET", "/containers/{name}/attach/ws"),
+    ("GET", "/containers/{name}/changes"),
+    ("GET", "/containers/{name}/export"),
+    ("GET", "/containers/{name}/stats"),
+    ("POST", "/containers/{name}/update"),
+    ("POST", "/grpc"),
+    ("GET", "/plugins"),
+    ("POST", "/session"),
+    ("GET", "/system/df"),
+)
 SWARM = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs")
 ROUTES = (
     ("GET", "/_ping", ping),
     ("HEAD", "/_ping", ping),
     ("GET", "/version", version),
     ("GET", "/info", info),
-    ("POST", "/build", no_build),
+    *((method, path, absent) for method, path in ABSENT),
     *(("GET", path, no_swarm) for path in SWARM),
 )

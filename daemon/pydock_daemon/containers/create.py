@@ -4,6 +4,7 @@ Everything made on the way is undone when a later step fails; the record is writ
 """
 
 import os
+import re
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -20,7 +21,8 @@ from .model import Container, MountPoint
 from .service import Containers
 
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LOG_OPTIONS = {"max-size", "max-file", "mode"}
+LOG_OPTIONS = {"max-size": r"\d+[kmg]?|-1", "max-file": r"[1-9]\d*", "mode": "blocking"}
+"""Options of the log drivers and what they may be."""
 LEAST_MEMORY = 6 * 1024 * 1024
 
 
@@ -31,6 +33,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         raise InvalidArgument("no image specified")
     image = containers.images.resolve(config.image)
     image_name = config.image
+    supported.check(config, host)
     merge(config, image)
     settle(containers, config, host)
     endpoints = _endpoints(body, host)
@@ -59,7 +62,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         containers.add(container)
         undo.pop_all()
     containers.publish(container, "create")
-    return container, warnings(host)
+    return container, warnings(config, host)
 
 
 def _hostname(containers: Containers, container: Container) -> str:
@@ -121,7 +124,6 @@ def settle(containers: Containers, config: ContainerConfig, host: HostConfig) ->
 
 def validate(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
     """Refuse what is malformed or not carried out; each check names its field."""
-    supported.check(config, host)
     modes.check(containers, host)
     for flag, asked in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
         capabilities.normalised(asked, flag)
@@ -166,9 +168,11 @@ def _logging(host: HostConfig) -> None:
         return
     if log.type not in LOG_DRIVERS:
         raise InvalidArgument(f'error looking up logging plugin {log.type}: plugin "{log.type}" not found')
-    for option in log.config or {}:
+    for option, value in (log.config or {}).items():
         if option not in LOG_OPTIONS:
             raise InvalidArgument(f"unknown log opt '{option}' for {log.type} log driver")
+        if not re.fullmatch(LOG_OPTIONS[option], value):
+            raise InvalidArgument(f"invalid value {value!r} for log opt '{option}'")
 
 
 def _limits(host: HostConfig) -> None:
@@ -225,7 +229,10 @@ def _endpoints(body: CreateContainer, host: HostConfig) -> dict[str, dict[str, A
         return {mode: {}}
     if "default" in endpoints:
         endpoints.setdefault(mode, endpoints.pop("default"))
-    endpoints.setdefault(mode, {})
+    first = endpoints.setdefault(mode, {})
+    if body.mac_address:
+        # Where clients before API 1.44 ask for it.
+        first.setdefault("MacAddress", body.mac_address)
     return endpoints
 
 
@@ -235,15 +242,17 @@ def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str
         return point
     volumes = containers.volumes
     known = point.name and volumes.exists(point.name)
-    volume = volumes.create(point.name or None, point.driver or "local", {}, {})
+    volume = volumes.create(point.name or None, point.driver or "local", {}, dict(point.labels))
     if not known:
         undo.callback(volumes.remove, volume.name, force=True, in_use=[])
     return MountPoint(**{**vars(point), "name": volume.name, "source": str(volumes.mountpoint(volume.name))})
 
 
-def warnings(host: HostConfig) -> list[str]:
+def warnings(config: ContainerConfig, host: HostConfig) -> list[str]:
     """Return Docker's warnings about settings that do less than they seem to."""
     found = []
+    if config.healthcheck and config.healthcheck.test not in supported.HEALTH_OFF:
+        found.append("the health check of the image is not run: health checks are not supported")
     if host.memory and host.memory_swap is None and host.oom_kill_disable:
         found.append("OOM killer is disabled for the container, but no memory limit is set")
     return found

@@ -81,6 +81,7 @@ class MountPoint:
     read_only: bool = False
     propagation: str = ""
     options: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
     mode: str = ""
     copy_up: bool = False
     anonymous: bool = False
@@ -165,7 +166,12 @@ def from_row(row: Any) -> Container:
         config=ContainerConfig.model_validate(asked["config"]),
         host=HostConfig.model_validate(asked["host"]),
         endpoints=asked["endpoints"],
-        mounts=[MountPoint(**{**mount, "options": tuple(mount["options"])}) for mount in asked["mounts"]],
+        mounts=[_mount(mount) for mount in asked["mounts"]],
         platform=asked["platform"],
         state=State(**state),
     )
+
+
+def _mount(fields: dict[str, Any]) -> MountPoint:
+    labels = tuple((name, value) for name, value in fields["labels"])
+    return MountPoint(**{**fields, "options": tuple(fields["options"]), "labels": labels})

@@ -129,14 +129,16 @@ def _mount_bind(mount: dict[str, Any]) -> MountPoint:
 def _mount_volume(mount: dict[str, Any]) -> MountPoint:
     options = mount.get("VolumeOptions") or {}
     _refuse(options, "VolumeOptions", "NoCopy", "Labels", "DriverConfig")
-    driver = (options.get("DriverConfig") or {}).get("Name") or "local"
+    driver = options.get("DriverConfig") or {}
+    _refuse(driver, "VolumeOptions.DriverConfig", "Name")
     name = mount.get("Source", "")
     return MountPoint(
         "volume",
         _target(mount["Target"]),
         name=name,
-        driver=driver,
+        driver=driver.get("Name") or "local",
         read_only=bool(mount.get("ReadOnly")),
+        labels=tuple((options.get("Labels") or {}).items()),
         mode="z",
         copy_up=not options.get("NoCopy"),
         anonymous=not name,

@@ -44,6 +44,7 @@ HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "VolumeDriver": _only("local"),
 }
 CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "NetworkDisabled": _unset,
     "OnBuild": _unset,
 }
 HEALTH_OFF: tuple[list[str] | None, ...] = (None, [], ["NONE"])
