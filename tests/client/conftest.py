@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.client.recorder import Answers, Recorder, Request
 from tests.fixtures.cli import Cli
 

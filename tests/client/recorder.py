@@ -85,8 +85,8 @@ class Recorder:
                     head = b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"
                     connection.sendall(head + b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n" + answer.raw)
                     return
-                data = b"" if answer.body is None else json.dumps(answer.body).encode()
-                data = answer.body if isinstance(answer.body, bytes) else data
+                body = answer.body
+                data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
                 head = f"HTTP/1.1 {answer.status} X\r\nApi-Version: 1.50\r\nOstype: linux\r\n"
                 head += "Content-Type: application/json\r\n"
                 if answer.status not in (204, 304):
@@ -110,7 +110,10 @@ DEFAULTS: dict[tuple[str, str], Answer] = {
 
 
 def _read(stream: Any) -> Request | None:
-    line = stream.readline()
+    try:
+        line = stream.readline()
+    except ConnectionResetError:  # the program has ended with something of ours unread
+        return None
     if not line.strip():
         return None
     method, target, _ = line.decode().split()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.client.conftest import Send, needs_docker
 
 # Command lines that every docker since 20.10 knows
@@ -17,7 +16,7 @@ x sh -c 'echo -it --rm'
 -t x
 -a stdin -a stderr x
 -a STDOUT x
--e A=b -e HOME -e NOT_SET_ANYWHERE x
+-e A=b -e HOME -e NOT_SET_ANYWHERE -e A=c x
 --env-file {folder}/env -e LAST=1 x
 -l a -l b=c=d x
 --label-file {folder}/env x
@@ -103,8 +102,8 @@ def filled(template: Any, value: Any, name: str = "") -> Any:
         return {key: filled(template.get(key), value.get(key, template.get(key)), key) for key in keys}
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [pruned(entry) for entry in value]
-    if name == "Binds" and value:
-        return sorted(value)  # docker keeps them in a map, whose order is none
+    if name in ("Binds", "Env") and value:
+        return sorted(value)  # docker keeps these in a map, whose order is none
     return None if value in (None, "", [], {}) and name not in EXPLICIT else value
 
 

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from pydock_client import catalog
 from tests.client.conftest import Send, needs_docker
 from tests.client.recorder import ID, Answer, Answers, Recorder
 from tests.fixtures.cli import Cli
+
+from pydock_client import catalog
 
 USAGE = """
 bogus

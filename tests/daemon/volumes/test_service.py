@@ -72,17 +72,17 @@ def test_remove(volumes):
 
 
 def test_filters(volumes):
-    for name, labels in (("a", {"x": "1"}), ("b", {})):
+    for name, labels in (("first", {"x": "1"}), ("second", {})):
         volumes.create(name, "local", {}, labels)
 
     def listed(**values):
-        return [volume.name for volume in volumes.listed(Filters(values), in_use={"b"})]
+        return [volume.name for volume in volumes.listed(Filters(values), in_use={"second"})]
 
-    assert listed() == ["a", "b"]
-    assert listed(label=["x=1"]) == ["a"]
-    assert listed(dangling=["true"]) == ["a"]
-    assert listed(dangling=["false"]) == ["b"]
-    assert listed(name=["b"]) == ["b"]
+    assert listed() == ["first", "second"]
+    assert listed(label=["x=1"]) == ["first"]
+    assert listed(dangling=["true"]) == ["first"]
+    assert listed(dangling=["false"]) == ["second"]
+    assert listed(name=["sec"]) == ["second"]
     assert listed(driver=["nfs"]) == []
 
 
@@ -106,17 +106,17 @@ def test_copy_up_keeps_what_a_file_has(volumes, tmp_path):
     (root / "data" / "link").symlink_to("/etc/passwd")
     os.mkfifo(root / "data" / "pipe")
     (root / "data").chmod(0o1777)
-    volumes.create("v", "local", {}, {})
-    assert volumes.needs_copy_up("v")
-    volumes.copy_up("v", root, "/data")
-    place = volumes.mountpoint("v")
+    volumes.create("vol", "local", {}, {})
+    assert volumes.needs_copy_up("vol")
+    volumes.copy_up("vol", root, "/data")
+    place = volumes.mountpoint("vol")
     info = (place / "sub" / "file").stat()
     assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, info.st_mtime_ns) == (0o4750, 12, 34, 123456789)
     assert os.getxattr(place / "sub" / "file", "user.key") == b"value"
     assert os.readlink(place / "link") == "/etc/passwd"
     assert (place / "pipe").is_fifo()
     assert stat.S_IMODE(place.stat().st_mode) == 0o1777
-    assert not volumes.needs_copy_up("v")
+    assert not volumes.needs_copy_up("vol")
 
 
 def test_copy_up_stays_inside_the_root(volumes, tmp_path):
@@ -127,7 +127,7 @@ def test_copy_up_stays_inside_the_root(volumes, tmp_path):
     root.mkdir()
     (root / "data").symlink_to(f"../{secret.name}")
     (root / "abs").symlink_to(str(secret))
-    volumes.create("v", "local", {}, {})
+    volumes.create("vol", "local", {}, {})
     for target in ("/data", "/abs", "/../secret"):
-        volumes.copy_up("v", root, target)
-    assert list(volumes.mountpoint("v").iterdir()) == []
+        volumes.copy_up("vol", root, target)
+    assert list(volumes.mountpoint("vol").iterdir()) == []
