@@ -99,8 +99,8 @@ def test_copy_up_keeps_what_a_file_has(volumes, tmp_path):
     (root / "data" / "sub").mkdir(parents=True)
     file = root / "data" / "sub" / "file"
     file.write_text("content")
-    file.chmod(0o4750)
     os.chown(file, 12, 34)
+    file.chmod(0o4750)
     os.utime(file, ns=(10**9, 123456789))
     os.setxattr(file, "user.key", b"value")
     (root / "data" / "link").symlink_to("/etc/passwd")
