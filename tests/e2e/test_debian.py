@@ -1,4 +1,4 @@
-"""The whole way of a real image: Debian from the package mirror, through a real registry, to a web server in a container.
+"""The whole way of a real image: Debian from the package mirror, through a registry, to a web server in a container.
 
 Each of three clients goes it: our command line, the real docker command line, docker-py.
 """
