@@ -40,7 +40,7 @@ class Config:
     registry_mirrors: tuple[str, ...] = ()
     default_runtime: str = "pydock"
     runtimes: dict[str, str] = field(default_factory=dict)
-    log_driver: str = "local"
+    log_driver: str = "json-file"  # as Docker's: docker-py's run() returns the output of no other
     log_options: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     group: str = "docker"

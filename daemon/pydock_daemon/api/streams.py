@@ -96,7 +96,7 @@ async def _chunks(
     call: Call, container: Container, wanted: dict[str, bool], *, framed: bool, follow: bool
 ) -> AsyncIterator[bytes]:
     """Yield the log of a container as the API sends it, by the parameters of the call."""
-    driver = (container.host.log_config.type if container.host.log_config else None) or "local"
+    driver = (container.host.log_config.type if container.host.log_config else None) or "json-file"
     timestamps = call.flag("timestamps")
     # The drivers that can be read back keep no attributes of a line, so that the details are empty.
     details = b" " if call.flag("details") else b""

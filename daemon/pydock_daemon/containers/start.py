@@ -207,7 +207,7 @@ def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | No
 def log_settings(containers: Containers, container: Container) -> dict[str, Any]:
     """Return how the supervisor is to write the log of a container."""
     log = container.host.log_config
-    driver = (log.type if log else None) or "local"
+    driver = (log.type if log else None) or containers.config.log_driver
     options = (log.config if log else None) or {}
     if driver == "none":
         return {"driver": "none"}
