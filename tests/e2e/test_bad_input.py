@@ -76,7 +76,7 @@ def test_refused_by_name(cli: Cli, unchanged: None, arguments: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({}, 400, "config cannot be empty"),
+        ({}, 400, "config cannot be empty|no image specified"),
         ({"Image": "nosuch:1"}, 404, "No such image: nosuch:1"),
         ({"Image": "busybox", "Cmd": 5}, 400, ""),
         ({"Image": "busybox", "HostConfig": {"Binds": ["/a:/b:nosuchmode"]}}, (400, 500), "nosuchmode|invalid mode"),
