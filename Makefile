@@ -56,11 +56,11 @@ clean: ## remove what was made in this folder
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install -qq --editable .
 	@touch $@
 
 .venv/dev: pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install -qq --editable '.[dev]'
 	@touch $@ .venv/installed
 
 .venv/tools/ready: packages.txt | .venv/bin/python
