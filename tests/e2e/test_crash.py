@@ -1,5 +1,8 @@
 """pydockd killed with -9 under load and started again: no output and no exit code lost, and all still works."""
 
+import contextlib
+import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +15,9 @@ from tests.fixtures.registry import free_port
 from tests.fixtures.web import fetch
 
 COUNTER = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; [ $((i % 50)) = 0 ] && sleep 0.01; done; exit 7"
+
+FLOOD = "i=0; while [ ! -e /stop ]; do seq $((i+1)) $((i+5000)); i=$((i+5000)); sleep 0.05; done; exit 7"
+TRICKLE = "i=0; while [ ! -e /stop ]; do i=$((i+1)); printf %s $i; sleep 0.2; echo; done; exit 8"
 
 
 @pytest.fixture
@@ -50,6 +56,58 @@ def test_no_line_and_no_exit_code_is_lost(engine: Engine, tool: Cli):
     assert len(lines) > 100
 
 
+def test_a_flood_a_trickle_and_who_is_attached(engine: Engine, tmp_path: Path):
+    docker = Cli("docker", engine.host, tmp_path)
+    docker("run", "-d", "--name", "trickle", "busybox", "sh", "-c", TRICKLE)
+    with docker.begin("run", "--name", "flood", "busybox", "sh", "-c", FLOOD) as attached:
+        reader = threading.Thread(target=attached.wait)
+        reader.start()
+        eventually(lambda: docker("ps", "-q", "--filter", "name=flood"))
+        for pause in (0.25, 0.35):  # in the middle of a line of the trickle, and of the flood's pieces
+            time.sleep(pause)
+            engine.kill()
+            time.sleep(pause)
+            engine.start()
+        for name in ("flood", "trickle"):
+            docker("exec", name, "touch", "/stop")
+        assert [docker("wait", name) for name in ("flood", "trickle")] == ["7", "8"]
+        reader.join()
+        seen = re.sub('time="[^\n]*\n', "", attached.output.decode())  # the client's complaint about the API
+    for name, least in (("flood", 5000), ("trickle", 3)):
+        lines = docker("logs", name).splitlines()
+        assert len(lines) >= least
+        assert lines == [str(number) for number in range(1, len(lines) + 1)]
+    assert seen.split() == docker("logs", "flood").split()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_killed_before_the_start_was_written_down(engine: Engine, tmp_path: Path, ended: bool):
+    docker, port = Cli("docker", engine.host, tmp_path), free_port()
+    create = ("create", "--name", "web", "-p", f"{port}:80", "busybox")
+    docker(*create, "sh", "-c", "echo started; sleep 0.5; exit 9" if ended else "echo started; exec sleep 60")
+    created = _states(engine)
+    docker("start", "web")
+    engine.kill()
+    _states(engine, created)
+    time.sleep(1 if ended else 0)
+    engine.start()
+    wanted = "exited 9" if ended else "running 0"
+    assert docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "web") == wanted
+    assert docker("logs", "web") == "started"
+    if not ended:
+        assert docker("port", "web") == f"80/tcp -> 0.0.0.0:{port}"
+        assert docker("exec", "web", "echo", "alive") == "alive"
+    docker("rm", "-f", "web")
+
+
+def _states(engine: Engine, written: list[tuple[str, str]] | None = None) -> list[tuple[str, str]]:
+    """The states of the containers in the database of a daemon; they are `written` to it when given."""
+    with contextlib.closing(sqlite3.connect(engine.root / "data/pydock.db")) as database, database:
+        for row in written or ():
+            database.execute("update containers set state = ?2 where id = ?1", row)
+        return list(database.execute("select id, state from containers"))
+
+
 def test_exit_while_nobody_looks(engine: Engine, tool: Cli):
     tool("run", "-d", "--name", "short", "busybox", "sh", "-c", "sleep 1; echo last words; exit 9")
     tool("run", "-d", "--rm", "--name", "gone", "busybox", "sleep", "0.5")
@@ -67,6 +125,7 @@ def test_attach_stop_and_ports_afterwards(engine: Engine, tool: Cli):
     serve = "mkdir /www; echo it works >/www/index.html; httpd -p 80 -h /www; trap 'exit 3' TERM"
     serve += '; while :; do read line && echo "<$line>"; done'
     tool("run", "-di", "-p", f"{port}:80", "--name", "web", "busybox", "sh", "-c", serve)
+    eventually(lambda: fetch("127.0.0.1", port) == "it works")
     engine.kill()
     assert fetch("127.0.0.1", port) == "it works"
     engine.start()

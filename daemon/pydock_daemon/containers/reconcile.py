@@ -34,10 +34,23 @@ async def reconcile(containers: Containers, hello: dict[str, Any]) -> None:
 def live(containers: Containers, hello: dict[str, Any]) -> set[str]:
     """Return the ids of the containers that have processes now."""
     running = {entry["container"] for entry in hello["containers"] if entry["status"] in ("running", "paused")}
-    return {container.id for container in containers if container.alive and container.id in running}
+    unsaid = {
+        entry["container"] for entry in hello["containers"] if _unsaid(containers.find(entry["container"]), entry)
+    }
+    return {c.id for c in containers if c.id in running and (c.alive or c.id in unsaid)}
+
+
+def _unsaid(container: Container | None, entry: dict[str, Any] | None) -> bool:
+    """Say whether the supervisor started a container and the daemon died before it could write that down."""
+    if container is None or entry is None or container.alive:
+        return False
+    left = container.state.status not in (Status.REMOVING, Status.DEAD)
+    return left and entry["status"] != "created" and entry["started_at"] > container.state.started_at
 
 
 async def _one(containers: Containers, container: Container, entry: dict[str, Any] | None) -> None:
+    if entry is not None and _unsaid(container, entry):
+        _say(containers, container, entry)
     if container.alive:
         await _alive(containers, container, entry)
         return
@@ -53,6 +66,18 @@ async def _one(containers: Containers, container: Container, entry: dict[str, An
             log.warning("%s", error.message)
     elif status is Status.EXITED and _always(container):
         await _start(containers, container)
+
+
+def _say(containers: Containers, container: Container, entry: dict[str, Any]) -> None:
+    """Write down a start that was not, as the start itself would have; its output and its end must not be lost."""
+    state = container.state
+    state.pid, state.started_at, state.finished_at = entry["pid"], entry["started_at"], 0
+    state.exit_code, state.error, state.oom_killed = 0, "", False
+    exposed = dict.fromkeys(container.config.exposed_ports or {})
+    state.ports = exposed | containers.networks.bindings(container.id)
+    with containers.moving(container, Status.RUNNING):
+        pass
+    containers.publish(container, "start")
 
 
 async def _alive(containers: Containers, container: Container, entry: dict[str, Any] | None) -> None:

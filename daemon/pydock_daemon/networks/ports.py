@@ -49,6 +49,15 @@ class Wanted:
         return f"{self.port}/{self.proto}"
 
 
+def bindings(published: Iterable[Published]) -> dict[str, list[dict[str, str]]]:
+    """Return published ports by container port, as NetworkSettings.Ports shows them."""
+    shown: dict[str, list[dict[str, str]]] = {}
+    for port in published:
+        binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
+        shown.setdefault(f"{port.port}/{port.proto}", []).append(binding)
+    return shown
+
+
 def wanted(
     bindings: dict[str, list[dict[str, Any]]], exposed: Iterable[str], default_ip: str, *, publish_all: bool
 ) -> list[Wanted]:

@@ -242,10 +242,11 @@ class Networks:
         except (ports.PortTaken, NftError) as error:
             who = f"{target.container_name} ({target.id})"
             raise PydockError(f"driver failed programming external connectivity on endpoint {who}: {error}") from error
-        for port in chosen:
-            binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
-            shown[f"{port.port}/{port.proto}"] = [*(shown[f"{port.port}/{port.proto}"] or ()), binding]
-        return shown
+        return shown | ports.bindings(chosen)
+
+    def bindings(self, container_id: str) -> dict[str, list[dict[str, str]] | None]:
+        """Return the published ports of a container as NetworkSettings.Ports shows them."""
+        return dict(ports.bindings(self._published.get(container_id, ())))
 
     def _publish(self, container: str, target: Endpoint, wishes: list[ports.Wanted]) -> list[Published]:
         with ExitStack() as undo:
