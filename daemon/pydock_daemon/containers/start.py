@@ -22,8 +22,9 @@ from .model import Container, Status
 from .service import Containers
 from .spec import DEFAULT_PATH, Facts, build
 
-DEFAULT_LOG_SIZE = {"local": 20 * 1024 * 1024, "json-file": 0}
-DEFAULT_LOG_FILES = {"local": 5, "json-file": 1}
+# Docker's figures for `local`; its `json-file` grows without end, ours does not.
+DEFAULT_LOG_SIZE = {"local": 20 * 1024 * 1024, "json-file": 10 * 1024 * 1024}
+DEFAULT_LOG_FILES = {"local": 5, "json-file": 3}
 
 
 async def start(containers: Containers, container: Container) -> None:
