@@ -78,16 +78,21 @@ def _streams(options: Options, body: Body, *, detach: bool) -> None:
 
 
 def _environment(options: Options, body: Body, host: Body) -> None:
-    found = []
+    found = environment(options)
+    if found:
+        body["Env"] = found
+
+
+def environment(options: Options) -> list[str]:
+    """Return the variables of --env-file and --env; of those with the same name the last one counts."""
+    found: dict[str, str] = {}
     for path in options["env-file"]:
         for line in read_lines(path):
             name, equals, _ = line.partition("=")
-            if equals:
-                found.append(line)
-            elif name in os.environ:
-                found.append(f"{name}={os.environ[name]}")
-    if found or options["env"]:
-        body["Env"] = found + options["env"]
+            if equals or name in os.environ:
+                found[name] = line if equals else f"{name}={os.environ[name]}"
+    found.update((text.partition("=")[0], text) for text in options["env"])
+    return list(found.values())
 
 
 def _labels(options: Options, body: Body, host: Body) -> None:

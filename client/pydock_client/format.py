@@ -66,12 +66,11 @@ class Listing:
         return {name: value for name, value in made.items() if value is None or isinstance(value, str | bool)}
 
     def lookup(self, item: Item, name: str) -> Any:
-        """Return one field of an object."""
+        """Return one field of an object; UnknownField when there is none such."""
         if name not in self._fields:
-            from .template import TemplateError
+            from pydock_client.template import UnknownField
 
-            where = f'template: :1: executing "" at <.{name}>'
-            raise TemplateError(f"{where}: can't evaluate field {name} in type *formatter.{self._kind}")
+            raise UnknownField(f"*formatter.{self._kind}")
         return self._fields[name][1](item)
 
     def _table(self, items: list[Item], columns: Sequence[str]) -> str:

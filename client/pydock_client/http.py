@@ -124,19 +124,17 @@ class Connection:
     def __init__(self, address: Address, host: str) -> None:
         family, where = address
         self._buffer = b""
+        if family != socket.AF_UNIX and ":" in where[0]:
+            family = socket.AF_INET6
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if family == socket.AF_UNIX:
-                self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self.socket.connect(where)
-            else:
-                assert isinstance(where, tuple)
-                self.socket = socket.create_connection(where)
+            self.socket.connect(where)
         except PermissionError as error:
-            raise Unavailable(
+            raise self._broken(
                 f"permission denied while trying to connect to the pydock daemon socket at {host}"
             ) from error
         except OSError as error:
-            raise Unavailable(f"Cannot connect to the pydock daemon at {host}. Is pydockd running?") from error
+            raise self._broken(f"Cannot connect to the pydock daemon at {host}. Is pydockd running?") from error
 
     def idle(self) -> bool:
         """Say whether the other side still holds an unused connection open."""
@@ -166,7 +164,7 @@ class Connection:
         """Read the head of an answer."""
         while (end := self._buffer.find(_END)) < 0:
             if not self._more():
-                raise Unavailable("the pydock daemon closed the connection")
+                raise self._broken("the pydock daemon closed the connection")
         first, *rows = self._buffer[:end].decode("latin-1").split("\r\n")
         self._buffer = self._buffer[end + len(_END) :]
         headers = {}
@@ -182,7 +180,7 @@ class Connection:
         """Yield that many bytes as they come."""
         while count:
             if not self._buffer and not self._more():
-                raise Unavailable("unexpected EOF")
+                raise self._broken("unexpected EOF")
             piece, self._buffer = self._buffer[:count], self._buffer[count:]
             count -= len(piece)
             yield piece
@@ -209,9 +207,13 @@ class Connection:
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\r\n")) < 0:
             if not self._more():
-                raise Unavailable("unexpected EOF")
+                raise self._broken("unexpected EOF")
         line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
         return line
+
+    def _broken(self, message: str) -> Unavailable:
+        self.close()
+        return Unavailable(message)
 
     def _more(self) -> bool:
         data = self.socket.recv(PIECE)

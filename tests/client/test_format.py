@@ -46,10 +46,24 @@ CONTAINERS: list[dict[str, Any]] = [
     },
 ]
 IMAGES: list[dict[str, Any]] = [
-    {"Id": "sha256:" + "a" * 64, "RepoTags": ["b:1", "b:2"], "RepoDigests": ["b@sha256:" + "e" * 64], "Created": NOW - 60, "Size": 4260000},
-    {"Id": "sha256:" + "b" * 64, "RepoTags": [], "RepoDigests": ["c@sha256:" + "f" * 64], "Created": NOW - 3600, "Size": 99},
+    {
+        "Id": "sha256:" + "a" * 64,
+        "RepoTags": ["b:1", "b:2"],
+        "RepoDigests": ["b@sha256:" + "e" * 64, "other@sha256:" + "1" * 64],
+        "Created": NOW - 60,
+        "Size": 4260000,
+    },
+    {
+        "Id": "sha256:" + "b" * 64,
+        "RepoTags": [],
+        "RepoDigests": ["c@sha256:" + "f" * 64, "c@sha256:" + "2" * 64],
+        "Created": NOW - 3600,
+        "Size": 99,
+        "SharedSize": -1,
+        "Containers": -1,
+    },
     {"Id": "sha256:" + "c" * 64, "RepoTags": None, "RepoDigests": None, "Created": 0, "Size": 1234567890},
-]  # fmt: skip
+]
 NETWORKS = [
     {"Id": "b" * 64, "Name": "web", "Driver": "bridge", "Scope": "local", "EnableIPv4": True, "EnableIPv6": False,
      "Internal": True, "Labels": {"a": "b"}, "Created": "2026-01-02T03:04:05.6Z"},
@@ -76,8 +90,10 @@ ANSWERS: Answers = {
     ("GET", "/containers/x/json"): Answer(body={"NetworkSettings": {"Ports": {
         "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
         "9/udp": [{"HostIp": "1.2.3.4", "HostPort": "9"}], "10/tcp": None}}}),
-    ("GET", "/containers/x/top"): Answer(body={"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1"], ["22", "sh"]]}),
-    ("GET", "/containers/x/changes"): Answer(body=[{"Kind": 0, "Path": "/a"}, {"Kind": 1, "Path": "/b"}, {"Kind": 2, "Path": "/c"}]),
+    ("GET", "/containers/x/top"): Answer(
+        body={"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1"], ["22", "sh"]]}),
+    ("GET", "/containers/x/changes"): Answer(
+        body=[{"Kind": 0, "Path": "/a"}, {"Kind": 1, "Path": "/b"}, {"Kind": 2, "Path": "/c"}]),
 }  # fmt: skip
 
 LINES = [

@@ -192,7 +192,7 @@ def test_hosts(text: str, address: object):
 
 @pytest.mark.parametrize("text", ["ssh://x", "npipe:////./pipe/x", "foo://x", "fd://"])
 def test_hosts_that_are_none(text: str):
-    with pytest.raises(PydockError, match="not supported|invalid bind address"):
+    with pytest.raises(PydockError, match=r"not supported|invalid bind address"):
         parse_host(text)
 
 

@@ -78,8 +78,8 @@ def test_renders(source: str, text: str | None):
 
 
 BAD = [
-    ("{{.Nope}}", 'executing "" at <.Nope>: map has no entry for key "Nope"'),
-    ("{{.State.Nope.More}}", 'at <.State.Nope.More>: map has no entry for key "Nope"'),
+    ("{{.Nope}}", 'template: :1:2: executing "" at <.Nope>: map has no entry for key "Nope"'),
+    ("a\n{{.State.Nope.More}}", ':2:8: executing "" at <.State.Nope.More>: map has no entry for key "Nope"'),
     ("{{.State.Health.Status}}", "nil pointer"),
     ("{{.Id.More}}", "can't evaluate field More"),
     ("{{foo}}", 'function "foo" not defined'),
@@ -92,7 +92,10 @@ BAD = [
     ("{{.Id | }}", "missing value for command"),
     ("{{(.Id}}", "unclosed left paren"),
     ("{{$x}}", "undefined variable: $x"),
-    ("{{index .Config.Env 7}}", "error calling index: index out of range: 7"),
+    (
+        "{{index .Config.Env 7}}",
+        "at <index .Config.Env 7>: error calling index: index out of range: 7",
+    ),
     ("{{.Id 3}}", "can't give argument to non-function .Id"),
     ("{{range .Id}}{{end}}", "range can't iterate over abc"),
     ("{{define `x`}}{{end}}", "is not supported"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from pydock_client.command import Call, Command, Failure
+from pydock_client.create import environment
 from pydock_client.flags import BOOL, LIST, STRING, Flag
 from pydock_client.options import DETACH_KEYS, ENV
 from pydock_client.session import STDIN_FD, STDOUT_FD, Session, Target
 from pydock_client.terminal import size
-from pydock_client.values import read_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +51,11 @@ def _body(call: Call, command: list[str], keys: str) -> dict[str, Any]:
         "Tty": options["tty"],
         "Cmd": command,
     }
-    environment = [line for path in options["env-file"] for line in read_lines(path)] + options["env"]
     fields = {
         "User": options["user"],
         "WorkingDir": options["workdir"],
         "Privileged": options["privileged"],
-        "Env": environment,
+        "Env": environment(options),
         "DetachKeys": keys,
         "ConsoleSize": _console(tty=options["tty"]),
     }

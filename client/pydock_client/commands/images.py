@@ -28,10 +28,10 @@ LISTING = Listing(
         "Repository": ("REPOSITORY", lambda item: item.data["Repository"]),
         "Tag": ("TAG", lambda item: item.data["Tag"]),
         "Digest": ("DIGEST", lambda item: item.data["Digest"]),
-        "CreatedSince": ("CREATED", lambda item: _created(item.data["Created"])),
+        "CreatedSince": ("CREATED", lambda item: ago(item.data["Created"])),
         "CreatedAt": ("CREATED AT", lambda item: local(item.data["Created"])),
         "Size": ("SIZE", lambda item: units.format_size(item.data["Size"])),
-        "Containers": ("CONTAINERS", lambda item: _number(item.data.get("Containers", -1))),
+        "Containers": ("CONTAINERS", lambda item: _number(item.data.get("Containers", 0))),
         "SharedSize": ("SHARED SIZE", lambda item: _shared(item)),
         "UniqueSize": ("UNIQUE SIZE", lambda item: _unique(item)),
         "VirtualSize": ("SIZE", lambda item: units.format_size(item.data["Size"], precision=4)),
@@ -44,38 +44,48 @@ def since(text: str | None) -> str:
     return ago_text(text) if text and text != times.NEVER else ""
 
 
-def _created(seconds: int) -> str:
-    return ago(seconds) if seconds else "N/A"
-
-
 def _number(count: int) -> str:
     return "N/A" if count == -1 else str(count)
 
 
 def _shared(item: Item) -> str:
-    size = item.data.get("SharedSize", -1)
+    size = item.data.get("SharedSize", 0)
     return "N/A" if size == -1 else units.format_size(size)
 
 
 def _unique(item: Item) -> str:
-    size = item.data.get("SharedSize", -1)
+    size = item.data.get("SharedSize", 0)
     return "N/A" if size == -1 else units.format_size(item.data["Size"] - size, precision=4)
 
 
-def rows(images: list[dict[str, Any]], *, digests: bool) -> list[dict[str, Any]]:
-    """One row for each tag of an image; for each of its digests where it has none or digests are shown."""
+def rows(images: list[dict[str, Any]], *, digests: bool, of_tags: bool = False) -> list[dict[str, Any]]:
+    """One row for each tag of an image, and one for each repository that it has only digests of.
+
+    With `digests` each digest has a row; with `of_tags` those of tags have.
+    """
     made = []
     for image in images:
-        tags = [tag for tag in image.get("RepoTags") or () if tag != f"{_NONE}:{_NONE}"]
-        found = [name.partition("@")[::2] for name in image.get("RepoDigests") or ()]
+        tagged = _grouped(image.get("RepoTags"), ":")
+        found = _grouped(image.get("RepoDigests"), "@")
         named = []
-        for tag in tags:
-            repository, _, name = tag.rpartition(":")
-            own = [digest for other, digest in found if other == repository]
-            named += [(repository, name, digest) for digest in (own if digests and own else [_NONE])]
-        named = named or [(repository, _NONE, digest) for repository, digest in found] or [(_NONE, _NONE, _NONE)]
-        made += [{**image, "Repository": r, "Tag": t, "Digest": d} for r, t, d in named]
+        for repository, tags in tagged.items():
+            own = found.pop(repository, [])
+            own = own if digests or of_tags else []
+            named += [(repository, tag, digest) for tag in tags for digest in own or [_NONE]]
+        for repository, own in found.items():
+            named += [(repository, _NONE, digest) for digest in (own if digests else [""])]
+        made += [{**image, "Repository": r, "Tag": t, "Digest": d} for r, t, d in named or [(_NONE, _NONE, _NONE)]]
     return made
+
+
+def _grouped(names: list[str] | None, mark: str) -> dict[str, list[str]]:
+    """Return tags or digests by repository."""
+    found: dict[str, list[str]] = {}
+    for name in names or ():
+        repository, _, rest = name.rpartition(mark) if mark == ":" else name.partition(mark)
+        if repository != _NONE:
+            found.setdefault(repository, []).append(rest)
+    return found
 
 
 def _ls(call: Call) -> None:
@@ -87,7 +97,7 @@ def _ls(call: Call) -> None:
     wanted = filters.from_flags(options["filter"] + references)
     query: Query = {"all": options["all"], "filters": wanted.encode() if wanted else ""}
     images = sorted(call.daemon.call("GET", "/images/json", query), key=lambda image: -int(image["Created"]))
-    found = rows(images, digests=options["digests"] or ".Digest" in form)
+    found = rows(images, digests=options["digests"], of_tags=".Digest" in form)
     if options["quiet"] and form in ("", "table"):
         for row in found:
             print(short(row["Id"], truncate=truncate))

@@ -18,11 +18,10 @@ _COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 
 def _image(item: Item) -> str:
     image: str = item.data.get("Image") or "<no image>"
-    digits = image.removeprefix("sha256:")
-    is_id = len(digits) == 64 and not digits.strip("0123456789abcdef")
     if not item.truncate:
         return image
-    return digits[:12] if is_id else image.split("@", 1)[0]
+    cut = short(image, truncate=True)
+    return cut if cut == short(item.data.get("ImageID", ""), truncate=True) else image.split("@", 1)[0]
 
 
 def _command(item: Item) -> str:

@@ -4,7 +4,7 @@ Actions, pipelines, variables, comments, trim marks, `if`, `with`, `range`, `els
 functions of Go and of docker (`json`, `join`, `split`, `upper`, ...). `define`, `template` and `block` are refused.
 """
 
-from .lex import TemplateError
+from .lex import TemplateError, UnknownField
 from .run import Template
 
-__all__ = ["Template", "TemplateError"]
+__all__ = ["Template", "TemplateError", "UnknownField"]

@@ -16,14 +16,19 @@ class TemplateError(Exception):
     """The template is wrong, or does not fit the value."""
 
 
+class UnknownField(Exception):
+    """An object that is asked for its fields does not have this one; the message names the kind of object."""
+
+
 class Word:
-    """One word of an action: its kind, its text, and whether white space stands before it."""
+    """One word of an action: its kind, its text, where it stands, and whether white space stands before it."""
 
-    __slots__ = ("kind", "spaced", "text")
+    __slots__ = ("at", "kind", "spaced", "text")
 
-    def __init__(self, kind: str, text: str, *, spaced: bool) -> None:
+    def __init__(self, kind: str, text: str, at: int, *, spaced: bool) -> None:
         self.kind = kind
         self.text = text
+        self.at = at
         self.spaced = spaced
 
     def __repr__(self) -> str:
@@ -92,7 +97,7 @@ def _action(source: str, at: int) -> tuple[list[Word] | None, int, bool]:
             spaced = True
         elif words is not None:
             assert found.lastgroup is not None
-            words.append(Word(found.lastgroup, found[0], spaced=spaced))
+            words.append(Word(found.lastgroup, found[0], at, spaced=spaced))
             spaced = False
         at = found.end()
 

@@ -15,18 +15,20 @@ CONSTANTS: dict[str, Any] = {"true": True, "false": False, "nil": None}
 
 
 class Node:
-    """A node of the tree: `kind` says which, `parts` hold what belongs to it.
+    """A node of the tree: `kind` says which, `parts` hold what belongs to it; it stands from `at` to `end`.
 
     text(str) | action(pipe) | if/with/range(pipe, then, otherwise) | break | continue
     pipe(variables, declares, commands) | command(operands)
     dot | field(names) | variable(name, names) | chain(node, names) | function(name) | constant(value)
     """
 
-    __slots__ = ("kind", "parts")
+    __slots__ = ("at", "end", "kind", "parts")
 
-    def __init__(self, kind: str, *parts: Any) -> None:
+    def __init__(self, kind: str, *parts: Any, at: int = 0, end: int = 0) -> None:
         self.kind = kind
         self.parts = parts
+        self.at = at
+        self.end = end
 
     def __repr__(self) -> str:
         return f"Node({self.kind!r}, {self.parts!r})"
@@ -129,17 +131,20 @@ class _Pipeline:
 
     def _command(self) -> Node:
         operands = []
+        start = self.words[self.at].at if self.at < len(self.words) else 0
         while self.at < len(self.words) and not (
             self.words[self.at].kind == "mark" and self.words[self.at].text in "|)"
         ):
             operands.append(self._operand())
         if not operands:
             raise TemplateError("missing value for command")
-        return Node("command", operands)
+        last = self.words[self.at - 1]
+        return Node("command", operands, at=start, end=last.at + len(last.text))
 
     def _operand(self) -> Node:
         node = self._term()
         names = []
+        place = self.words[self.at].at if self.at < len(self.words) else 0
         while self.at < len(self.words) and self.words[self.at].kind == "field" and not self.words[self.at].spaced:
             names.append(self.words[self.at].text[1:])
             self.at += 1
@@ -148,8 +153,8 @@ class _Pipeline:
         if node.kind in ("constant", "function"):
             raise TemplateError(f"unexpected .{names[0]} after term")
         if node.kind == "field":
-            return Node("field", [*node.parts[0], *names])
-        return Node("chain", node, names)
+            return Node("field", [*node.parts[0], *names], at=place)
+        return Node("chain", node, names, at=place)
 
     def _term(self) -> Node:
         word = self.words[self.at]
@@ -157,7 +162,7 @@ class _Pipeline:
         if word.kind == "dot":
             return Node("dot")
         if word.kind == "field":
-            return Node("field", [word.text[1:]])
+            return Node("field", [word.text[1:]], at=word.at)
         if word.kind == "variable":
             return Node("variable", word.text)
         if word.kind == "name":

@@ -8,7 +8,7 @@ Objects may offer more than JSON: one with a `lookup(name)` method is asked for 
 from __future__ import annotations
 
 from .functions import FUNCTIONS, Callable_, shown
-from .lex import TemplateError
+from .lex import TemplateError, UnknownField
 from .parse import Node, parse
 
 TYPE_CHECKING = False
@@ -30,9 +30,10 @@ class _Continue(Exception):
 class Template:
     """A parsed template; `render` may be called again and again. TemplateError when it is wrong or does not fit."""
 
-    __slots__ = ("_nodes", "_optional", "_strict")
+    __slots__ = ("_nodes", "_optional", "_source", "_strict")
 
     def __init__(self, source: str, *, strict: bool = True, optional: frozenset[str] = frozenset()) -> None:
+        self._source = source
         self._nodes = parse(source, set(FUNCTIONS))
         self._strict = strict
         self._optional = optional
@@ -40,7 +41,7 @@ class Template:
     def render(self, value: Any) -> str:
         """Return the text for a value."""
         out: list[str] = []
-        _Run(out, value, self._optional, strict=self._strict).nodes(self._nodes, value)
+        _Run(out, value, self._source, self._optional, strict=self._strict).nodes(self._nodes, value)
         return "".join(out)
 
     def fields(self) -> list[str]:
@@ -64,8 +65,9 @@ def _collect(part: Any, found: list[str]) -> None:
 class _Run:
     """One rendering: the output so far and the variables in sight."""
 
-    def __init__(self, out: list[str], root: Any, optional: frozenset[str], *, strict: bool) -> None:
+    def __init__(self, out: list[str], root: Any, source: str, optional: frozenset[str], *, strict: bool) -> None:
         self.out = out
+        self.source = source
         self.variables: list[dict[str, Any]] = [{"$": root}]
         self.optional = optional
         self.strict = strict
@@ -159,7 +161,7 @@ class _Run:
         if first.kind == "function":
             if first.parts[0] in ("and", "or"):
                 return self.logic(first.parts[0], rest, dot, last)
-            return self.call(first.parts[0], [self.operand(operand, dot) for operand in rest] + last)
+            return self.call(first.parts[0], [self.operand(operand, dot) for operand in rest] + last, node)
         value = self.operand(first, dot)
         arguments = [self.operand(operand, dot) for operand in rest] + last
         if isinstance(value, Callable_):
@@ -177,12 +179,13 @@ class _Run:
                 return value
         return last[0] if last else value
 
-    def call(self, name: str, arguments: list[Any]) -> Any:
+    def call(self, name: str, arguments: list[Any], node: Node) -> Any:
         """Return what a function makes of its arguments."""
         try:
             return FUNCTIONS[name](*(None if value is MISSING else value for value in arguments))
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-            raise TemplateError(f'template: :1: executing "" at <{name}>: error calling {name}: {error}') from error
+            text = self.source[node.at : node.end] or name
+            raise self.failure(node.at, text, f"error calling {name}: {error}") from error
 
     def operand(self, node: Node, dot: Any) -> Any:
         """Return the value of an operand."""
@@ -192,14 +195,14 @@ class _Run:
         if kind == "constant":
             return parts[0]
         if kind == "field":
-            return self.lookup(dot, parts[0])
+            return self.lookup(dot, parts[0], node.at)
         if kind == "variable":
             return self.scope(parts[0])[parts[0]]
         if kind == "chain":
-            return self.lookup(self.operand(parts[0], dot), parts[1])
+            return self.lookup(self.operand(parts[0], dot), parts[1], node.at)
         if kind == "pipe":
             return self.pipe(node, dot)
-        return self.call(parts[0], [])
+        return self.call(parts[0], [], node)
 
     def scope(self, name: str) -> dict[str, Any]:
         """Return the innermost scope that has a variable."""
@@ -209,17 +212,28 @@ class _Run:
                 return scope
         raise TemplateError(f"undefined variable: {name}")
 
-    def lookup(self, value: Any, names: list[str]) -> Any:
+    def failure(self, at: int, text: str, words: str) -> TemplateError:
+        """Return the error of a place in the template, in Go's form."""
+        line = self.source.count("\n", 0, at) + 1
+        column = at - (self.source.rfind("\n", 0, at) + 1)
+        return TemplateError(f'template: :{line}:{column}: executing "" at <{text}>: {words}')
+
+    def lookup(self, value: Any, names: list[str], at: int) -> Any:
         """Return a field of a field of a value."""
         for name in names:
-            value = self.field(value, name, names)
+            value = self.field(value, name, names, at)
         return value
 
-    def field(self, value: Any, name: str, names: list[str]) -> Any:
+    def field(self, value: Any, name: str, names: list[str], at: int) -> Any:
         """Return one field of those that were asked for."""
+        text = "." + ".".join(names)
         lookup = getattr(value, "lookup", None)
         if lookup is not None:
-            return lookup(name)
+            try:
+                return lookup(name)
+            except UnknownField as error:
+                words = f"can't evaluate field {name} in type {error}"
+                raise self.failure(at, text, words) from error
         if isinstance(value, dict) and name in value:
             return value[name]
         if isinstance(value, dict) and name in self.optional and name == names[-1]:
@@ -233,7 +247,7 @@ class _Run:
             words = f"nil pointer evaluating interface {{}}.{name}"
         else:
             words = f"can't evaluate field {name} in type {_type(value)}"
-        raise TemplateError(f'template: :1: executing "" at <.{".".join(names)}>: {words}')
+        raise self.failure(at, text, words)
 
 
 def truth(value: Any) -> bool:
