@@ -1,0 +1,193 @@
+"""What is measured: each row is a name, a unit, and a function of one engine. Used by `__main__`.
+
+Times are of one action, as a client sees it; the client is the same small one for both engines.
+"""
+
+import contextlib
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from tests.bench.engines import Side, all_processes, pss
+from tests.fixtures.http import UnixConnection, ask
+
+NETWORKS = ("bridge", "none", "host")
+IDLE = 10
+
+
+class Row(NamedTuple):
+    """A measurement: how often it is taken, alternating, and what pydock owes as a share of docker's."""
+
+    name: str
+    unit: str
+    times: int
+    measure: Callable[[Side], float]
+    owed: float | None
+    more_is_better: bool = False
+
+
+@contextlib.contextmanager
+def timed(result: list[float], scale: float = 1000) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    result.append((time.perf_counter() - begun) * scale)
+
+
+def life(connection: UnixConnection, network: str) -> None:
+    """Create, start, wait, remove, on one connection."""
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}
+    made = ask(connection, "POST", "/containers/create", body)
+    assert made.status == 201, made
+    name = made.body["Id"]
+    for method, path in (("POST", f"/{name}/start"), ("POST", f"/{name}/wait"), ("DELETE", f"/{name}")):
+        answer = ask(connection, method, f"/containers{path}")
+        assert answer.status < 300, answer
+
+
+def by_command_line(network: str) -> Callable[[Side], float]:
+    def measure(side: Side) -> float:
+        result: list[float] = []
+        with timed(result):
+            side.cli("run", "--rm", "--network", network, "busybox", "true")
+        return result[0]
+
+    return measure
+
+
+def by_api(network: str) -> Callable[[Side], float]:
+    def measure(side: Side) -> float:
+        result: list[float] = []
+        with contextlib.closing(UnixConnection(side.socket)) as connection:
+            ask(connection, "GET", "/_ping")
+            with timed(result):
+                life(connection, network)
+        return result[0]
+
+    return measure
+
+
+def at_once(network: str, workers: int = 16, total: int = 96) -> Callable[[Side], float]:
+    """Containers a second with so many under way."""
+    local = threading.local()
+
+    def measure(side: Side) -> float:
+        opened: list[UnixConnection] = []
+
+        def one(_: int) -> None:
+            connection = getattr(local, side.name, None)
+            if connection is None:
+                connection = UnixConnection(side.socket, timeout=120)
+                setattr(local, side.name, connection)
+                opened.append(connection)
+            life(connection, network)
+
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(one, range(total)))
+        seconds = time.perf_counter() - begun
+        for connection in opened:
+            connection.close()
+        return total / seconds
+
+    return measure
+
+
+def fifty(side: Side) -> float:
+    """Fifty lives in a row, in milliseconds each."""
+    with contextlib.closing(UnixConnection(side.socket)) as connection:
+        result: list[float] = []
+        with timed(result):
+            for _ in range(50):
+                life(connection, "bridge")
+    return result[0] / 50
+
+
+@contextlib.contextmanager
+def idle_containers(side: Side, count: int) -> Iterator[list[str]]:
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}}
+    names: list[str] = []
+    try:
+        for _ in range(count):
+            names.append(side.api.ok("POST", "/containers/create", body)["Id"])
+            side.api.ok("POST", f"/containers/{names[-1]}/start")
+        yield names
+    finally:
+        for name in names:
+            side.api.ok("DELETE", f"/containers/{name}", force="1")
+
+
+def exec_by_api(side: Side) -> float:
+    """Create, start and end of an exec in a running container; the median of ten."""
+    result: list[float] = []
+    with idle_containers(side, 1) as [name]:
+        for _ in range(10):
+            with timed(result):
+                made = side.api.ok("POST", f"/containers/{name}/exec", {"Cmd": ["true"], "AttachStdout": True})
+                with side.api.hijack(f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False}) as stream:
+                    while stream.recv(4096):
+                        pass
+    return statistics.median(result)
+
+
+def listing(side: Side) -> float:
+    """`ps` by command line; for docker, its own."""
+    result: list[float] = []
+    with timed(result):
+        side.cli("ps")
+    return result[0]
+
+
+def import_typer(_: Side) -> float:
+    """How long an interpreter takes that imports typer: the yardstick of `pydock ps`."""
+    result: list[float] = []
+    with timed(result):
+        subprocess.run([sys.executable, "-c", "import typer"], check=True)
+    return result[0]
+
+
+def idle_memory(side: Side) -> float:
+    """Megabytes of the engine's own processes."""
+    return pss(side.processes())
+
+
+def memory_of_a_container(side: Side) -> float:
+    """Megabytes that one more idle container costs, everything counted."""
+    engine, others = side.processes(), all_processes()
+    before = pss(engine)
+    with idle_containers(side, IDLE):
+        time.sleep(1)
+        after = pss(engine) + pss(sorted(all_processes() - others))
+    return (after - before) / IDLE
+
+
+def save_and_load(side: Side) -> float:
+    """Milliseconds of one `save` and `load` of busybox, through the API."""
+    result: list[float] = []
+    connection = UnixConnection(side.socket)
+    with contextlib.closing(connection), timed(result):
+        connection.request("GET", "/images/busybox/get")
+        archive = connection.getresponse().read()
+        answer = ask(connection, "POST", "/images/load", archive)
+        assert answer.status == 200, answer
+    return result[0]
+
+
+ROWS = (
+    *(Row(f"run --rm busybox true, {net}", "ms", 10, by_command_line(net), owed)
+      for net, owed in zip(NETWORKS, (0.5, 0.8, 1.0), strict=True)),
+    *(Row(f"API create+start+wait+remove, {net}", "ms", 20, by_api(net), 0.12 if net == "bridge" else None)
+      for net in NETWORKS),
+    Row("50 one after another, bridge", "ms each", 1, fifty, None),
+    Row("16 at a time, bridge", "per s", 2, at_once("bridge"), 6, True),
+    Row("16 at a time, none", "per s", 2, at_once("none"), 6, True),
+    Row("API exec", "ms", 2, exec_by_api, 0.5),
+    Row("ps", "ms", 10, listing, None),
+    Row("PSS per idle container", "MB", 1, memory_of_a_container, 0.15),
+    Row("PSS of the engine, idle", "MB", 1, idle_memory, 0.7),
+    Row("save and load of busybox", "ms", 5, save_and_load, 1.0),
+)  # fmt: skip
