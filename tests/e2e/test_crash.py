@@ -159,6 +159,8 @@ def test_client_that_is_attached_survives(engine: Engine, tool: Cli):
     script = "echo before; while [ ! -e /go ]; do sleep 0.1; done; echo after; exit 5"
     with tool.begin("run", "--name", "web", "busybox", "sh", "-c", script) as running:
         running.until(b"before\n")
+        eventually(lambda: tool("ps", "-q"))
+        time.sleep(0.3)  # the answer to the client's start has gone out as well
         engine.kill()
         engine.start()
         tool("exec", "web", "touch", "/go")
