@@ -37,19 +37,20 @@ async def read_logs(
 ) -> AsyncIterator[list[Batch]]:
     """Yield what is logged, oldest first; with `follow` go on until `stopped()` is true and all is read.
 
-    `tail` counts lines (None: all), `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty
-    one. Raises InvalidArgument for a driver that cannot be read, PydockError for a damaged file.
+    `tail` counts lines (None: all), of both streams and to the end, before streams and `until` choose among them, as in
+    Docker. `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty one. Raises InvalidArgument
+    for a driver that cannot be read, PydockError for a damaged file.
     """
     opener = OPENERS.get(driver)
     if opener is None:
         raise InvalidArgument("configured logging driver does not support reading")
     streams = frozenset(name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen)
-    wanted = Filter(streams, since, until)
+    wanted, counted = Filter(streams, since, until), Filter(frozenset(STREAMS), since, None)
     with ExitStack() as stack:
         watch = stack.enter_context(FolderWatch(path.parent)) if follow and path.parent.is_dir() else None
         chain = Chain(path, opener, follow=follow)
         stack.callback(chain.close)
-        skip = await asyncio.to_thread(chain.start, tail, wanted)
+        skip = await asyncio.to_thread(chain.start, tail, counted)
         quiet, history = 0, True
         while True:
             # Asked before reading: what was written before the stop is read after it.
@@ -62,7 +63,9 @@ async def read_logs(
                 quiet = 0 if await watch.wait(_pause(quiet)) else quiet + 1
                 continue
             over = wanted.over(batches[-1])
-            batches, skip = _without(skip, list(filter(wanted.takes, batches)))
+            if skip:
+                batches, skip = _without(skip, list(filter(counted.takes, batches)))
+            batches = list(filter(wanted.takes, batches))
             if batches:
                 yield batches
             if over:
@@ -97,7 +100,7 @@ class Chain:
         self._files: deque[LogFile] = deque()
 
     def start(self, tail: int | None, wanted: Filter) -> int:
-        """Open what there is and go to the beginning of what is wanted; returns how many wanted lines to skip there."""
+        """Open what there is and go to the beginning of what counts; returns how many such lines to skip there."""
         files = self._existing()
         missing = tail
         surplus = 0
