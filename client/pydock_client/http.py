@@ -14,7 +14,7 @@ from pydock_shared.errors import InvalidArgument, NotSupported, PydockError, Una
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 PIECE = 65536
@@ -148,17 +148,17 @@ class Connection:
 
     def send(self, head: str, body: bytes | Iterable[bytes] | None) -> None:
         """Write a request; a body without a length goes out in chunks."""
-        if body is None or isinstance(body, bytes):
-            self.socket.sendall(head.encode() + (body or b""))
-            return
-        self.socket.sendall(head.encode())
         try:
+            if body is None or isinstance(body, bytes):
+                self.socket.sendall(head.encode() + (body or b""))
+                return
+            self.socket.sendall(head.encode())
             for piece in body:
                 if piece:
                     self.socket.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.socket.sendall(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
-            return  # the daemon has refused before the end: its answer says why
+            return  # the daemon has refused before the end, and its answer says why; or it is gone, which shows then
 
     def head(self) -> tuple[int, dict[str, str]]:
         """Read the head of an answer."""
@@ -216,24 +216,44 @@ class Connection:
         return Unavailable(message)
 
     def _more(self) -> bool:
-        data = self.socket.recv(PIECE)
+        try:
+            data = self.socket.recv(PIECE)
+        except ConnectionResetError:
+            return False
         self._buffer += data
         return bool(data)
 
 
 class Pending:
-    """A request that is on its way; `response()` waits for its answer."""
+    """A request that is on its way; `response()` waits for its answer.
 
-    __slots__ = ("_connection", "_daemon", "_head_only")
+    `again` sends it on a new connection: a kept one may have been closed by the daemon in the very moment of its use.
+    """
 
-    def __init__(self, daemon: Daemon, connection: Connection, *, head_only: bool = False) -> None:
+    __slots__ = ("_again", "_connection", "_daemon", "_head_only")
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        connection: Connection,
+        again: Callable[[], Connection] | None = None,
+        *,
+        head_only: bool = False,
+    ) -> None:
         self._daemon = daemon
         self._connection = connection
+        self._again = again
         self._head_only = head_only
 
     def response(self) -> Response:
         """Return the answer; the error it stands for is raised."""
-        status, headers = self._connection.head()
+        try:
+            status, headers = self._connection.head()
+        except Unavailable:
+            if self._again is None:
+                raise
+            self._connection = self._again()
+            status, headers = self._connection.head()
         if self._head_only:  # the headers tell of a body that does not come
             headers = {name: value for name, value in headers.items() if name != "transfer-encoding"}
             headers["content-length"] = "0"
@@ -286,7 +306,6 @@ class Daemon:
         headers: dict[str, str] | None = None,
     ) -> Pending:
         """Send a request: a body of bytes or pieces goes as it is, another as JSON."""
-        connection = self._connection()
         lines = {"Host": "pydock", "User-Agent": "pydock-client"} | (headers or {})
         if body is not None and not isinstance(body, bytes) and not hasattr(body, "__next__"):
             body = json.dumps(body).encode()
@@ -298,8 +317,16 @@ class Daemon:
             lines["Transfer-Encoding"] = "chunked"
         head = f"{method} {_target(path, query)} HTTP/1.1\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        connection.send(f"{head}\r\n", body)
-        return Pending(self, connection, head_only=method == "HEAD")
+
+        def sent(connection: Connection) -> Connection:
+            connection.send(f"{head}\r\n", body)
+            return connection
+
+        kept = self._kept() if self._idle else None
+        if kept is None:
+            return Pending(self, sent(self._connection()), head_only=method == "HEAD")
+        again = (lambda: sent(self._connection())) if method in ("GET", "HEAD") else None
+        return Pending(self, sent(kept), again, head_only=method == "HEAD")
 
     def request(self, method: str, path: str, query: Query | None = None, body: Any = None, **headers: str) -> Response:
         """Send a request and wait for the head of its answer; headers are named with underscores."""
@@ -314,12 +341,15 @@ class Daemon:
         """Send a request whose connection becomes a raw stream; it is the caller's then."""
         return self.begin("POST", path, query, body, {"Connection": "Upgrade", "Upgrade": "tcp"})
 
-    def _connection(self) -> Connection:
+    def _kept(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.idle():
                 return connection
             connection.close()
+        return None
+
+    def _connection(self) -> Connection:
         return Connection(self._address, self.host)
 
 
