@@ -103,12 +103,13 @@ SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
 _MACHINE = os.uname().machine
-_GENERIC = {"pivot_root": 41, "bpf": 280}
+_GENERIC = {"pivot_root": 41, "bpf": 280, "rt_sigaction": 134}
 _BY_MACHINE = {
-    "x86_64": {"pivot_root": 155, "bpf": 321},
-    "s390x": {"pivot_root": 217, "bpf": 351},
-    "ppc64le": {"pivot_root": 203, "bpf": 361},
-    "armv7l": {"pivot_root": 218, "bpf": 386},
+    "x86_64": {"pivot_root": 155, "bpf": 321, "rt_sigaction": 13},
+    "s390x": {"pivot_root": 217, "bpf": 351, "rt_sigaction": 174},
+    "ppc64le": {"pivot_root": 203, "bpf": 361, "rt_sigaction": 173},
+    "armv7l": {"pivot_root": 218, "bpf": 386, "rt_sigaction": 174},
 }
 SYS_PIVOT_ROOT = _BY_MACHINE.get(_MACHINE, _GENERIC)["pivot_root"]
 SYS_BPF = _BY_MACHINE.get(_MACHINE, _GENERIC)["bpf"]
+SYS_RT_SIGACTION = _BY_MACHINE.get(_MACHINE, _GENERIC)["rt_sigaction"]

@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
+"""Python ignores the first two; glibc's posix_spawn, and so make, leaves its own 32 and 33 ignored in what it starts."""
 LAST_FD = 0xFFFFFFFF
 
 
@@ -138,6 +139,6 @@ def _no_cwd(cwd: str, error: OSError) -> RuntimeFailure:
 
 
 def _default_signals() -> None:
-    for number in IGNORED_BY_PYTHON:
-        signal.signal(number, signal.SIG_DFL)
+    for number in IGNORED:
+        linux.default_signal(number)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -232,6 +232,16 @@ def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
     )
 
 
+def default_signal(number: int) -> None:
+    """Give a signal its default action, the two as well that the C library keeps to itself and refuses to change."""
+    action = ctypes.create_string_buffer(32)  # struct sigaction of the kernel: all zero is SIG_DFL
+    _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_RT_SIGACTION), ctypes.c_int(number), action, ctypes.c_void_p(), ctypes.c_size_t(8)
+        )
+    )
+
+
 def inotify_init() -> int:
     """Return an inotify descriptor that does not block."""
     return _check(_libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)), "inotify")
