@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
-"""Python ignores the first two; glibc's posix_spawn, and so make, leaves its own 32 and 33 ignored in what it starts."""
+"""Python ignores the first two; glibc's posix_spawn, and so make, leaves its own two ignored in what it starts."""
 LAST_FD = 0xFFFFFFFF
 
 

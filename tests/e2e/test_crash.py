@@ -45,7 +45,8 @@ def test_no_line_and_no_exit_code_is_lost(engine: Engine, tool: Cli):
     assert tool("ps", "-q", "--no-trunc") == identifier
     assert tool("inspect", "-f", "{{.State.Pid}}", "load") == pid
     with tool.begin("logs", "-f", "load") as following, tool.begin("wait", "load") as waiting:
-        assert tool("exec", "load", "sh", "-c", "touch /stop; echo done") == "done"
+        assert tool("exec", "load", "echo", "alive") == "alive"
+        tool.result("exec", "load", "touch", "/stop")
         assert following.wait() == 0
         waiting.wait()
         assert waiting.output.strip() == b"7"
