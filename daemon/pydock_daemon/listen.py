@@ -23,6 +23,8 @@ def open_all(config: Config, stack: ExitStack) -> list[socket.socket]:
         scheme, _, rest = host.partition("://")
         try:
             opened = {"unix": _unix, "tcp": _tcp, "fd": _passed}[scheme](rest, config)
+            if scheme == "unix":
+                stack.callback(Path(rest).unlink, missing_ok=True)
         except OSError as error:
             raise PydockError(f"cannot listen on {host}: {error.strerror or error}") from error
         for sock in opened:

@@ -32,7 +32,8 @@ def test_docker_py_life(client: docker_py.DockerClient):
     assert container.ports["80/tcp"][0]["HostIp"] in ("0.0.0.0", "::")
     assert [found.name for found in client.containers.list(filters={"label": "a=b"})] == ["web"]
     assert container.exec_run(["sh", "-c", "echo $0; exit 2"], demux=True) == (2, (b"sh\n", None))
-    assert "sleep" in str(container.top()["Processes"])
+    # The loop's shell is always there, its sleep most of the time.
+    assert "while :" in str(container.top()["Processes"])
     container.pause()
     container.unpause()
     container.rename("other")

@@ -1,6 +1,7 @@
 """`GET /containers/{id}/top`: the processes of a container, by the host's ps. Used by api.containers."""
 
 import asyncio
+import os
 import shlex
 from pathlib import Path
 
@@ -18,8 +19,11 @@ async def top(containers: Containers, container: Container, arguments: str) -> t
         words = shlex.split(arguments)
     except ValueError as error:
         raise InvalidArgument(f"invalid ps arguments: {error}") from error
+    # Where the daemon was started from must not say how wide the answer is.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "PS_FORMAT")}
+    pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        "ps", *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        "ps", *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
     )
     output, complaint = await process.communicate()
     if process.returncode != 0:

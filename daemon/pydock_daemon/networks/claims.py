@@ -9,7 +9,7 @@ import socket
 import struct
 
 from .model import EVERY_ADDRESS
-from .netlink import DUMP, HEADER, Socket, attribute, attributes
+from .netlink import DUMP, HEADER, NESTED, Socket, attribute, attributes
 
 NETLINK_NETFILTER = 12
 NFTABLES = 10 << 8
@@ -19,7 +19,6 @@ FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
 TABLE_NAME = 1
 LIST_TABLE, LIST_SET, LIST_ELEMENTS = 1, 2, 3
 ELEMENT, ELEMENT_KEY, VALUE = 1, 1, 1
-NESTED = 0x8000
 PREFIX = "pydock_"
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 

@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import os
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from .netlink import ACK, CREATE, DUMP, EXCLUSIVE, HEADER, Socket
+from .netlink import ACK, CREATE, DUMP, EXCLUSIVE, HEADER, NESTED, Socket, attribute
 
 NETLINK_ROUTE = 0
 UP = 0x1
+# linux/if_link.h and rtnetlink(7)
+PORT_MESSAGE = struct.Struct("=BxHiII")
+IFLA_PROTINFO = 12
+BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH = 1, 4, 22
 MAC_PREFIX = "02:42"
 """The locally administered prefix that Docker gives to bridges and containers."""
 
@@ -114,8 +119,8 @@ class Links:
         ]
         self._change(RTM_NEWLINK, ifinfmsg, CREATE | EXCLUSIVE, {"flags": UP, "change": UP, "attrs": attrs})
         # Where bridged packets pass netfilter (br_netfilter), one that goes back to its sender is bridged, not routed:
-        # a container could not reach itself by its published port.
-        _sysctl(f"/sys/class/net/{name}/brport/hairpin_mode", "1")
+        # without hairpin mode a container could not reach itself by its published port.
+        self._port(name, attribute(BRPORT_HAIRPIN, b"\1"))
 
     def enslave(self, index: int, bridge: int) -> None:
         """Make a link a port of a bridge."""
@@ -127,16 +132,16 @@ class Links:
         Its namespace and the veth pair live on until the kernel's worker has taken them down; until then it would
         answer for an address that may have a new owner. Deleting the pair here would wait for RCU, 20 to 40 ms.
         """
-        index = index_of(name)
-        if index is None:
-            return
-        port = {"attrs": [("IFLA_BRPORT_STATE", 0), ("IFLA_BRPORT_FLUSH", None)]}
-        fields = {"family": socket.AF_BRIDGE, "index": index, "attrs": [("IFLA_PROTINFO", port)]}
         try:
-            self._change(RTM_SETLINK, ifinfmsg, 0, fields)
+            self._port(name, attribute(BRPORT_STATE, b"\0") + attribute(BRPORT_FLUSH, b""))
         except OSError:
-            # It went between the two calls, or is no port of a bridge any more: nothing to silence.
+            # It is gone already, or is no port of a bridge any more: nothing to silence.
             return
+
+    def _port(self, name: str, settings: bytes) -> None:
+        """Change a bridge port; written by hand, since this is on the path of every start and exit."""
+        body = PORT_MESSAGE.pack(socket.AF_BRIDGE, 0, socket.if_nametoindex(name), 0, 0)
+        self._socket.ask(RTM_SETLINK, ACK, body + attribute(IFLA_PROTINFO | NESTED, settings))
 
     def remove(self, name: str) -> None:
         """Delete a link; one that does not exist is left alone."""
