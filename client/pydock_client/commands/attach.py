@@ -6,8 +6,9 @@ import os
 
 from pydock_client.command import Call, Command, Failure
 from pydock_client.flags import BOOL, Flag
+from pydock_client.foreground import follow
 from pydock_client.options import DETACH_KEYS, SIG_PROXY
-from pydock_client.session import STDIN_FD, Session, Target
+from pydock_client.session import STDIN_FD
 
 
 def _attach(call: Call) -> int | None:
@@ -26,23 +27,10 @@ def _attach(call: Call) -> int | None:
     stdin = bool(config.get("OpenStdin")) and not call.options["no-stdin"]
     if stdin and config.get("Tty") and not os.isatty(STDIN_FD):
         raise Failure("the input device is not a TTY")
-    return follow(call, path, tty=bool(config.get("Tty")), stdin=stdin)
-
-
-def follow(call: Call, path: str, *, tty: bool, stdin: bool) -> int | None:
-    """Attach, and return the exit code of the container once its output has ended."""
-    options, daemon = call.options, call.daemon
-    keys = options["detach-keys"] or call.settings.config.get("detachKeys", "")
-    query = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": keys}
-    waiting = daemon.begin("POST", f"{path}/wait")
-    stream, early, _ = daemon.hijack(f"{path}/attach", {**query}).hijacked()
-    target = Target(daemon, path)
-    with Session(stream, early, target, tty=tty, stdin=stdin, keys=keys, proxy=options["sig-proxy"]) as session:
-        session.resize()
-        attached = session.move()
-    if not attached:
+    code = follow(call, path, tty=bool(config.get("Tty")), stdin=stdin)
+    if code is None:
         raise Failure("read escape sequence")
-    return int(waiting.response().json()["StatusCode"])
+    return code
 
 
 ATTACH = Command(

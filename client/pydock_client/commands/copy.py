@@ -18,7 +18,7 @@ from pydock_client.flags import BOOL, Flag
 from pydock_client.session import STDIN_FD, STDOUT_FD, write
 from pydock_client.tarballs import Pieces, pack, unpack
 from pydock_shared import units
-from pydock_shared.errors import NotFound
+from pydock_shared.errors import NotFound, PydockError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,6 +96,10 @@ def _stat(call: Call, container: str, path: str) -> dict[str, int]:
     except NotFound:
         call.daemon.call("GET", f"/containers/{container}/json")  # is it the container that is not there?
         return {}
+    except PydockError:
+        # the answer to HEAD has no words: ask for those of the same refusal
+        call.daemon.request("GET", f"/containers/{container}/archive", {"path": path}).close()
+        raise
     answer.read()
     return _decoded(answer.headers.get("x-docker-container-path-stat", ""))
 
@@ -112,6 +116,8 @@ def _followed(call: Call, container: str, path: str) -> str:
 
 def _in(call: Call, source: str, container: str, target: str) -> None:
     options = call.options
+    if source != "-" and not os.path.lexists(source):
+        raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
     path = _followed(call, container, posixpath.join("/", target))
     about = _stat(call, container, path)
     exists, is_folder = bool(about), bool(about.get("mode", 0) & _GO_FOLDER)
@@ -133,8 +139,6 @@ def _in(call: Call, source: str, container: str, target: str) -> None:
 def _remote_target(source: str, path: str, target: str, *, exists: bool, is_folder: bool) -> tuple[str, str]:
     """Return the folder of the container to unpack in, and the name of the source there ("" for its contents)."""
     source_is_folder = os.path.isdir(source)
-    if not os.path.lexists(source):
-        raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
     if is_folder:
         return path, "" if _contents(source) else os.path.basename(os.path.abspath(source))
     if exists and source_is_folder:

@@ -7,9 +7,10 @@ import sys
 
 from pydock_client import create
 from pydock_client.command import Call, Command, Failure
+from pydock_client.foreground import follow
 from pydock_client.options import CREATE as CREATE_FLAGS
 from pydock_client.options import RUN as RUN_FLAGS
-from pydock_client.session import STDIN_FD, STDOUT_FD, Session, Target
+from pydock_client.session import STDIN_FD, STDOUT_FD
 from pydock_client.terminal import size
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
@@ -17,8 +18,6 @@ from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from pydock_client.http import Pending
 
 _PULLS = ("always", "missing", "never")
 # What the error of a start that never reached the program says, and the exit code that shells give for it
@@ -51,11 +50,20 @@ def _run(call: Call) -> int | None:
         name = _make(call, body)
     except PydockError as error:
         raise _with_help(call, error) from error
-    if not detach and any(body[f"Attach{stream}"] for stream in ("Stdin", "Stdout", "Stderr")):
-        return _foreground(call, name, body)
-    _start(call, name)
-    print(name)
-    return None
+    if detach:
+        _start(call, name)
+        print(name)
+        return None
+    return follow(
+        call,
+        f"/containers/{name}",
+        tty=bool(body.get("Tty")),
+        stdin=body["AttachStdin"],
+        stdout=body["AttachStdout"],
+        stderr=body["AttachStderr"],
+        condition="removed" if call.options["rm"] else "next-exit",
+        start=lambda: _start(call, name),
+    )
 
 
 def _with_help(call: Call, error: Exception, code: int = 125) -> Failure:
@@ -120,53 +128,6 @@ def _start(call: Call, name: str) -> None:
     except PydockError as error:
         code = next((code for words, code in _START_CODES if words in error.message), 125)
         raise _with_help(call, error, code) from error
-
-
-def _foreground(call: Call, name: str, body: dict[str, Any]) -> int | None:
-    """Attach before the start, so that no output is lost, and wait from before it, so that no exit is."""
-    options, daemon, path = call.options, call.daemon, f"/containers/{name}"
-    tty = bool(body.get("Tty"))
-    keys = options["detach-keys"] or call.settings.config.get("detachKeys", "")
-    query = {name: body[f"Attach{name.capitalize()}"] for name in ("stdin", "stdout", "stderr")}
-    attaching = daemon.hijack(f"{path}/attach", {"stream": True, **query, "detachKeys": keys})
-    waiting = daemon.begin("POST", f"{path}/wait", {"condition": "removed" if options["rm"] else "next-exit"})
-    stream, early, _ = attaching.hijacked()
-    with Session(
-        stream,
-        early,
-        Target(daemon, path),
-        tty=tty,
-        stdin=body["AttachStdin"],
-        keys=keys,
-        proxy=options["sig-proxy"],
-    ) as session:
-        exit_code = _Exit(waiting)
-        try:
-            _start(call, name)
-        except Failure:
-            if options["rm"]:
-                exit_code.wait()
-            raise
-        session.resize()
-        attached = session.move()
-    return exit_code.wait() if attached else None
-
-
-class _Exit:
-    """The exit of the container, asked for before its start: the head of the answer says that the daemon listens."""
-
-    __slots__ = ("_response",)
-
-    def __init__(self, waiting: Pending) -> None:
-        self._response = waiting.response()
-
-    def wait(self) -> int:
-        """Return the exit code."""
-        answer = self._response.json()
-        if (answer.get("Error") or {}).get("Message"):
-            print(f"error waiting for container: {answer['Error']['Message']}", file=sys.stderr)
-            return 125
-        return int(answer["StatusCode"])
 
 
 CREATE = Command(

@@ -6,8 +6,8 @@ import sys
 
 from pydock_client.command import Call, Command, Failure
 from pydock_client.flags import BOOL, STRING, Flag
+from pydock_client.foreground import follow
 from pydock_client.options import DETACH_KEYS
-from pydock_client.session import Session, Target
 from pydock_shared.errors import PydockError
 
 
@@ -35,24 +35,16 @@ def _start(call: Call) -> int | None:
 
 
 def _attached(call: Call, name: str) -> int | None:
-    """As in `run`: attach and wait first, so that neither output nor exit is lost."""
-    options, daemon = call.options, call.daemon
-    found = daemon.call("GET", f"/containers/{name}/json")
+    found = call.daemon.call("GET", f"/containers/{name}/json")
     config, path = found["Config"], f"/containers/{found['Id']}"
-    tty, stdin = bool(config.get("Tty")), options["interactive"] and bool(config.get("OpenStdin"))
-    keys = options["detach-keys"] or call.settings.config.get("detachKeys", "")
-    query = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": keys}
-    attaching = daemon.hijack(f"{path}/attach", {**query})
-    removed = found["HostConfig"].get("AutoRemove")
-    waiting = daemon.begin("POST", f"{path}/wait", {"condition": "removed" if removed else "next-exit"})
-    stream, early, _ = attaching.hijacked()
-    proxy = options["sig-proxy"] and not tty
-    with Session(stream, early, Target(daemon, path), tty=tty, stdin=stdin, keys=keys, proxy=proxy) as session:
-        answer = waiting.response()
-        daemon.call("POST", f"{path}/start")
-        session.resize()
-        attached = session.move()
-    return int(answer.json()["StatusCode"]) if attached else None
+    return follow(
+        call,
+        path,
+        tty=bool(config.get("Tty")),
+        stdin=call.options["interactive"] and bool(config.get("OpenStdin")),
+        condition="removed" if found["HostConfig"].get("AutoRemove") else "next-exit",
+        start=lambda: call.daemon.call("POST", f"{path}/start"),
+    )
 
 
 START = Command(

@@ -10,7 +10,7 @@ from pydock_client.commands.ps import FORMAT_HELP
 from pydock_client.flags import BOOL, STRING, Flag
 from pydock_client.format import Item, Listing, short
 from pydock_shared import units
-from pydock_shared.errors import NotFound, PydockError
+from pydock_shared.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,8 +96,6 @@ def _row(name: str, request: Pending, *, asked: bool) -> dict[str, Any] | None:
         if asked:
             raise
         return None
-    except PydockError as error:
-        raise type(error)(f"{name}: {error.message}") from error
     memory = _used(stats.get("memory_stats") or {})
     return {
         "asked": name if asked else stats["id"][:12],
