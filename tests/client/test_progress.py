@@ -57,11 +57,13 @@ def test_load_prints_what_the_daemon_says(send: Send):
 def shown(entries: list[dict[str, Any]]) -> str:
     """What stands on a terminal's wire."""
     master, slave = pty.openpty()
+    text = b""
     with os.fdopen(slave, "w") as out:
         progress.show(entries, out)
-        text = os.read(master, 65536).decode()
+        while not text.endswith(b"All done\r\n"):
+            text += os.read(master, 65536)
     os.close(master)
-    return text.replace("\r\n", "\n")
+    return text.decode().replace("\r\n", "\n")
 
 
 def test_on_a_terminal_each_id_keeps_its_line():
