@@ -68,7 +68,7 @@ def test_help_of_a_command_by_help():
 
 @pytest.mark.parametrize("words", [["ps"], ["container", "ls"], ["run"], ["rm"]])
 def test_usage_is_dockers(words: list[str]):
-    needs_docker(23)
+    needs_docker(26)
     text = subprocess.run(["docker", *words, "--help"], capture_output=True, text=True, check=True).stdout
     ours, theirs = (found.strip().splitlines()[0] for found in (said(*words, "--help"), text))
     assert ours == theirs.replace("docker", "pydock")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.client.conftest import Send, needs_docker
 
-# Command lines that every docker since 20.10 knows
+# Command lines that mean the same to every docker since 26
 LINES = """
 x
 x sh -c 'echo -it --rm'
@@ -32,8 +32,6 @@ x sh -c 'echo -it --rm'
 --cpus 1.5 -c 3 --cpu-period 100000 --cpu-quota 5 --cpu-rt-period 3 --cpu-rt-runtime 4 x
 --cpuset-cpus 0-1 --cpuset-mems 0 --pids-limit -1 --blkio-weight 20 x
 --shm-size 1g --oom-kill-disable --oom-score-adj -5 x
---blkio-weight-device /dev/a:300 --device-read-bps /dev/a:1mb --device-write-bps /dev/a:1 x
---device-read-iops /dev/a:3 --device-write-iops /dev/a:4 --device-cgroup-rule 'c 1:3 rwm' x
 --device /dev/null --device /dev/zero:/dev/z --device /dev/zero:r --device /dev/full:/dev/f:rw x
 --ulimit nofile=1024:2048 --ulimit nproc=5 x
 --privileged --read-only --init x
@@ -53,8 +51,6 @@ x sh -c 'echo -it --rm'
 --security-opt no-new-privileges --security-opt apparmor=foo --security-opt label:disable x
 --security-opt seccomp=unconfined --security-opt systempaths=unconfined x
 --security-opt seccomp={folder}/profile.json x
---cap-add net_admin --cap-add CAP_SYS_TIME --cap-drop all x
---cap-add all --cap-drop ALL x
 --group-add a --group-add 7 x
 --dns 1.1.1.1 --dns-search . --dns-option a x
 --dns-opt b --dns-search example.com x
@@ -80,15 +76,19 @@ x sh -c 'echo -it --rm'
 
 # and those of newer versions
 NEWER = """
+28.0 --blkio-weight-device /dev/a:300 --device-read-bps /dev/a:1mb --device-write-bps /dev/a:1 x
+28.0 --device-read-iops /dev/a:3 --device-write-iops /dev/a:4 --device-cgroup-rule 'c 1:3 rwm' x
+28.0 --cap-add net_admin --cap-add CAP_SYS_TIME --cap-drop all x
+28.0 --cap-add all --cap-drop ALL x
 28.0 --network name=net,alias=a,alias=b,driver-opt=x=y,gw-priority=3 x
 28.0 --network net --network other x
-25.0 --network net --mac-address 02:42:ac:11:00:02 x
-25.0 --mac-address 02:42:ac:11:00:02 x
-25.0 --annotation a=b --annotation c x
-25.0 --health-cmd x --health-start-interval 5s x
-25.0 --add-host c=::1 --add-host d:[::1] x
-25.0 --device vendor.com/class=name x
-24.0 --dns-option a --ip 1.2.3.4 --network host x
+26.0 --network net --mac-address 02:42:ac:11:00:02 x
+26.0 --mac-address 02:42:ac:11:00:02 x
+26.0 --annotation a=b --annotation c x
+26.0 --health-cmd x --health-start-interval 5s x
+26.0 --add-host c=::1 --add-host d:[::1] x
+26.0 --device vendor.com/class=name x
+26.0 --dns-option a --ip 1.2.3.4 --network host x
 """.strip().splitlines()
 
 
@@ -144,7 +144,7 @@ def compare(send: Send, folder: Path, line: str) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_sends_what_docker_sends(send: Send, tmp_path: Path, line: str):
-    needs_docker(20, 10)
+    needs_docker(26)
     compare(send, tmp_path, line)
 
 

@@ -31,7 +31,7 @@ def answer(entries: list[dict[str, Any]]) -> Answer:
 
 @pytest.mark.parametrize("words", [["pull", "x:1"], ["pull", "x"], ["pull", "-q", "x"]])
 def test_plain_lines(send: Send, words: list[str]):
-    needs_docker(25)
+    needs_docker(26)
     answers = {("POST", "/images/create"): answer(STREAM)}
     theirs, _ = send("docker", *words, answers=answers)
     ours, _ = send("pydock", *words, answers=answers)
