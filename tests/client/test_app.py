@@ -102,9 +102,11 @@ def test_completion(words: list[str], expected: set[str]):
 
 
 def test_the_script_of_completion():
-    with redirect_stdout(io.StringIO()) as out:
-        assert call(["--show-completion", "bash"]) == 0
-    assert "_PYDOCK_COMPLETE=complete_bash" in out.getvalue()
+    # typer looks for the shell among the processes above it.
+    run = "import sys; sys.argv = ['pydock', '--show-completion']; from pydock_client.main import main; main()"
+    line = f'"{sys.executable}" -c "{run}"; true'
+    shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=30)
+    assert "_PYDOCK_COMPLETE=complete_bash" in shown.stdout, shown.stderr
 
 
 def test_the_application_runs_commands_too(capfd: pytest.CaptureFixture[str]):
