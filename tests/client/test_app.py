@@ -103,8 +103,8 @@ def test_completion(words: list[str], expected: set[str]):
 
 def test_the_script_of_completion():
     # typer looks for the shell among the processes above it.
-    run = "import sys; sys.argv = ['pydock', '--show-completion']; from pydock_client.main import main; main()"
-    line = f'"{sys.executable}" -c "{run}"; true'
+    program = "from pydock_client.app import call; call(['--show-completion'])"
+    line = f'"{sys.executable}" -c "{program}"; true'
     shown = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=30)
     assert "_PYDOCK_COMPLETE=complete_bash" in shown.stdout, shown.stderr
 
