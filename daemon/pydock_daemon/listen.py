@@ -71,11 +71,14 @@ def _tcp(address: str, config: Config) -> list[socket.socket]:
 
 
 def _passed(name: str, config: Config) -> list[socket.socket]:
-    """Return the sockets that systemd opened for us."""
+    """Return the sockets that systemd opened for us; it passes them inheritable, and the supervisor must not have them."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         raise InvalidArgument("fd:// needs sockets passed by systemd, there are none")
     count = int(os.environ.get("LISTEN_FDS", "0"))
-    return [socket.socket(fileno=fd) for fd in range(FIRST_PASSED, FIRST_PASSED + count)]
+    passed = range(FIRST_PASSED, FIRST_PASSED + count)
+    for fd in passed:
+        os.set_inheritable(fd, False)
+    return [socket.socket(fileno=fd) for fd in passed]
 
 
 def notify(state: str) -> None:

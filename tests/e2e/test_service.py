@@ -60,6 +60,14 @@ def test_socket_and_readiness(service: Service):
     assert service.api.ok("GET", "/info")["DockerRootDir"] == str(service.root / "data")
 
 
+def test_the_passed_socket_is_the_daemons_alone(service: Service):
+    service.process.kill()
+    service.process.wait()
+    # The supervisor lives on; had it inherited the socket, clients would be taken in and never answered.
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(service.socket)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
