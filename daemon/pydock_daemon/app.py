@@ -72,6 +72,7 @@ def _set_up_logging(settings: Config) -> None:
 async def serve(settings: Config) -> None:
     """Open everything, answer requests until SIGTERM or SIGINT, close everything."""
     async with AsyncExitStack() as stack:
+        listen.keep_passed()
         files = stack.enter_context(ExitStack())
         _own_roots(settings, files)
         engine = await _build(settings, stack)

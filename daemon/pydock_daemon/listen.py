@@ -71,14 +71,22 @@ def _tcp(address: str, config: Config) -> list[socket.socket]:
 
 
 def _passed(name: str, config: Config) -> list[socket.socket]:
-    """Return the sockets that systemd opened for us; it passes them inheritable, and the supervisor must not have them."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+    """Return the sockets that systemd opened for us."""
+    if not (passed := _passed_descriptors()):
         raise InvalidArgument("fd:// needs sockets passed by systemd, there are none")
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    passed = range(FIRST_PASSED, FIRST_PASSED + count)
-    for fd in passed:
-        os.set_inheritable(fd, False)
     return [socket.socket(fileno=fd) for fd in passed]
+
+
+def keep_passed() -> None:
+    """Keep what systemd passed from our children: called before the first of them, the supervisor, is started."""
+    for fd in _passed_descriptors():
+        os.set_inheritable(fd, False)
+
+
+def _passed_descriptors() -> range:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return range(0)
+    return range(FIRST_PASSED, FIRST_PASSED + int(os.environ.get("LISTEN_FDS", "0")))
 
 
 def notify(state: str) -> None:

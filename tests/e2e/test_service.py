@@ -13,7 +13,10 @@ from tests.fixtures.engine import Engine, eventually
 
 AS_SYSTEMD = """\
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
+passed = int(sys.argv[1])
+if passed != 3:
+    os.dup2(passed, 3)
+    os.close(passed)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -24,6 +27,8 @@ class Service(Engine):
     """A daemon that is handed its socket and a place to say that it is ready."""
 
     def start(self) -> None:
+        for left in (self.socket, self.root / "notify"):
+            Path(left).unlink(missing_ok=True)
         with (
             socket.socket(socket.AF_UNIX) as listener,
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
