@@ -95,5 +95,8 @@ def notify(state: str) -> None:
     if not path:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.connect("\0" + path[1:] if path.startswith("@") else path)
-        sock.sendall(state.encode())
+        try:
+            sock.connect("\0" + path[1:] if path.startswith("@") else path)
+            sock.sendall(state.encode())
+        except OSError as error:
+            log.warning("cannot tell the service manager %s: %s", state, error)

@@ -14,6 +14,7 @@ from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import CreateContainer
 
 from .routing import Call, empty, json_response
+from .system import architecture
 
 
 def _container(call: Call) -> Container:
@@ -36,12 +37,17 @@ async def _sizes(call: Call, container: Container) -> dict[str, int]:
     return {"SizeRw": written, "SizeRootFs": written + call.engine.images.resolve(container.image).size}
 
 
+def check_platform(platform: str) -> None:
+    """Refuse a platform that this host cannot run."""
+    system, _, machine = platform.partition("/")
+    if platform and (system != "linux" or (machine and machine.split("/")[0] != architecture())):
+        raise InvalidArgument(f"platform {platform!r} is not that of this host (linux/{architecture()})")
+
+
 async def create_container(call: Call) -> web.StreamResponse:
     """POST /containers/create."""
     body = await call.body(CreateContainer)
-    platform = call.query.get("platform", "")
-    if platform and platform.split("/")[0] != "linux":
-        raise InvalidArgument(f"invalid platform {platform!r}: this engine runs linux containers")
+    check_platform(call.query.get("platform", ""))
     container, warnings = create(call.engine.containers, body, call.query.get("name"))
     return json_response({"Id": container.id, "Warnings": warnings}, 201)
 
