@@ -25,7 +25,7 @@ UP = 0x1
 # linux/if_link.h and rtnetlink(7)
 PORT_MESSAGE = struct.Struct("=BxHiII")
 IFLA_PROTINFO = 12
-BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH = 1, 4, 22
+BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH = 1, 4, 24
 MAC_PREFIX = "02:42"
 """The locally administered prefix that Docker gives to bridges and containers."""
 
