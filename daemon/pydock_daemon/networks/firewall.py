@@ -67,6 +67,7 @@ CHAINS = """
     drop
   }
 """
+RULES = sum(not line.strip().startswith(("chain ", "type ", "}")) for line in CHAINS.strip().splitlines())
 SETS = {
     "bridges": "set bridges { type ifname; %s}",
     "internal": "set internal { type ifname; %s}",
@@ -144,12 +145,12 @@ class Firewall:
             self._write()
 
     def intact(self) -> bool:
-        """Say whether the table still has all its chains; costs a listing, for reconcile and not for every start."""
+        """Say whether the table still has all its rules; costs a listing, for reconcile and not for every start."""
         try:
             listed = self._nft.query(f"list table ip {self.table}")
         except NftError:
             return False
-        return {item["chain"]["name"] for item in listed if "chain" in item} >= {"publish", "inward", "toward"}
+        return sum("rule" in item for item in listed) == RULES
 
     def blockers(self) -> list[str]:
         """Return the forward chains of others, as `family table chain`, whose policy drops what we accept."""

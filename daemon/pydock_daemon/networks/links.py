@@ -18,9 +18,8 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from .netlink import ACK, CREATE, DUMP, EXCLUSIVE, HEADER, NESTED, Socket, attribute
+from .netlink import ACK, CREATE, DUMP, EXCLUSIVE, HEADER, NESTED, NETLINK_ROUTE, Socket, attribute
 
-NETLINK_ROUTE = 0
 UP = 0x1
 # linux/if_link.h and rtnetlink(7)
 PORT_MESSAGE = struct.Struct("=BxHiII")

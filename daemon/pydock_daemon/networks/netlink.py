@@ -1,4 +1,4 @@
-"""A netlink socket asked synchronously: one request, its answers, its error. Used by `links` and `claims`.
+"""A netlink socket asked synchronously: one request, its answers, its error. Used by `links`, `claims`, `flows`.
 
 The kernel carries a request out inside `send` and queues the answer, so nothing here waits; a call takes 20 to 400 us
 and is made on the event-loop thread. (The blocking classes of pyroute2 run a loop of their own inside each call, which
@@ -18,6 +18,7 @@ ERROR, DONE = 2, 3
 MULTI, DUMP_INTERRUPTED = 0x2, 0x10
 BUFFER = 65536
 NESTED = 0x8000
+NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 
 
 class Socket:

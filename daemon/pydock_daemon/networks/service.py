@@ -7,6 +7,7 @@ in `define`; `setup` makes and takes away what stands in the host.
 """
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from pydock_daemon.store import Store
 from pydock_shared import names
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavailable
 
-from . import dns, hosts, links, ports, setup
+from . import dns, flows, hosts, links, ports, setup
 from .claims import PREFIX, Claims
 from .endpoints import Plan, plan, view
 from .firewall import Firewall
@@ -36,8 +37,11 @@ from .model import (
     network_of,
     published_of,
 )
+from .netlink import NETLINK_NETFILTER, Socket
 from .nft import NftError
+from .watch import Watch
 
+log = logging.getLogger("pydockd.networks")
 __all__ = ["SCHEMA", "Networks"]
 
 
@@ -71,11 +75,13 @@ class Networks:
             stack.callback(self.links.close)
             self.firewall = Firewall(self.table)
             stack.callback(self.firewall.close)
-            claims = Claims(self.table)
-            stack.callback(claims.close)
-            self._ports = ports.HostPorts(claims)
+            self._netfilter = Socket(NETLINK_NETFILTER)
+            stack.callback(self._netfilter.close)
+            self._ports = ports.HostPorts(Claims(self.table, self._netfilter))
             self._load()
             setup.up(self)
+            self._watch = Watch(self.table, self._heal)
+            stack.callback(self._watch.close)
             self._stack = stack.pop_all()
 
     def _load(self) -> None:
@@ -97,6 +103,7 @@ class Networks:
         The records stay, and `open` makes all of it anew.
         """
         if not live:
+            self._watch.close()
             setup.down(self)
 
     async def close(self) -> None:
@@ -263,6 +270,7 @@ class Networks:
                 self.firewall.publish(chosen)
             undo.pop_all()
         self._published.setdefault(container, []).extend(chosen)
+        flows.forget(self._netfilter, chosen)
         return chosen
 
     def disconnect(self, container_id: str) -> None:
@@ -276,6 +284,7 @@ class Networks:
                 db.execute("delete from ports where container = ?", (container_id,))
         self.firewall.withdraw(published)
         self._ports.release(published)
+        flows.forget(self._netfilter, published)
         for endpoint in gone:
             if endpoint.address:
                 self.links.silence(endpoint.link)
@@ -349,6 +358,11 @@ class Networks:
             self.disconnect(container)
             done.append(f"network endpoints of container {container[:12]}, which does not run, released")
         return done + setup.mend(self)
+
+    def _heal(self) -> None:
+        if not self.firewall.intact():
+            for line in setup.mend(self):
+                log.warning("%s: another program had removed it", line)
 
     def warnings(self) -> list[str]:
         """Return what keeps packets of containers from being forwarded, in words for people."""

@@ -1,5 +1,6 @@
 """What is let through and what is not: the world, other networks, other daemons, the host's loopback."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -76,6 +77,15 @@ async def test_an_internal_network_leads_nowhere(setting, make_box, world):
         assert world.run(says, HOST, 8080, TCP, 0.5) == ""
         first.ip("route add default via 10.199.7.1")
         assert first.run(says, WORLD, 80, TCP, 0.5) == ""
+
+
+@pytest.mark.parametrize("command", ["flush ruleset", "flush table ip {}", "delete table ip {}"])
+async def test_what_somebody_flushed_is_back_at_once(setting, make_box, command):
+    web = setting.start(make_box(), ports={"80/tcp": "8080"})
+    with server(web, 80):
+        nft(command.format(setting.networks.table))
+        await asyncio.sleep(0.1)
+        assert says("127.0.0.1", 8080) == "10.199.1.1"
 
 
 async def test_a_change_after_a_flush_brings_everything_back(setting, make_box):

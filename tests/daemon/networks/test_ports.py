@@ -106,6 +106,25 @@ async def test_a_thousand_ports_are_one_transaction(setting, make_box):
     assert time.monotonic() - began < 5
 
 
+async def test_a_flow_of_datagrams_moves_to_the_next_container(setting, make_box, world):
+    def ask(sock: socket.socket) -> str:
+        sock.sendto(b"?", (HOST, 5353))
+        try:
+            return sock.recv(100).decode()
+        except OSError:
+            return ""
+
+    with world.run(socket.socket, socket.AF_INET, UDP) as sock:
+        sock.settimeout(0.3)
+        assert ask(sock) == ""
+        for _ in range(2):
+            box = setting.start(make_box(), ports={"53/udp": "5353"})
+            setting.start(make_box())
+            with server(box, 53, UDP):
+                assert ask(sock) == WORLD
+            setting.networks.disconnect(box.id)
+
+
 @pytest.mark.parametrize(
     ("key", "binding", "error", "message"),
     [
