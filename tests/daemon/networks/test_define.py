@@ -49,7 +49,7 @@ async def test_found_by_name_id_and_beginning_of_an_id(setting):
     for name in ("blue", made.id, made.id[:12]):
         assert setting.networks.get(name) is made
     assert setting.networks.get("default").name == "bridge"
-    with pytest.raises(NotFound, match="^network nosuch not found$"):
+    with pytest.raises(NotFound, match=r"^network nosuch not found$"):
         setting.networks.get("nosuch")
 
 
