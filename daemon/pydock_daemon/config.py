@@ -18,6 +18,16 @@ from pydock_shared.errors import InvalidArgument
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 LOG_DRIVERS = ("local", "json-file", "none")
 LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
+OWN_RUNTIME = "pydock"
+RUNTIME_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class OciRuntime:
+    """Another OCI runtime: its program, by path or to be found in PATH, and what stands before its own arguments."""
+
+    path: str
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,8 @@ class Config:
     dns_options: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
-    default_runtime: str = "pydock"
-    runtimes: dict[str, str] = field(default_factory=dict)
+    default_runtime: str = OWN_RUNTIME
+    runtimes: dict[str, OciRuntime] = field(default_factory=dict)
     log_driver: str = "json-file"  # as Docker's: docker-py's run() returns the output of no other
     log_options: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
@@ -115,19 +125,21 @@ def _pairs(value: Any) -> dict[str, str]:
     return dict(item.split("=", 1) for item in value)
 
 
-def _runtimes(value: Any) -> dict[str, str]:
-    if isinstance(value, dict):
-        unknown = {key for entry in value.values() for key in entry} - {"path"}
-        if unknown:
-            raise ValueError(f"runtime option {sorted(unknown)[0]!r} is not supported")
-        value = {name: entry["path"] for name, entry in value.items()}
-    runtimes = _pairs(value)
-    if "pydock" in runtimes:
-        raise ValueError("runtime name 'pydock' is reserved")
-    if runtimes:
-        # Refused at once: containers could be asked for one that nobody carries out.
-        raise ValueError(f"other OCI runtimes ({', '.join(sorted(runtimes))}) are not supported")
-    return runtimes
+def _runtimes(value: Any) -> dict[str, OciRuntime]:
+    """Accept the file's object of {path, runtimeArgs} and the flag's repeated `name=path`."""
+    entries = value if isinstance(value, dict) else {name: {"path": path} for name, path in _pairs(value).items()}
+    return {name: _runtime(name, entry) for name, entry in entries.items()}
+
+
+def _runtime(name: str, entry: dict[str, Any]) -> OciRuntime:
+    unknown = sorted(set(entry) - {"path", "runtimeArgs"})
+    if unknown:
+        raise ValueError(f"runtime option {unknown[0]!r} is not supported")
+    if name == OWN_RUNTIME:
+        raise ValueError(f"runtime name {name!r} is reserved")
+    if not RUNTIME_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a runtime's name")
+    return OciRuntime(_text(entry["path"]), tuple(str(word) for word in entry.get("runtimeArgs") or ()))
 
 
 def _yes(value: Any) -> bool:
@@ -231,7 +243,7 @@ def load(arguments: argparse.Namespace) -> Invocation:
     if given["debug"] or stored.get("debug"):
         values["log_level"] = "debug"
     config = Config(**values)
-    if config.default_runtime != "pydock" and config.default_runtime not in config.runtimes:
+    if config.default_runtime != OWN_RUNTIME and config.default_runtime not in config.runtimes:
         raise InvalidArgument(f"specified default runtime '{config.default_runtime}' does not exist")
     return Invocation(config, bool(given["validate"]), file)
 

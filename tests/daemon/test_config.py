@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pydock_daemon import config
+from pydock_daemon.config import OciRuntime
 from pydock_shared.errors import InvalidArgument
 
 
@@ -58,8 +59,9 @@ def test_the_same_keys_in_the_file(tmp_path):
         (["--bridge", "far-too-long-for-a-link"], {}, "invalid value for bridge"),
         (["--log-driver", "fluentd"], {}, "invalid value for log-driver"),
         (["--default-runtime", "kata"], {}, "specified default runtime 'kata' does not exist"),
-        (["--add-runtime", "crun=/usr/bin/crun"], {}, "other OCI runtimes \\(crun\\) are not supported"),
-        ([], {"runtimes": {"crun": {"path": "/usr/bin/crun"}}}, "other OCI runtimes"),
+        (["--add-runtime", "../x=/usr/bin/crun"], {}, "'../x' is not a runtime's name"),
+        ([], {"runtimes": {"kata": {"runtimeType": "io.containerd.kata.v2"}}}, "runtime option 'runtimeType' is not"),
+        ([], {"runtimes": {"crun": {"path": ""}}}, "invalid value for runtimes: needs a text"),
         (["--add-runtime", "pydock=/x"], {}, "runtime name 'pydock' is reserved"),
         (["--default-address-pool", "base=10.0.0.0/24,size=16"], {}, "invalid value for default-address-pools"),
     ],
@@ -67,6 +69,15 @@ def test_the_same_keys_in_the_file(tmp_path):
 def test_what_is_wrong_is_named(tmp_path, flags, file, message):
     with pytest.raises(InvalidArgument, match=message):
         load(*flags, file=file, tmp_path=tmp_path)
+
+
+def test_other_runtimes_by_flag_and_file(tmp_path):
+    flags = load("--add-runtime", "runc=/usr/bin/runc", "--default-runtime", "runc", file={}, tmp_path=tmp_path)
+    assert flags.config.runtimes == {"runc": OciRuntime("/usr/bin/runc")}
+    assert flags.config.default_runtime == "runc"
+    entry = {"path": "crun", "runtimeArgs": ["--debug"]}
+    stored = load(file={"runtimes": {"crun": entry}}, tmp_path=tmp_path)
+    assert stored.config.runtimes == {"crun": OciRuntime("crun", ("--debug",))}
 
 
 def test_a_file_that_was_named_must_exist(tmp_path):

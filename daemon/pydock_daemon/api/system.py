@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from pydock_daemon import __version__
-from pydock_daemon.config import Config
+from pydock_daemon.config import OWN_RUNTIME, Config, OciRuntime
 from pydock_daemon.containers.model import Status
 from pydock_shared.errors import NotSupported, Unavailable
 from pydock_shared.times import now_rfc3339nano
@@ -139,11 +139,16 @@ def _settings(config: Config) -> dict[str, Any]:
         },
         "DockerRootDir": str(config.data_root),
         "Labels": list(config.labels),
-        "Runtimes": {"pydock": {"path": "pydock-runtime"}}
-        | {name: {"path": path} for name, path in config.runtimes.items()},
+        "Runtimes": {OWN_RUNTIME: {"path": "pydock-runtime"}}
+        | {name: _runtime(runtime) for name, runtime in config.runtimes.items()},
         "DefaultRuntime": config.default_runtime,
         "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in config.default_address_pools],
     }
+
+
+def _runtime(runtime: OciRuntime) -> dict[str, Any]:
+    arguments = {"runtimeArgs": list(runtime.arguments)} if runtime.arguments else {}
+    return {"path": runtime.path, **arguments}
 
 
 def _os_release(key: str) -> str:

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from pydock_daemon.config import LOG_DRIVERS
+from pydock_daemon.config import LOG_DRIVERS, OWN_RUNTIME
 from pydock_daemon.images.model import Image
 from pydock_daemon.networks import ports
 from pydock_shared import names
@@ -202,7 +202,7 @@ def _ports(host: HostConfig) -> None:
 
 
 def _runtime(containers: Containers, host: HostConfig) -> None:
-    if host.runtime != "pydock" and host.runtime not in containers.config.runtimes:
+    if host.runtime != OWN_RUNTIME and host.runtime not in containers.config.runtimes:
         raise InvalidArgument(f"unknown or invalid runtime name: {host.runtime}")
 
 

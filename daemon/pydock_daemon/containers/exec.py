@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydock_daemon.config import OWN_RUNTIME
 from pydock_shared import names
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
 from pydock_shared.wire.exec import ExecCreate
@@ -153,7 +154,8 @@ class Execs:
         }
         if size:
             process["consoleSize"] = {"height": size[0], "width": size[1]}
-        if privileged:
+        if privileged or (host.runtime or OWN_RUNTIME) != OWN_RUNTIME:
+            # Another runtime keeps to the profile that the container was created with.
             return process, None
         return process, seccomp.for_container(seccomp.option(host.security_opt), held)
 

@@ -17,7 +17,7 @@ from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError
 from pydock_shared.units import parse_size
 
-from . import attach, devices, discard, files, modes, seccomp
+from . import attach, devices, discard, files, modes, runtimes, seccomp
 from .model import Container, Status
 from .service import Containers
 from .spec import DEFAULT_PATH, Facts, build
@@ -81,9 +81,13 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     await _ensure_sources(containers, container)
     spec = build(container, _facts(containers, container))
     profile = _profile(container, spec)
+    runtime = runtimes.chosen(containers.config, container)
+    if runtime is not None:
+        spec["linux"]["seccomp"], profile = profile and profile.oci, None
     request = {
         "container": container.id,
         "spec": spec,
+        "runtime": runtime,
         "overlay": containers.snapshots.overlay(container.id),
         "tty": bool(container.config.tty),
         "stdin": bool(container.config.open_stdin),

@@ -5,6 +5,7 @@ Every hierarchy is joined, as runc does, so that the cgroup namespace looks the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -189,6 +190,10 @@ class Cgroup:
             except OSError:
                 # Cgroups below it, made from inside.
                 files.remove_tree(folder)
+        if self._layout.unified is not None:
+            # We make none there, but other runtimes do, and leave those above it.
+            with contextlib.suppress(OSError):
+                os.rmdir(self._layout.unified + self.path)
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed for want of memory."""

@@ -41,7 +41,7 @@ def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, 
     shared = mounts.open_shared(entries)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
     linux.mount(None, "/", None, abi.MS_REC | outside)
-    root_path = _mount_overlay(overlay) if overlay else _bind_folder(spec, bundle)
+    root_path = mount_overlay(overlay) if overlay else _bind_folder(spec, bundle)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mounts.mount_all(root, entries, cgroup, shared)
@@ -76,7 +76,7 @@ def seal(spec: dict[str, Any]) -> None:
         os.close(root)
 
 
-def _mount_overlay(overlay: dict[str, Any]) -> str:
+def mount_overlay(overlay: dict[str, Any]) -> str:
     """Mount the layers over the upper folder itself, which the mount hides; names are relative, a page is the limit."""
     os.chdir(overlay["base"])
     upper, work = overlay["upper"], overlay["work"]

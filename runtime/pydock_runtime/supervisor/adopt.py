@@ -47,7 +47,7 @@ def adopt(service: Service) -> None:
 
 def _adopt(service: Service, name: str) -> None:
     record, state = service.records.read(name, EXIT), service.records.read(name, STATE)
-    container = Container(service, name, None, None)
+    container = Container(service, name, None, None, service.runtimes.of(name, (state or {}).get("runtime")))
     container.log = Log()
     container.recorded = True
     stdio = Stdio(service.poller, container.log, tty=False, close_stdin=False, on_detach=_nothing)

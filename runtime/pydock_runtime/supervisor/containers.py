@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 
-from pydock_runtime import join, launch
 from pydock_runtime.supervisor import protocol
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
@@ -19,27 +18,12 @@ from pydock_runtime.supervisor.stdio import Stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.supervisor.connection import Connection, Request
-    from pydock_runtime.supervisor.poller import Poller
-    from pydock_runtime.supervisor.records import Records
-
-    class House(Protocol):
-        """What a container needs of the service."""
-
-        poller: Poller
-        records: Records
-
-        def broadcast(self, event: dict[str, Any]) -> None:
-            """Tell every connected pydockd."""
-
-        def forget(self, container: Container) -> None:
-            """Strike it off the list."""
-
-        def remove_cgroup(self, cgroup: Cgroup) -> None:
-            """Remove it now or as soon as it is empty."""
+    from pydock_runtime.supervisor.house import House
+    from pydock_runtime.supervisor.runtimes import Runtime
 
 
 STATE_DELAY = 0.05  # seconds until state.json is written: most short runs are over by then, and need none
@@ -52,6 +36,7 @@ class Container:
 
     __slots__ = (
         "_deletions",
+        "_ending",
         "_house",
         "_oom_score_adj",
         "_own_pids",
@@ -65,11 +50,15 @@ class Container:
         "oom",
         "paused",
         "recorded",
+        "runtime",
     )
 
-    def __init__(self, house: House, container: str, creator: Connection | None, cgroup: Cgroup | None) -> None:
+    def __init__(
+        self, house: House, container: str, creator: Connection | None, cgroup: Cgroup | None, runtime: Runtime
+    ) -> None:
         self._house = house
         self._deletions: list[Request] = []
+        self._ending = False
         self._waiting: dict[str | None, Request] = {}
         self._oom_score_adj = 0
         self._own_pids = False
@@ -80,6 +69,7 @@ class Container:
         self.oom = False
         self.paused = False
         self.recorded = False
+        self.runtime = runtime
 
     # What pydockd asks.
 
@@ -93,9 +83,9 @@ class Container:
         self._own_pids = _private(spec, "pid")
         self.log = open_log(fields.get("log"))
         stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
-        self.init = Process(self._house.poller, self, None, stdio, stdin=stdin)
+        self.init = self.runtime.process(self._house.poller, self, None, stdio, stdin=stdin)
         try:
-            child = launch.spawn(
+            child = self.runtime.create(
                 spec,
                 stdio=None if tty else stdio.open_pipes(stdin=stdin),
                 overlay=fields.get("overlay"),
@@ -129,12 +119,12 @@ class Container:
             raise Refused(protocol.INVALID, "exec: a descriptor is missing")
         stdin = bool(fields.get("stdin")) and STDIN in streams
         stdio = self._stdio(name, Log(), tty=tty, close_stdin=True)
-        process = Process(self._house.poller, self, name, stdio, stdin=stdin)
+        process = self.runtime.process(self._house.poller, self, name, stdio, stdin=stdin)
         try:
             ends = None
             if not tty:
                 ends = stdio.open_pipes(stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams)
-            child = join.spawn_exec(
+            child = self.runtime.exec(
                 self.init.pid,
                 {"oomScoreAdj": self._oom_score_adj, **fields["process"]},
                 stdio=ends,
@@ -186,7 +176,9 @@ class Container:
 
     def delete(self, request: Request) -> None:
         """Forget the container; with `force` kill it first. Answered when nothing of it is left."""
-        if self.init.status == EXITED:
+        if self._ending:
+            self._deletions.append(request)
+        elif self.init.status == EXITED:
             self._bury()
             request.answer({})
         elif request.fields.get("force"):
@@ -263,6 +255,12 @@ class Container:
 
     def failed(self, process: Process) -> None:
         """It never ran: undo, then answer."""
+        if process.name is None:
+            self.runtime.delete(lambda: self._undone(process))
+        else:
+            self._undone(process)
+
+    def _undone(self, process: Process) -> None:
         request = self._waiting.pop(process.name, None)
         kind, message = process.failure or (protocol.SYSTEM, "failed")
         if process.name is not None:
@@ -280,6 +278,16 @@ class Container:
     def exited(self, process: Process) -> None:
         """It has ended, and all its output is in the log and on its way to the clients."""
         if process.name is None:
+            if self.cgroup is not None:
+                self.oom = _oom_killed(self.cgroup)
+            # First, so that whoever learns of the exit can start a container of that name anew.
+            self._ending = True
+            self.runtime.delete(lambda: self._ended(process))
+        else:
+            self._ended(process)
+
+    def _ended(self, process: Process) -> None:
+        if process.name is None:
             self._init_exited()
         else:
             finished = [name for name, other in self.execs.items() if other.status == EXITED]
@@ -290,10 +298,9 @@ class Container:
         self._answer_deletions()
 
     def _init_exited(self) -> None:
+        self._ending = False
         self.log.close()
         self.paused = False
-        if self.cgroup is not None:
-            self.oom = _oom_killed(self.cgroup)
         self.recorded = True
         try:
             self._house.records.write(self.id, EXIT, self._exit_event(self.init))
@@ -318,6 +325,7 @@ class Container:
         self.recorded = True
         state = self.describe()
         state["cgroup"] = self.cgroup.path if self.cgroup is not None else None
+        state["runtime"] = self.runtime.settings
         self._house.records.write(self.id, STATE, state)
 
     def _sweep(self) -> None:

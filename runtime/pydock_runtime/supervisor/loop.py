@@ -19,7 +19,6 @@ import sys
 from pydock_runtime import reexec
 from pydock_runtime.supervisor import adopt, protocol
 from pydock_runtime.supervisor.poller import Poller
-from pydock_runtime.supervisor.records import Records
 from pydock_runtime.supervisor.service import Service
 
 TYPE_CHECKING = False
@@ -77,7 +76,7 @@ def serve(exec_root: str) -> None:
     _protect_from_oom()
     poller = Poller()
     listener = _listen(os.path.join(exec_root, protocol.SOCKET_NAME))
-    service = Service(poller, Records(exec_root), listener)
+    service = Service(poller, exec_root, listener)
     adopt.adopt(service)
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -97,7 +96,7 @@ def serve(exec_root: str) -> None:
         poller.run()
     finally:
         os.unlink(os.path.join(exec_root, protocol.SOCKET_NAME))
-        service.remove_parents()
+        service.close()
 
 
 def _listen(path: str) -> socket.socket:

@@ -141,7 +141,9 @@ class Process:
             self.status = FAILING
 
     def _on_sync(self, _events: int) -> None:
-        message = launch.receive(self.child)
+        self._heard(launch.receive(self.child))
+
+    def _heard(self, message: dict[str, Any] | None) -> None:
         if message is None:
             self._close_sync()
             if self.status == STARTING:

@@ -15,7 +15,9 @@ from pydock_runtime.supervisor import protocol
 from pydock_runtime.supervisor.connection import Connection, Refused, Request
 from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
-from pydock_runtime.supervisor.processes import GATED, PREPARING
+from pydock_runtime.supervisor.processes import EXITED, GATED, PREPARING
+from pydock_runtime.supervisor.records import Records
+from pydock_runtime.supervisor.runtimes import Runtimes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.supervisor.poller import Poller
-    from pydock_runtime.supervisor.records import Records
 
 LONELY = 2.0  # seconds without a pydockd and without containers, after which there is no reason to stay
 COLLECT_EVERY = 200  # containers buried between two garbage collections, which happen in idle moments only
 REMOVE_RETRIES = 12  # of a cgroup that is not empty yet; the pause doubles from REMOVE_PAUSE, 40 s in all
 REMOVE_PAUSE = 0.01
+HELPERS_PAUSE = 0.05  # seconds between two looks whether the last helper of another runtime is done
 
 
 class Service:
@@ -45,11 +47,13 @@ class Service:
         "containers",
         "poller",
         "records",
+        "runtimes",
     )
 
-    def __init__(self, poller: Poller, records: Records, listener: socket.socket) -> None:
+    def __init__(self, poller: Poller, exec_root: str, listener: socket.socket) -> None:
         self.poller = poller
-        self.records = records
+        self.records = Records(exec_root)
+        self.runtimes = Runtimes(exec_root, poller, self._awaited)
         self.containers: dict[str, Container] = {}
         self.connections: list[Connection] = []
         self._listener = listener
@@ -64,6 +68,10 @@ class Service:
     def busy(self) -> bool:
         """Whether a container lives here."""
         return any(container.init.alive for container in self.containers.values())
+
+    def _awaited(self) -> set[int]:
+        processes = [p for c in self.containers.values() for p in (c.init, *c.execs.values())]
+        return {process.pid for process in processes if process.status != EXITED}
 
     def broadcast(self, event: dict[str, Any]) -> None:
         """Tell every connected pydockd."""
@@ -98,8 +106,9 @@ class Service:
         del self._remains[cgroup.path]
         self._watch_loneliness()
 
-    def remove_parents(self) -> None:
-        """Remove the cgroups above those of the containers, the last thing before the end; one in use stays."""
+    def close(self) -> None:
+        """Remove what was made for all containers, the last thing before the end; what is in use stays."""
+        self.runtimes.close()
         for path in self._parents - {"/"}:
             with contextlib.suppress(OSError):
                 cgroups.open_existing(path).remove()
@@ -124,6 +133,12 @@ class Service:
 
     def _leave_if_lonely(self) -> None:
         if not self.connections and not self.containers and not self._remains:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.runtimes.busy:
+            self.poller.after(HELPERS_PAUSE, self._stop)
+        else:
             self.poller.stop()
 
     def _on_request(self, request: Request) -> None:
@@ -176,12 +191,13 @@ class Service:
         if not name or "/" in name or name.startswith("."):
             raise Refused(protocol.INVALID, f"not a container id: {name!r}")
         program = self._program(fields)
+        runtime = self.runtimes.of(name, fields.get("runtime"))
         path = fields["cgroup"]["path"]
         self._remains.pop(path, None)
         resources = fields["spec"].get("linux", {}).get("resources") or {}
         cgroup = cgroups.create(path, resources)
         self._parents.add(os.path.dirname(path))
-        container = Container(self, name, request.connection, cgroup)
+        container = Container(self, name, request.connection, cgroup, runtime)
         try:
             container.create(request, program=program)
         except BaseException:
@@ -232,7 +248,7 @@ class Service:
         if self.busy:
             raise Refused(protocol.CONFLICT, "containers are running")
         request.answer({})
-        self.poller.stop()
+        self._stop()
 
 
 OPERATIONS: dict[str, Callable[[Service, Request], None]] = {

@@ -39,6 +39,7 @@ class Stdio:
         "_outputs",
         "_paused",
         "_poller",
+        "_unread",
         "attachments",
         "child_fds",
         "close_stdin",
@@ -55,6 +56,7 @@ class Stdio:
         self._on_detach = on_detach
         self._input: Input | None = None
         self._outputs: list[Output] = []
+        self._unread: list[tuple[int, int]] = []
         self._paused = False
         self._drained: Callable[[], None] | None = None
         self._drain_until = 0.0
@@ -80,7 +82,7 @@ class Stdio:
             if stream == STDIN:
                 self._input = Input(self._poller, ours, self)
             else:
-                self._add_output(ours, stream)
+                self._unread.append((ours, stream))
         return ends[0], ends[1], ends[2]
 
     def close_child_fds(self) -> None:
@@ -97,9 +99,15 @@ class Stdio:
             self._input = Input(self._poller, os.dup(console), self)
 
     def open_output(self) -> None:
-        """Read the terminal from now on: before the program has it open, reading it fails."""
+        """Read from now on: before the program has it open, reading a terminal fails.
+
+        What is in a pipe before is the program's own, unless it never runs: then it is what another runtime says of it.
+        """
         if self.console >= 0:
-            self._add_output(self.console, STDOUT)
+            self._unread.append((self.console, STDOUT))
+        for fd, stream in self._unread:
+            self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))
+        self._unread.clear()
 
     def resize(self, width: int, height: int) -> None:
         """Set the terminal's size in characters. Raises OSError."""
@@ -238,9 +246,9 @@ class Stdio:
             self._input.close()
         for output in tuple(self._outputs):
             output.close()
+        for fd, _ in self._unread:
+            os.close(fd)
+        self._unread.clear()
         if self.console >= 0:
             os.close(self.console)
             self.console = -1
-
-    def _add_output(self, fd: int, stream: int) -> None:
-        self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))

@@ -21,6 +21,8 @@ from pydock_runtime.supervisor import protocol
 PROGRAM = str(Path(pydock_runtime.__file__).parent)
 BUSYBOX = "/bin/busybox"
 PATIENCE = 10.0
+OTHER_RUNTIME = os.environ.get("PYDOCK_OTHER_RUNTIME", "")
+"""Name of the OCI runtime, such as runc, whose containers the tests supervise instead of our own."""
 
 MOUNTS = [
     {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -161,13 +163,15 @@ class House:
         """Create a container that runs `args`; returns its id."""
         name = f"c{next(self._names)}"
         spec = {
-            "process": process(args, tty=tty),
+            "process": fields.pop("process", None) or process(args, tty=tty),
             "root": {"path": str(self.rootfs)},
-            "mounts": MOUNTS,
+            "mounts": [*MOUNTS, *fields.pop("mounts", ())],
             "linux": {"namespaces": [{"type": kind} for kind in fields.pop("namespaces", NAMESPACES)]},
         }
         fields.setdefault("log", {"driver": "local", "path": str(self.log_path(name))})
         cgroup = {"path": f"{self.cgroup_root}/{name}"}
+        if OTHER_RUNTIME:
+            fields.setdefault("runtime", {"name": OTHER_RUNTIME, "path": shutil.which(OTHER_RUNTIME), "args": []})
         self.client.request("create", container=name, spec=spec, overlay=None, tty=tty, cgroup=cgroup, **fields)
         return name
 
@@ -216,7 +220,7 @@ class House:
         for client in self.clients:
             client.close()
         left = sorted(str(path.relative_to(self.exec_root)) for path in self.exec_root.rglob("*"))
-        assert left == ["containers", "supervisor.lock", "supervisor.log"]
+        assert left == ["containers", "supervisor.lock", "supervisor.log"], left
         self._remove_cgroup_root()
 
     def diary(self) -> str:

@@ -1,0 +1,252 @@
+"""The OCI runtimes behind one interface: our own, whose start is a fork, and others, which are called. Used by service.
+
+The first container of another runtime makes the supervisor a subreaper: when the runtime's program ends, what it has
+made becomes the supervisor's child, and so does every other orphan among its descendants. `Strays` waits for those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from select import EPOLLIN
+
+from pydock_runtime import abi, foreign, join, launch, linux
+from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.processes import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.processes import Owner
+    from pydock_runtime.supervisor.stdio import Stdio
+
+    Ends = tuple[int, int, int] | None
+
+    class Runtime(Protocol):
+        """What a container needs of a runtime."""
+
+        @property
+        def settings(self) -> dict[str, Any] | None:
+            """What finds it again; None for our own."""
+
+        def process(self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool) -> Process:
+            """Return the object that watches over a process of this runtime."""
+
+        def create(
+            self,
+            spec: dict[str, Any],
+            *,
+            stdio: Ends,
+            overlay: dict[str, Any] | None,
+            program: bytes | None,
+            cgroup: Cgroup,
+        ) -> launch.Child:
+            """Begin the container. Raises RuntimeFailure, OSError."""
+
+        def exec(
+            self, pid: int, process: dict[str, Any], *, stdio: Ends, program: bytes | None, cgroup: Cgroup
+        ) -> launch.Child:
+            """Begin a further process. Raises RuntimeFailure, OSError."""
+
+        def delete(self, deleted: Callable[[], None]) -> None:
+            """Forget the container, which has ended; call `deleted` then."""
+
+
+SWEEP_EVERY = 5.0  # seconds between two looks for orphans; a zombie costs the host nothing but its number
+
+
+class Own:
+    """Our own runtime."""
+
+    settings: dict[str, Any] | None = None
+    process = Process
+    create = staticmethod(launch.spawn)
+    exec = staticmethod(join.spawn_exec)
+
+    def delete(self, deleted: Callable[[], None]) -> None:
+        """Nothing of it is anywhere but in the kernel."""
+        deleted()
+
+
+class Strays:
+    """Children that belong to no container: helpers, and orphans of what runtimes have made."""
+
+    __slots__ = ("_awaited", "_busy", "_poller", "_sweeping", "helpers")
+
+    def __init__(self, poller: Poller, awaited: Callable[[], set[int]]) -> None:
+        """`awaited` returns the pids whose end others wait for."""
+        self._poller = poller
+        self._awaited = awaited
+        self._busy = 0
+        self._sweeping = False
+        self.helpers = 0
+
+    def expect(self) -> None:
+        """A runtime is about to be called. From here on orphans come to us; none is waited for until `done`."""
+        if not self._sweeping:
+            self._sweeping = True
+            linux.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)
+            self._poller.after(SWEEP_EVERY, self._sweep)
+        self._busy += 1
+
+    def done(self) -> None:
+        """What the runtime has made is known now, or there will be none."""
+        self._busy -= 1
+
+    def wait_for(self, pidfd: int, what: str, then: Callable[[], None] | None = None) -> None:
+        """Own the pidfd of a helper until it has ended, then call `then`; a failure is noted."""
+
+        def ended(_events: int) -> None:
+            self._poller.forget(pidfd)
+            self.helpers -= 1
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+            os.close(pidfd)
+            if result is not None and result.si_status != 0:
+                note(f"{what}: ended with status {result.si_status}")
+            if then is not None:
+                then()
+
+        self.helpers += 1
+        self._poller.watch(pidfd, EPOLLIN, ended)
+
+    def _sweep(self) -> None:
+        self._poller.after(SWEEP_EVERY, self._sweep)
+        if self._busy:
+            return  # one of them may be the process whose pid is not told yet
+        awaited = self._awaited()
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | abi.WALL)
+            except ChildProcessError:
+                return
+            if found is None or found.si_pid in awaited:
+                return  # one that is awaited hides those behind it until it is reaped: next time
+            os.waitid(os.P_PID, found.si_pid, os.WEXITED | abi.WALL)
+
+
+class Other:
+    """Another OCI runtime, for one container."""
+
+    __slots__ = ("_program", "_strays", "settings")
+
+    settings: dict[str, Any] | None
+
+    def __init__(self, program: foreign.Runtime, settings: dict[str, Any], strays: Strays) -> None:
+        self._program = program
+        self._strays = strays
+        self.settings = settings
+
+    def process(self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool) -> Process:
+        """Return the object that watches over a process of this runtime."""
+        return ForeignProcess(poller, owner, name, stdio, stdin=stdin, strays=self._strays)
+
+    def create(
+        self,
+        spec: dict[str, Any],
+        *,
+        stdio: Ends,
+        overlay: dict[str, Any] | None,
+        program: bytes | None,
+        cgroup: Cgroup,
+    ) -> launch.Child:
+        """Begin the container; its seccomp profile is in the spec, where the runtime looks for it."""
+        return self._expecting(lambda: self._program.create(spec, stdio=stdio, overlay=overlay, cgroup=cgroup))
+
+    def exec(
+        self, pid: int, process: dict[str, Any], *, stdio: Ends, program: bytes | None, cgroup: Cgroup
+    ) -> launch.Child:
+        """Begin a further process, under the container's own seccomp profile."""
+        return self._expecting(lambda: self._program.exec(pid, process, stdio=stdio, cgroup=cgroup))
+
+    def delete(self, deleted: Callable[[], None]) -> None:
+        """Let the runtime forget the container, in a helper; call `deleted` when that one has ended."""
+        what = f"{self._program.name} delete {self._program.container}"
+        self._strays.wait_for(self._program.delete(), what, deleted)
+
+    def _expecting(self, begin: Callable[[], launch.Child]) -> launch.Child:
+        self._strays.expect()
+        try:
+            return begin()
+        except BaseException:
+            self._strays.done()
+            raise
+
+
+class ForeignProcess(Process):
+    """A process that a runtime makes: its helper's until the pid is told, ours from then on."""
+
+    __slots__ = ("_dead", "_strays", "_told")
+
+    def __init__(
+        self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool, strays: Strays
+    ) -> None:
+        super().__init__(poller, owner, name, stdio, stdin=stdin)
+        self._strays = strays
+        self._dead = self._told = False
+
+    def _heard(self, message: dict[str, Any] | None) -> None:
+        if message is not None and "pid" in message:
+            self._take(message["pid"])
+            if "ready" not in message:
+                return
+        super()._heard(message)
+        if self._dead and not self._sync_open:
+            self._dead = False
+            self._on_dead(0)
+
+    def _take(self, pid: int) -> None:
+        self._poller.forget(self.child.pidfd)
+        self._strays.wait_for(self.child.pidfd, "helper of a runtime")
+        self.child.pid, self.child.pidfd = pid, linux.pidfd_open(pid)
+        self._poller.watch(self.child.pidfd, EPOLLIN, self._on_dead)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._told:
+            self._told = True
+            self._strays.done()
+
+    def _on_dead(self, events: int) -> None:
+        if self._sync_open and self.failure is None:
+            # The helper may have something to say yet, and must not be waited for here.
+            self._poller.forget(self.child.pidfd)
+            self._dead = True
+            return
+        super()._on_dead(events)
+        self._settle()
+
+
+class Runtimes:
+    """Finds the runtime of a container by the settings that pydockd sends."""
+
+    __slots__ = ("_exec_root", "_own", "_strays")
+
+    def __init__(self, exec_root: str, poller: Poller, awaited: Callable[[], set[int]]) -> None:
+        self._exec_root = exec_root
+        self._own = Own()
+        self._strays = Strays(poller, awaited)
+
+    def of(self, container: str, settings: dict[str, Any] | None) -> Runtime:
+        """Return the runtime of a container; `settings` is {"name", "path", "args"}, None for our own."""
+        if settings is None:
+            return self._own
+        return Other(foreign.Runtime(settings, self._exec_root, container), settings, self._strays)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a helper is at work."""
+        return self._strays.helpers > 0
+
+    def close(self) -> None:
+        """Remove the folders, the last thing before the end; what a runtime has left in them stays."""
+        folders = [os.path.join(self._exec_root, name) for name in (foreign.ROOTS, foreign.BUNDLES)]
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                for name in os.listdir(folder):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(os.path.join(folder, name))
+                os.rmdir(folder)
