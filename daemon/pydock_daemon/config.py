@@ -48,6 +48,8 @@ class Config:
     dns_options: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
+    certificates: tuple[Path, ...] = tuple(Path("/etc", name, "certs.d") for name in ("pydock", "docker", "containers"))
+    registries_conf: tuple[Path, ...] = (Path("/etc/pydock/registries.conf"), Path("/etc/containers/registries.conf"))
     default_runtime: str = OWN_RUNTIME
     runtimes: dict[str, OciRuntime] = field(default_factory=dict)
     log_driver: str = "json-file"  # as Docker's: docker-py's run() returns the output of no other
@@ -65,6 +67,10 @@ def _text(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     return Path(os.path.abspath(_text(value)))
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    return tuple(_path(item) for item in ([value] if isinstance(value, str) else value))
 
 
 def _number(value: Any) -> int:
@@ -188,6 +194,15 @@ SETTINGS = (
         "registries reached by plain HTTP",
         many=True,
     ),
+    Setting(
+        "registry-certs",
+        ("--registry-certs",),
+        "certificates",
+        _paths,
+        "folder of certificates and hosts.toml",
+        many=True,
+    ),
+    Setting("registries-conf", ("--registries-conf",), "registries_conf", _paths, "registries.conf to read", many=True),
     Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", _texts, "mirrors of the hub", many=True),
     Setting("default-runtime", ("--default-runtime",), "default_runtime", _text, "runtime of containers"),
     Setting("runtimes", ("--add-runtime",), "runtimes", _runtimes, "further OCI runtime, as name=path", many=True),

@@ -5,27 +5,32 @@ The session, with its pool of connections, belongs to `Registries` until `close`
 """
 
 import asyncio
-import ipaddress
+import email.utils
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
+from yarl import URL
 
 from pydock_shared.errors import NotFound, PydockError
-from pydock_shared.reference import HUB, Reference
+from pydock_shared.reference import Reference
 
 from . import auth, manifest
 from .auth import Credentials
 from .content import LARGEST_DOCUMENT
+from .hosts import Endpoint, Hosts
 
-HUB_HOST = "registry-1.docker.io"
 ACCEPT = ", ".join([*sorted(manifest.MANIFESTS | manifest.INDEXES), "*/*;q=0.1"])
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
 PIECE = 1 << 18
-LOOPBACK = ("127.0.0.0/8", "::1/128")
+READS = ("GET", "HEAD")
+BUSY = {429, 502, 503, 504}
+TRIES = 3
+LONGEST_PAUSE = 60.0  # seconds; who is told to come back later than that is told so
 
 
 class Unreachable(PydockError):
@@ -39,14 +44,6 @@ class Refused(PydockError):
         super().__init__(f"{code.lower().replace('_', ' ')}: {message}" if code else message)
         self.answer = status
         self.code = code
-
-
-class Endpoint(NamedTuple):
-    """Where a registry is reached; `verify` says whether its certificate has to be a good one."""
-
-    url: str
-    verify: bool
-    mirror: bool = False
 
 
 class Document(NamedTuple):
@@ -63,9 +60,9 @@ class Repository:
     def __init__(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, path: str, credentials: Credentials, actions: str
     ) -> None:
-        self.endpoint, self.path = endpoint, path
+        self.endpoint, self.path = endpoint, f"{endpoint.prefix}{path}"
         self._session, self._credentials = session, credentials
-        self._scope = f"repository:{path}:{actions}"
+        self._scope = f"repository:{self.path}:{actions}"
         self._authorization = ""
         self._asking = asyncio.Lock()
 
@@ -84,7 +81,7 @@ class Repository:
         `body` makes the body of the request, anew for each time that it is sent.
         Unreachable when the connection fails at any point of the block, Refused for an answer of 400 and above.
         """
-        url = where if "://" in where else f"{self.endpoint.url}/v2/{self.path}/{where}"
+        url = where if "://" in where else f"{self.endpoint.api}/{self.path}/{where}"
         try:
             response = await self._send(method, url, dict(headers or {}), body, options)
             async with response:
@@ -99,12 +96,14 @@ class Repository:
     async def _send(
         self, method: str, url: str, headers: dict[str, str], body: Callable[[], Any] | None, options: dict[str, Any]
     ) -> aiohttp.ClientResponse:
+        headers |= self.endpoint.headers
+        options["params"] = {"ns": self.endpoint.namespace} if self.endpoint.namespace else None
+        at_home = URL(url).origin() == URL(self.endpoint.api).origin()
         for last in (False, True):
             used = self._authorization
-            if used and url.startswith(f"{self.endpoint.url}/"):
+            if used and at_home:
                 headers["Authorization"] = used
-            data = body() if body else None
-            response = await self._session.request(method, url, headers=headers, ssl=self._tls, data=data, **options)
+            response = await self._patiently(method, url, headers, body, options)
             if response.status != 401 or last:
                 return response
             offered = auth.challenges(response.headers.getall("WWW-Authenticate", []))
@@ -115,13 +114,27 @@ class Repository:
                 # Layers are asked for side by side; one of them gets the token for all.
                 if self._authorization == used:
                     self._authorization = await auth.authorization(
-                        self._session, offered, self._credentials, self._scope, self._tls
+                        self._session, offered, self._credentials, self._scope, self.endpoint.tls
                     )
         raise AssertionError("not reached")
 
-    @property
-    def _tls(self) -> bool:
-        return self.endpoint.verify
+    async def _patiently(
+        self, method: str, url: str, headers: dict[str, str], body: Callable[[], Any] | None, options: dict[str, Any]
+    ) -> aiohttp.ClientResponse:
+        """Send a request; a read that a busy registry turned away is sent again, when it says or after a while."""
+        for attempt in range(1, TRIES + 1):
+            data = body() if body else None
+            response = await self._session.request(
+                method, url, headers=headers, ssl=self.endpoint.tls, data=data, **options
+            )
+            if response.status not in BUSY or body or method not in READS or attempt == TRIES:
+                return response
+            pause = _retry_after(response.headers.get("Retry-After", ""), attempt)
+            if pause > LONGEST_PAUSE:
+                return response
+            response.release()
+            await asyncio.sleep(pause)
+        raise AssertionError("not reached")
 
     async def manifest(self, name: str) -> Document:
         """Return a manifest or index by tag or digest; what a digest names is verified."""
@@ -144,12 +157,12 @@ class Repository:
     async def reached(self) -> bool:
         """Say whether a registry answers here, whatever it says of us."""
         try:
-            async with self._session.get(f"{self.endpoint.url}/v2/", ssl=self._tls) as response:
+            async with self._session.get(f"{self.endpoint.api}/", ssl=self.endpoint.tls) as response:
                 return response.status in (200, 401)
         except aiohttp.ClientError as error:
-            raise Unreachable(f'Get "{self.endpoint.url}/v2/": {_cause(error)}') from error
+            raise Unreachable(f'Get "{self.endpoint.api}/": {_cause(error)}') from error
         except TimeoutError as error:
-            raise Unreachable(f'Get "{self.endpoint.url}/v2/": timeout') from error
+            raise Unreachable(f'Get "{self.endpoint.api}/": timeout') from error
 
     async def tags(self) -> list[str]:
         """Return every tag of the repository, page by page."""
@@ -167,11 +180,9 @@ class Repository:
 class Registries:
     """The registries as this daemon reaches them."""
 
-    def __init__(self, insecure: Sequence[str], mirrors: Sequence[str]) -> None:
-        self._insecure = tuple(insecure)
-        self._mirrors = tuple(mirror.rstrip("/") for mirror in mirrors)
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
         self._session: aiohttp.ClientSession | None = None
-        self._plain: set[str] = set()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -192,35 +203,17 @@ class Registries:
             await self._session.close()
             self._session = None
 
-    def endpoints(self, domain: str) -> list[Endpoint]:
-        """Return where to try a registry, in order: mirrors, TLS, and plain HTTP for those that may be insecure."""
-        if domain == HUB:
-            mirrors = [_mirror(url) for url in self._mirrors]
-            return [*mirrors, Endpoint(f"https://{HUB_HOST}", verify=True)]
-        if not self.is_insecure(domain):
-            return [Endpoint(f"https://{domain}", verify=True)]
-        plain = Endpoint(f"http://{domain}", verify=False)
-        return [plain] if domain in self._plain else [Endpoint(f"https://{domain}", verify=False), plain]
-
-    def is_insecure(self, domain: str) -> bool:
-        """Say whether a registry may be reached without a good certificate: loopback, or named in the settings."""
-        host = domain.rpartition(":")[0] if ":" in domain and not domain.endswith("]") else domain
-        host = host.strip("[]")
-        if host == "localhost" or domain in self._insecure or host in self._insecure:
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        networks = (network for network in (*LOOPBACK, *self._insecure) if "/" in network)
-        return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
-
     async def find(
         self, ref: Reference, name: str, credentials: Credentials, actions: str = "pull"
     ) -> tuple[Repository, Document]:
         """Return a manifest of a repository by tag or digest, and the repository where it was found."""
         failure: PydockError | None = None
-        for endpoint in self.endpoints(ref.domain):
+        by_digest = ":" in name
+        for endpoint in self._hosts.endpoints(ref.domain, ref.path):
+            if not (endpoint.digests if by_digest else endpoint.tags and "resolve" in endpoint.actions):
+                continue
+            if "pull" not in endpoint.actions:
+                continue
             given = Credentials() if endpoint.mirror else credentials
             repository = Repository(self.session, endpoint, ref.path, given, actions)
             try:
@@ -230,30 +223,34 @@ class Registries:
                     failure = error
                     continue
                 raise
-            if endpoint.url.startswith("http:") and not endpoint.mirror:
-                self._plain.add(ref.domain)
+            self._hosts.answered(endpoint, ref.domain)
             return repository, document
         raise failure or PydockError(f"no endpoint for {ref.domain}")
 
     async def reach(self, ref: Reference, credentials: Credentials, actions: str) -> Repository:
         """Return a repository at the first endpoint of its own registry that answers."""
         failure: PydockError | None = None
-        for endpoint in self.endpoints(ref.domain):
-            if endpoint.mirror:
+        for endpoint in self._hosts.endpoints(ref.domain, ref.path):
+            if endpoint.mirror or "push" not in endpoint.actions:
                 continue
             repository = Repository(self.session, endpoint, ref.path, credentials, actions)
             try:
                 if await repository.reached():
                     return repository
-                failure = PydockError(f'Get "{endpoint.url}/v2/": this is no registry')
+                failure = PydockError(f'Get "{endpoint.api}/": this is no registry')
             except Unreachable as error:
                 failure = error
         raise failure or PydockError(f"no endpoint for {ref.domain}")
 
 
-def _mirror(url: str) -> Endpoint:
-    full = url if "://" in url else f"https://{url}"
-    return Endpoint(full, verify=full.startswith("https:"), mirror=True)
+def _retry_after(text: str, attempt: int) -> float:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or a pause that doubles."""
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return float(2**attempt) / 4
 
 
 async def _limited(response: aiohttp.ClientResponse) -> bytes:

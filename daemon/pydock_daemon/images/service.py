@@ -21,6 +21,7 @@ from pydock_shared.reference import Reference
 
 from . import content, gc, manifest, refs
 from .content import Content, Pins
+from .hosts import Hosts
 from .model import Image
 from .refs import Names
 from .registry import Registries
@@ -73,7 +74,9 @@ class Images:
         self.store, self.events, self.snapshots, self.config = store, events, snapshots, config
         self.content = Content(root, store)
         self.names = Names(store)
-        self.registries = Registries(config.insecure_registries, config.registry_mirrors)
+        self.registries = Registries(
+            Hosts(config.insecure_registries, config.registry_mirrors, config.certificates, config.registries_conf)
+        )
         self.users: Users = _nobody
         self.patience = 1.0
         self._fetching: dict[str, asyncio.Lock] = {}

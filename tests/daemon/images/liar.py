@@ -23,6 +23,9 @@ class Liar:
         self.asked: list[str] = []
         self.token = ""
         self.host = ""
+        self.busy = ""
+        self.store = ""
+        self.headers: list[tuple[str, ...]] = []
 
     def manifest(self, **changes: Any) -> bytes:
         """The image's manifest, with changes."""
@@ -39,7 +42,11 @@ class Liar:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request."""
-        self.asked.append(f"{request.method} {request.path} {request.headers.get('Range', '')}".strip())
+        self.asked.append(f"{request.method} {request.path_qs} {request.headers.get('Range', '')}".strip())
+        self.headers.append(tuple(request.headers.get(name, "") for name in ("Authorization", "X-Key")))
+        if self.busy:
+            pause, _, self.busy = self.busy.partition(" ")
+            return web.Response(status=429, headers={"Retry-After": pause})
         if request.path == "/token":
             return await self._token(request)
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
@@ -57,6 +64,8 @@ class Liar:
 
     async def _blob(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         data = self.config if name == digest(self.config) else self.layers[name]
+        if self.store:
+            raise web.HTTPTemporaryRedirect(f"http://{self.store}{request.path}")
         fault = self.faults.pop(0) if self.faults and data is not self.config else ""
         begin = int(request.headers.get("Range", "bytes=0-")[6:-1])
         if fault == "502":

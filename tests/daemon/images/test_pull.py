@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tests.daemon.images.conftest import Shop
 from tests.fixtures.archives import docker_archive, entry, folder, tar
+from tests.fixtures.certificates import Authority
 from tests.fixtures.registry import Registry, free_port, serving, short, skopeo
 
 from pydock_daemon.images.auth import Credentials, decode_header
 from pydock_daemon.images.model import parse_platform
-from pydock_daemon.images.registry import Registries
 from pydock_shared.errors import NotFound, PydockError
 
 pytestmark = pytest.mark.root
@@ -171,6 +171,32 @@ async def test_basic_authentication(shop: Shop, tmp_path: Path, archive: Path) -
         assert image.size == 500_000
 
 
+async def test_tls_with_an_authority_and_a_certificate_of_ones_own(archive: Path, tmp_path: Path) -> None:
+    own = Authority()
+    own.issue("registry").write(tmp_path / "server.crt", tmp_path / "server.key")
+    (tmp_path / "ca.crt").write_bytes(own.certificate)
+    tls = f", tls: {{certificate: {tmp_path}/server.crt, key: {tmp_path}/server.key, clientcas: [{tmp_path}/ca.crt]}}"
+    with serving(tmp_path / "registry", http=tls) as guarded:
+        folder = tmp_path / "certs" / f"localhost:{guarded.port}"
+        folder.mkdir(parents=True)
+        own.issue("me").write(folder / "client.cert", folder / "client.key")
+        (folder / "ca.crt").write_bytes(own.certificate)
+        skopeo(
+            "copy", f"--dest-cert-dir={folder}", f"docker-archive:{archive}", f"docker://localhost:{guarded.port}/x:1"
+        )
+        trusting = Shop(tmp_path / "trusting", certificates=(tmp_path / "certs",))
+        stranger = Shop(tmp_path / "stranger", certificates=())
+        for shop in (trusting, stranger):
+            shop.root.mkdir()
+            await shop.open()
+        image = await trusting.pull(f"localhost:{guarded.port}/x:1")
+        assert image.size == 500_000
+        with pytest.raises(PydockError, match=r"HTTP to an HTTPS|certificate required|400"):
+            await stranger.pull(f"localhost:{guarded.port}/x:1")
+        await trusting.close()
+        await stranger.close()
+
+
 async def test_a_mirror_of_the_hub(registry: Registry, archive: Path, tmp_path: Path) -> None:
     registry.copy(f"docker-archive:{archive}", "library/mirrored:1")
     mirrored = Shop(tmp_path / "mirrored", registry_mirrors=(f"http://{registry.host}/",))
@@ -180,13 +206,6 @@ async def test_a_mirror_of_the_hub(registry: Registry, archive: Path, tmp_path: 
     assert image.repo_tags == ["mirrored:1"]
     assert mirrored.said()[0] == "Pulling from library/mirrored"
     await mirrored.close()
-
-
-def test_a_registry_that_is_allowed_to_be_insecure() -> None:
-    some, none = Registries(["10.0.0.0/8", "plain.example:5000"], []), Registries([], [])
-    names = ["10.1.2.3:5000", "plain.example:5000", "plain.example", "x.org", "127.0.0.1:1", "localhost", "[::1]:5000"]
-    assert [some.is_insecure(name) for name in names] == [True, True, False, False, True, True, True]
-    assert [none.is_insecure(name) for name in names] == [False, False, False, False, True, True, True]
 
 
 def test_the_header_of_credentials() -> None:

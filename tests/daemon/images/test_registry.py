@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.daemon.images.conftest import Shop
@@ -127,7 +128,8 @@ async def test_an_index_that_contains_itself(shop: Shop, liar: Liar) -> None:
 async def test_a_token_is_fetched_once(shop: Shop, liar: Liar) -> None:
     liar.token = "secret"
     await shop.pull(f"{liar.host}/name:1", credentials=Credentials("me", "pw"))
-    assert [line for line in liar.asked if "/token" in line] == ["GET /token"]
+    asked = "GET /token?service=liar,+inc&scope=repository:name:pull&account=me"
+    assert [line for line in liar.asked if "/token" in line] == [asked]
 
 
 async def test_a_token_server_that_is_down(shop: Shop, liar: Liar) -> None:
@@ -158,3 +160,39 @@ def test_challenges_in_all_forms() -> None:
         ("negotiate", {}),
     ]
     assert challenges(["", "  "]) == []
+
+
+async def test_a_busy_registry_is_asked_again_when_it_says(shop: Shop, liar: Liar) -> None:
+    liar.busy = "0 0"
+    await shop.pull(f"{liar.host}/name:1")
+    assert liar.asked[:3] == ["GET /v2/name/manifests/1"] * 3
+
+
+@pytest.mark.parametrize("pauses", ["0 0 0", "3600"])
+async def test_one_that_is_busy_for_long_is_told_of(shop: Shop, liar: Liar, pauses: str) -> None:
+    liar.busy = pauses
+    await refused(shop, liar, "received unexpected HTTP status: 429 Too Many Requests")
+
+
+async def test_a_blob_elsewhere_comes_without_our_credentials(shop: Shop, liar: Liar) -> None:
+    liar.token = "secret"
+    async with lying([LAYER]) as store:
+        liar.store = store.host.replace("127.0.0.1", "localhost")
+        await shop.pull(f"{liar.host}/name:1")
+        assert len(store.asked) == 2
+        assert {authorization for authorization, _ in store.headers} == {""}
+
+
+async def test_a_mirror_of_any_registry(liar: Liar, tmp_path: Path) -> None:
+    (tmp_path / "certs/far.example").mkdir(parents=True)
+    (tmp_path / "certs/far.example/hosts.toml").write_text(
+        f'[host."http://{liar.host}"]\n[host."http://{liar.host}".header]\nx-key = "open"\n'
+    )
+    mirrored = Shop(tmp_path / "shop", certificates=(tmp_path / "certs",))
+    mirrored.root.mkdir()
+    await mirrored.open()
+    image = await mirrored.pull("far.example/name:1", credentials=Credentials("me", "secret"))
+    assert image.repo_tags == ["far.example/name:1"]
+    assert all(asked.endswith("?ns=far.example") for asked in liar.asked)
+    assert set(liar.headers) == {("", "open")}
+    await mirrored.close()
