@@ -23,6 +23,7 @@ from pydock_daemon.config import Config
 from pydock_daemon.containers import exits, model, reconcile
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
+from pydock_daemon.containers.health import Monitors
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.containers.supervisor import Supervisor
 from pydock_daemon.engine import Engine
@@ -156,18 +157,24 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         execs=execs,
         supervisor=supervisor,
     )
-    tasks = _listen_to(supervisor, containers, execs)
+    monitors = Monitors(containers, execs)
+    containers.on_move = monitors.moved
+    stack.callback(monitors.close)
+    tasks = _listen_to(supervisor, containers, execs, monitors)
     hello = await supervisor.connect()
     stack.push_async_callback(supervisor.close)
     await links.open()
     stack.push_async_callback(links.close)
     links.reconcile(reconcile.live(containers, hello))
     await reconcile.reconcile(containers, hello)
+    monitors.adopt()
     stack.callback(_cancel, tasks, containers)
     return engine
 
 
-def _listen_to(supervisor: Supervisor, containers: Containers, execs: Execs) -> set[asyncio.Task[None]]:
+def _listen_to(
+    supervisor: Supervisor, containers: Containers, execs: Execs, monitors: Monitors
+) -> set[asyncio.Task[None]]:
     """Connect what the supervisor reports with what follows from it; return the tasks that are under way."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -183,7 +190,13 @@ def _listen_to(supervisor: Supervisor, containers: Containers, execs: Execs) -> 
 
     supervisor.on_exit = on_exit
     supervisor.on_detach = lambda event: containers.detached(event)
-    supervisor.on_hello = lambda hello: run(asyncio.create_task(reconcile.reconcile(containers, hello)))
+
+    async def on_hello(hello: dict[str, object]) -> None:
+        await reconcile.reconcile(containers, hello)
+        monitors.adopt()
+
+    supervisor.on_lost = execs.lost
+    supervisor.on_hello = lambda hello: run(asyncio.create_task(on_hello(hello)))
     return tasks
 
 

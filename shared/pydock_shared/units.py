@@ -94,6 +94,25 @@ def parse_duration(text: str) -> float:
     return parse_duration_ns(text) / 1_000_000_000
 
 
+def format_duration(nanoseconds: int) -> str:
+    """Return a duration of not less than nothing as Go prints it: `1m30s`, `1.5s`, `500ms`, `0s`."""
+    if nanoseconds < 1_000_000_000:
+        for unit in ("ms", "µs", "ns"):
+            if nanoseconds >= _NANOSECONDS[unit]:
+                return f"{_decimal(nanoseconds, _NANOSECONDS[unit])}{unit}"
+        return "0s"
+    minutes, rest = divmod(nanoseconds, 60 * 1_000_000_000)
+    text = f"{_decimal(rest, 1_000_000_000)}s"
+    if minutes:
+        text = f"{minutes % 60}m{text}"
+    return f"{minutes // 60}h{text}" if minutes >= 60 else text
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(value, unit)
+    return f"{whole}.{str(unit + rest)[1:]}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
 def format_ago(seconds: float) -> str:
     """Return a span of time in Docker's words: `Less than a second`, `About a minute`, `3 weeks`."""
     whole, minutes, hours = int(seconds), int(seconds / 60), int(seconds / 3600 + 0.5)

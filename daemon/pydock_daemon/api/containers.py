@@ -26,6 +26,9 @@ async def list_containers(call: Call) -> web.StreamResponse:
     containers = call.engine.containers
     chosen = listing.listed(containers, call.filters(), all_=call.flag("all"), limit=call.number("limit") or 0)
     found = [views.summary(containers, container) for container in chosen]
+    if call.version < (1, 52):
+        for entry in found:
+            del entry["Health"]
     if call.flag("size"):
         for container, entry in zip(chosen, found, strict=True):
             entry |= await _sizes(call, container)
@@ -48,6 +51,8 @@ async def create_container(call: Call) -> web.StreamResponse:
     """POST /containers/create."""
     body = await call.body(CreateContainer)
     check_platform(call.query.get("platform", ""))
+    if body.healthcheck and call.version < (1, 44):
+        body.healthcheck.start_interval = None
     container, warnings = create(call.engine.containers, body, call.query.get("name"))
     return json_response({"Id": container.id, "Warnings": warnings}, 201)
 

@@ -16,7 +16,7 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, modes, mounts, seccomp, stop, supported
+from . import capabilities, healthcheck, modes, mounts, seccomp, stop, supported
 from .model import Container, MountPoint
 from .service import Containers
 
@@ -62,7 +62,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         containers.add(container)
         undo.pop_all()
     containers.publish(container, "create")
-    return container, warnings(config, host)
+    return container, warnings(host)
 
 
 def _hostname(containers: Containers, container: Container) -> str:
@@ -89,8 +89,7 @@ def merge(config: ContainerConfig, image: Image) -> None:
     for attribute in ("user", "working_dir", "stop_signal", "stop_timeout", "shell"):
         if not getattr(config, attribute):
             setattr(config, attribute, getattr(base, attribute))
-    if config.healthcheck is None:
-        config.healthcheck = base.healthcheck
+    config.healthcheck = healthcheck.merge(config.healthcheck, base.healthcheck)
     if config.entrypoint == [""]:
         config.entrypoint = None
     if not config.entrypoint and not config.cmd:
@@ -128,6 +127,7 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     for flag, asked in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
         capabilities.normalised(asked, flag)
     seccomp.for_container(seccomp.option(host.security_opt), [])
+    healthcheck.validate(config)
     _restart_policy(host)
     _logging(host)
     _limits(host)
@@ -248,11 +248,9 @@ def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str
     return MountPoint(**{**vars(point), "name": volume.name, "source": str(volumes.mountpoint(volume.name))})
 
 
-def warnings(config: ContainerConfig, host: HostConfig) -> list[str]:
+def warnings(host: HostConfig) -> list[str]:
     """Return Docker's warnings about settings that do less than they seem to."""
     found = []
-    if config.healthcheck and config.healthcheck.test not in supported.HEALTH_OFF:
-        found.append("the health check of the image is not run: health checks are not supported")
     if host.memory and host.memory_swap is None and host.oom_kill_disable:
         found.append("OOM killer is disabled for the container, but no memory limit is set")
     return found

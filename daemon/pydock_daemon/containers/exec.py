@@ -1,15 +1,18 @@
 """Further processes in a running container. Used by api.exec.
 
 As in Docker an exec is made first and started once; it lives in memory, for as long as its container's run.
+Health checks `run` theirs, which are forgotten when they end.
 """
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_daemon.config import OWN_RUNTIME
 from pydock_shared import names
-from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 from pydock_shared.wire.exec import ExecCreate
 
 from . import capabilities, seccomp
@@ -33,6 +36,8 @@ class Exec:
     exit_code: int | None = None
     run: int = field(default=0)
     """When the container's run began, so that the exec of an earlier run is known as such."""
+    end: asyncio.Future[dict[str, Any]] | None = None
+    """Of one that was `run`: the supervisor's report of its end."""
 
 
 class Execs:
@@ -86,23 +91,54 @@ class Execs:
         }
         process, profile = self._process(item, size)
         containers.publish(item.container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
+        request = {
+            "process": process,
+            "tty": item.tty,
+            "stdin": bool(attachment and attachment.stdin),
+            "attach": streams,
+        }
+        await self._begin(item, request, profile, [attachment.socket.fileno()] if attachment else [])
+
+    async def run(self, container: Container, asked: ExecCreate, *, capture: int) -> Exec:
+        """Run a command; its `end` gives the exit code and the first `capture` bytes of output, or Unavailable."""
+        item = self.create(container, asked, ())
+        item.started = item.running = True
+        item.end = asyncio.get_running_loop().create_future()
+        process, profile = self._process(item, None)
+        self._containers.publish(container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
         try:
-            answer = await containers.supervisor.exec(
-                {
-                    "container": item.container.id,
-                    "exec": item.id,
-                    "process": process,
-                    "tty": item.tty,
-                    "stdin": bool(attachment and attachment.stdin),
-                    "attach": streams,
-                },
-                profile,
-                fds=[attachment.socket.fileno()] if attachment else [],
-            )
+            await self._begin(item, {"process": process, "capture": capture}, profile, [])
+        except BaseException:
+            del self._by_id[item.id]
+            raise
+        return item
+
+    async def _begin(
+        self, item: Exec, request: dict[str, Any], profile: seccomp.Profile | None, fds: list[int]
+    ) -> None:
+        names_ = {"container": item.container.id, "exec": item.id}
+        try:
+            answer = await self._containers.supervisor.exec(names_ | request, profile, fds=fds)
         except PydockError as error:
             item.running, item.exit_code = False, getattr(error, "exit_code", 126)
             raise
+        except asyncio.CancelledError:
+            self.kill(item)
+            raise
         item.pid = answer["pid"]
+
+    def kill(self, item: Exec) -> None:
+        """Kill the processes of an exec; its end is reported as any other."""
+        supervisor = self._containers.supervisor
+        supervisor.post("signal", container=item.container.id, exec=item.id, signal=signal.SIGKILL, group=True)
+
+    def lost(self) -> None:
+        """Tell those who wait for an end that nobody will report it: the supervisor has gone."""
+        for item in list(self._by_id.values()):
+            if item.end is not None and not item.end.done():
+                item.end.set_exception(Unavailable("the connection to the supervisor is lost"))
+                item.end.exception()  # who gave up waiting need not look
+                del self._by_id[item.id]
 
     def exited(self, event: dict[str, Any]) -> None:
         """Note the end of an exec, as the supervisor reports it."""
@@ -111,6 +147,10 @@ class Execs:
             return
         item.running, item.exit_code = False, event["code"]
         self._containers.publish(item.container, "exec_die", execID=item.id, exitCode=str(event["code"]))
+        if item.end is not None:
+            del self._by_id[item.id]
+            if not item.end.done():
+                item.end.set_result(event)
 
     def container_exited(self, container: Container) -> None:
         """Forget the execs of a run that is over, as Docker does after a while."""

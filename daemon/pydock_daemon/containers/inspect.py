@@ -9,7 +9,7 @@ from typing import Any
 from pydock_shared.times import NEVER, rfc3339
 from pydock_shared.units import format_ago
 
-from .model import Container, MountPoint, Status
+from .model import Container, Health, MountPoint, Status
 from .service import Containers
 from .spec import MASKED_PATHS, READONLY_PATHS
 
@@ -19,7 +19,9 @@ def status_text(container: Container) -> str:
     state, now = container.state, time.time_ns()
     match state.status:
         case Status.RUNNING:
-            return f"Up {format_ago((now - state.started_at) / 1e9)}"
+            up = f"Up {format_ago((now - state.started_at) / 1e9)}"
+            word = state.health.status if state.health else ""
+            return f"{up} ({'health: starting' if word == 'starting' else word})" if word else up
         case Status.PAUSED:
             return f"Up {format_ago((now - state.started_at) / 1e9)} (Paused)"
         case Status.RESTARTING:
@@ -51,6 +53,10 @@ def summary(containers: Containers, container: Container) -> dict[str, Any]:
         "HostConfig": {"NetworkMode": host.network_mode or "default"},
         "NetworkSettings": {"Networks": containers.networks.settings(container.id, container.endpoints)},
         "Mounts": [mount(point) for point in container.mounts],
+        "Health": {
+            "Status": container.state.health.status if container.state.health else "none",
+            "FailingStreak": container.state.health.streak if container.state.health else 0,
+        },
     }
 
 
@@ -119,7 +125,7 @@ def inspect(containers: Containers, container: Container, exec_ids: list[str]) -
 
 def _state(container: Container) -> dict[str, Any]:
     state = container.state
-    return {
+    shown: dict[str, Any] = {
         "Status": state.status.value,
         "Running": container.alive or state.status is Status.RESTARTING,
         "Paused": state.status is Status.PAUSED,
@@ -132,6 +138,22 @@ def _state(container: Container) -> dict[str, Any]:
         "StartedAt": rfc3339(state.started_at) if state.started_at else NEVER,
         "FinishedAt": rfc3339(state.finished_at) if state.finished_at else NEVER,
     }
+    if state.health is not None:
+        shown["Health"] = _health(state.health)
+    return shown
+
+
+def _health(health: Health) -> dict[str, Any]:
+    results = [
+        {
+            "Start": rfc3339(entry["start"]),
+            "End": rfc3339(entry["end"]),
+            "ExitCode": entry["exit_code"],
+            "Output": entry["output"],
+        }
+        for entry in health.log
+    ]
+    return {"Status": health.status, "FailingStreak": health.streak, "Log": results}
 
 
 HOST_DEFAULTS: dict[str, Any] = {

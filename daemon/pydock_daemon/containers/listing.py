@@ -10,6 +10,7 @@ from .service import Containers
 
 Test = Callable[[Containers, Container, str], bool]
 STATES = {status.value for status in Status}
+HEALTH = ("none", "starting", "healthy", "unhealthy")
 
 
 def _ancestor(containers: Containers, container: Container, value: str) -> bool:
@@ -69,8 +70,13 @@ def _exposed(containers: Containers, container: Container, value: str) -> bool:
     return value in ports or f"{value}/tcp" in ports
 
 
+def health_word(container: Container) -> str:
+    """Return the health of a container: `none` without a check, or before its first start."""
+    return container.state.health.status if container.state.health else "none"
+
+
 def _health(containers: Containers, container: Container, value: str) -> bool:
-    return value == "none"
+    return health_word(container) == value.lower()
 
 
 TESTS: dict[str, Test] = {
@@ -95,6 +101,9 @@ def listed(containers: Containers, filters: Filters, *, all_: bool, limit: int) 
     for value in filters.values("status"):
         if value not in STATES:
             raise InvalidArgument(f"invalid filter 'status={value}'")
+    for value in filters.values("health"):
+        if value.lower() not in HEALTH:
+            raise InvalidArgument(f"unrecognized filter value for health: {value}")
     chosen = [container for container in containers if _matches(containers, container, filters)]
     if not all_ and limit <= 0 and not filters.values("status") and not filters.values("exited"):
         chosen = [container for container in chosen if container.alive or container.state.status is Status.RESTARTING]

@@ -53,6 +53,16 @@ ALIVE = {Status.RUNNING, Status.PAUSED}
 
 
 @dataclass
+class Health:
+    """What the health check of a container found: the word for it, failures in a row, the last five results."""
+
+    status: str = "starting"
+    streak: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """Each with `start` and `end` in nanoseconds since the epoch, `exit_code` and `output`."""
+
+
+@dataclass
 class State:
     """The half of the record that changes; times are nanoseconds since the epoch, 0 for never."""
 
@@ -67,6 +77,7 @@ class State:
     stopped_by_user: bool = False
     removing_automatically: bool = False
     ports: dict[str, Any] = field(default_factory=dict)
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,7 @@ def from_row(row: Any) -> Container:
     """Return the container of a database row."""
     asked, state = json.loads(row["asked"]), json.loads(row["state"])
     state["status"] = Status(state["status"])
+    state["health"] = Health(**state["health"]) if state.get("health") else None
     return Container(
         id=row["id"],
         name=row["name"],

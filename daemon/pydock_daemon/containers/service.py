@@ -5,7 +5,7 @@ lock; an operation that changes a container holds that container's lock.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +51,8 @@ class Containers:
         self.supervisor = supervisor
         self.capabilities = capabilities
         self.cgroup_parent = cgroup_parent
+        self.on_move: Callable[[Container, Status], None] = lambda container, before: None
+        """Told of every change of a status, with the one before, ahead of its being saved."""
         self.root = config.data_root / "containers"
         self.root.mkdir(mode=0o710, parents=True, exist_ok=True)
         self._by_id = {row["id"]: from_row(row) for row in store.all("select * from containers order by created")}
@@ -141,8 +143,10 @@ class Containers:
     @contextmanager
     def moving(self, container: Container, status: Status) -> Iterator[None]:
         """Move a container and save it, with the changes of its state that the block makes."""
+        before = container.state.status
         container.move(status)
         yield
+        self.on_move(container, before)
         self.save(container)
 
     def forget(self, container: Container) -> None:

@@ -34,12 +34,12 @@ def number(text: str) -> int:
         raise InvalidArgument(f"invalid signal: {text}") from error
 
 
-async def kill(containers: Containers, container: Container, signal: str) -> None:
-    """Send a signal to process 1; Conflict when there is none."""
+async def kill(containers: Containers, container: Container, signal: str, *, by_user: bool = True) -> None:
+    """Send a signal to process 1; Conflict when there is none. A user's is the last word, whatever the policy says."""
     value = number(signal or "KILL")
     if not container.alive:
         raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
-    if value in (signals.SIGKILL, signals.SIGTERM) or signal == (container.config.stop_signal or ""):
+    if by_user and value in (signals.SIGKILL, signals.SIGTERM, number(container.config.stop_signal or "TERM")):
         container.state.stopped_by_user = True
         containers.save(container)
     if container.state.status is Status.PAUSED and value == signals.SIGKILL:

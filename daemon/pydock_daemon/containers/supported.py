@@ -47,7 +47,6 @@ CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
     "NetworkDisabled": _unset,
     "OnBuild": _unset,
 }
-HEALTH_OFF: tuple[list[str] | None, ...] = (None, [], ["NONE"])
 
 
 def check(config: ContainerConfig, host: HostConfig) -> None:
@@ -60,8 +59,6 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         fine = CONFIG_FIELDS.get(name)
         if fine and not fine(value):
             raise NotSupported(f"Config.{name} is not supported")
-    if config.healthcheck and config.healthcheck.test not in HEALTH_OFF:
-        raise NotSupported("Config.Healthcheck is not supported")
     _security_options(host.security_opt or [])
 
 

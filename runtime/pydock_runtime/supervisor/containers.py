@@ -11,7 +11,7 @@ from pydock_runtime.supervisor import protocol
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
-from pydock_runtime.supervisor.logs import Log, open_log
+from pydock_runtime.supervisor.logs import Capture, Log, open_log
 from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, STARTING, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
@@ -107,19 +107,22 @@ class Container:
         self.init.release(request.fields.get("interfaces") or [])
 
     def exec(self, request: Request, *, program: bytes | None) -> None:
-        """Run another program inside; answered when it runs."""
+        """Run another program inside; answered when it runs. With `capture` its output comes with its exit event."""
         self._require_running()
         fields = request.fields
         name: str = fields["exec"]
         if name in self.execs:
             raise Refused(protocol.CONFLICT, f"exec {name} exists")
         tty, attach = bool(fields.get("tty")), fields.get("attach")
-        streams = _streams(attach) if attach else frozenset()
+        capture = int(fields.get("capture") or 0)
+        streams = _streams(attach) if attach else frozenset((STDOUT, STDERR) if capture else ())
         if attach and not request.fds:
             raise Refused(protocol.INVALID, "exec: a descriptor is missing")
         stdin = bool(fields.get("stdin")) and STDIN in streams
-        stdio = self._stdio(name, Log(), tty=tty, close_stdin=True)
+        log = Capture(capture) if capture else Log()
+        stdio = self._stdio(name, log, tty=tty, close_stdin=True)
         process = self.runtime.process(self._house.poller, self, name, stdio, stdin=stdin)
+        process.capture = log if isinstance(log, Capture) else None
         try:
             ends = None
             if not tty:
@@ -165,13 +168,16 @@ class Container:
         self._live_cgroup().update(resources)
 
     def signal(self, request: Request) -> None:
-        """Signal init or an exec. SIGKILL ends a pause: a frozen process of cgroup v1 dies only when it is thawed."""
+        """Signal init or an exec, with `group` its process group too.
+
+        SIGKILL of init ends a pause: a frozen process of cgroup v1 dies only when it is thawed.
+        """
         process = self.process(request)
         if not process.alive:
             raise Refused(protocol.CONFLICT, f"container {self.id} is not running")
         number = int(request.fields["signal"])
-        process.send_signal(number)
-        if number == signal.SIGKILL and self.paused:
+        process.send_signal(number, group=bool(request.fields.get("group")))
+        if number == signal.SIGKILL and self.paused and process is self.init:
             self.resume()
 
     def delete(self, request: Request) -> None:
@@ -309,7 +315,7 @@ class Container:
         self._house.poller.when_idle(self._sweep)
 
     def _exit_event(self, process: Process) -> dict[str, Any]:
-        return {
+        event = {
             "event": "exit",
             "container": self.id,
             "exec": process.name,
@@ -318,6 +324,9 @@ class Container:
             "started_at": process.started_at,
             "finished_at": process.finished_at,
         }
+        if process.capture is not None:
+            event["output"] = process.capture.text()
+        return event
 
     def _record_state(self) -> None:
         if self.init.status != RUNNING:

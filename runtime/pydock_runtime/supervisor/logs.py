@@ -57,6 +57,26 @@ class Log:
         """Write the ends of lines that were never ended, and close the file."""
 
 
+class Capture(Log):
+    """The first `limit` bytes of both streams, for the exit event of an exec: what a health check printed."""
+
+    __slots__ = ("_data", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._data = bytearray()
+        self._limit = limit
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Keep what there is room for, and one byte more, which tells that there was more."""
+        self._data += data[: self._limit + 1 - len(self._data)]
+
+    def text(self) -> str:
+        """Return what was kept; three dots stand for the rest."""
+        kept = self._data[: self._limit].decode(errors="replace")
+        return kept + "..." if len(self._data) > self._limit else kept
+
+
 def open_log(options: dict[str, Any] | None) -> Log:
     """Return the writer for {"driver", "path", "max_size", "max_files", "compress"}. Raises OSError, ValueError."""
     if options is None or options["driver"] == "none":

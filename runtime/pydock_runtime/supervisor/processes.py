@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from pydock_runtime.supervisor.logs import Capture
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.stdio import Stdio
 
@@ -66,6 +67,7 @@ class Process:
         "_owner",
         "_poller",
         "_sync_open",
+        "capture",
         "child",
         "code",
         "failure",
@@ -90,6 +92,7 @@ class Process:
         self.started_at = 0
         self.finished_at = 0
         self.failure: tuple[str, str] | None = None
+        self.capture: Capture | None = None
 
     @property
     def pid(self) -> int:
@@ -127,11 +130,18 @@ class Process:
         launch.release(self.child, interfaces)
         self.status = STARTING
 
-    def send_signal(self, number: int) -> None:
-        """Signal it; nothing happens once it is dead."""
-        if self.alive:
+    def send_signal(self, number: int, *, group: bool = False) -> None:
+        """Signal it, with `group` the whole group that it leads; nothing happens once it is dead.
+
+        Its pid cannot be another's meanwhile: we have not reaped it.
+        """
+        if not self.alive:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.child.pidfd, number)
+        if group:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.child.pidfd, number)
+                os.killpg(self.pid, number)
 
     def fail(self, kind: str, message: str) -> None:
         """Give it up before it ran: kill it, and tell the owner once it is reaped."""
