@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from tests.fixtures.cli import Cli
-from tests.fixtures.engine import Engine
 
 
 @pytest.fixture
@@ -23,10 +22,8 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def container(cli: Cli, daemon: Engine) -> str:
+def container(cli: Cli) -> str:
     """A running container."""
-    if daemon.api("GET", "/containers/nope/archive?path=/").status == 501:
-        pytest.skip("this daemon does not serve /containers/{id}/archive")
     cli("run", "-d", "--name", "web", "busybox", "sleep", "1000")
     return "web"
 

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from tests.fixtures.archives import entry, extract_names, tar
 from tests.fixtures.engine import Engine
 
 import pydock_client
@@ -54,6 +55,21 @@ def test_a_container_through_its_life(client: Client):
     container.remove()
     with pytest.raises(NotFound):
         client.containers.get("other")
+
+
+def test_files(client: Client):
+    container = client.containers.create("busybox", ["cat", "/tmp/in"], name="web")
+    container.put_archive("/tmp", tar([entry("in", b"words")]))
+    assert extract_names(container.get_archive("/tmp")) == ["tmp", "tmp/in"]
+    assert container.diff() == [{"Path": "/tmp", "Kind": 0}, {"Path": "/tmp/in", "Kind": 1}]
+    assert "tmp/in" in extract_names(b"".join(container.export()))
+    image = container.commit("words:1", message="said", changes=["ENV A=1"], Labels={"a": "b"})
+    try:
+        assert image.tags == ["words:1"]
+        assert (image.attributes["Config"]["Labels"], image.attributes["Comment"]) == ({"a": "b"}, "said")
+        assert client.containers.run("words:1", remove=True) == b"words"
+    finally:
+        client.images.remove("words:1")
 
 
 def test_logs(client: Client):

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from pydock_client.sdk.connection import Connection, Json, Thing
+from pydock_client.sdk.images import Image
+from pydock_shared import reference
 from pydock_shared.errors import PydockError
 from pydock_shared.framing import STDERR, STDOUT, Demuxer
 
@@ -108,6 +110,38 @@ class Container(Thing):
     def get_archive(self, path: str) -> bytes:
         """Return a path in it as a tar archive."""
         return self.connection.send("GET", f"{self.url}/archive", {"path": path}).content
+
+    def export(self) -> Iterator[bytes]:
+        """Yield its root file system as a tar archive, without volumes."""
+        return self.connection.send("GET", f"{self.url}/export", stream=True).iter_content(1 << 20)
+
+    def diff(self) -> list[Json]:
+        """Return what it has changed: `Path`, and `Kind` 0 for changed, 1 for added, 2 for deleted."""
+        return list(self.connection.json("GET", f"{self.url}/changes") or ())
+
+    def commit(
+        self,
+        name: str = "",
+        *,
+        message: str = "",
+        author: str = "",
+        pause: bool = True,
+        changes: Sequence[str] = (),
+        **settings: Any,
+    ) -> Image:
+        """Make an image of it; `changes` are Dockerfile instructions, settings fields of the API's ContainerConfig."""
+        parsed = reference.parse(name) if name else None
+        query = {
+            "container": self.id,
+            "repo": parsed.name if parsed else "",
+            "tag": parsed.tag if parsed else "",
+            "comment": message,
+            "author": author,
+            "pause": pause,
+            "changes": list(changes),
+        }
+        made = self.connection.json("POST", "/commit", query, settings)
+        return Image(self.connection, self.connection.json("GET", f"/images/{made['Id']}/json"))
 
     def top(self) -> Json:
         """Return its processes."""

@@ -61,9 +61,7 @@ async def create_image(call: Call) -> web.StreamResponse:
 
 async def _pull(call: Call) -> web.StreamResponse:
     images, platform, credentials = call.engine.images, _platform(call), _credentials(call)
-    ref = _with_tag(
-        reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag")
-    )
+    ref = with_tag(reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag"))
     async with progress_stream(call) as stream:
         for tag in [ref] if ref.tag or ref.digest else await _all_tags(call, ref):
             await pull.pull(images, tag, platform, credentials, stream.send)
@@ -81,7 +79,7 @@ async def _all_tags(call: Call, ref: Reference) -> list[Reference]:
 async def _import(call: Call) -> web.StreamResponse:
     query = call.query
     source = query["fromSrc"]
-    name = _with_tag(reference.parse(query["repo"], default_tag=False), query.get("tag")) if query.get("repo") else None
+    name = with_tag(reference.parse(query["repo"], default_tag=False), query.get("tag")) if query.get("repo") else None
     if name and name.digest:
         raise InvalidArgument("cannot import digest reference")
     if name and not name.tag:
@@ -149,14 +147,14 @@ async def _save(call: Call, names: list[str]) -> web.StreamResponse:
 
 async def tag_image(call: Call) -> web.StreamResponse:
     """POST /images/{name}/tag."""
-    target = _with_tag(reference.parse(call.query.get("repo", ""), default_tag=False), call.query.get("tag"))
+    target = with_tag(reference.parse(call.query.get("repo", ""), default_tag=False), call.query.get("tag"))
     call.engine.images.tag(call.params["name"], target.canonical())
     return empty(201)
 
 
 async def push_image(call: Call) -> web.StreamResponse:
     """POST /images/{name}/push."""
-    ref = _with_tag(reference.parse(call.params["name"], default_tag=False), call.query.get("tag"))
+    ref = with_tag(reference.parse(call.params["name"], default_tag=False), call.query.get("tag"))
     if ref.digest:
         raise InvalidArgument("cannot push a digest reference")
     async with progress_stream(call) as stream:
@@ -203,7 +201,7 @@ async def distribution(call: Call) -> web.StreamResponse:
     return json_response({"Descriptor": descriptor, "Platforms": platforms})
 
 
-def _with_tag(ref: Reference, tag: str | None) -> Reference:
+def with_tag(ref: Reference, tag: str | None) -> Reference:
     """Return a reference with the tag, or the digest, of a parameter instead of its own."""
     if not tag:
         return ref

@@ -12,17 +12,17 @@ from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
 from pydock_shared.errors import NotFound
 
-from . import containers, events, exec, images, networks, streams, system, volumes
+from . import archives, containers, events, exec, images, networks, streams, system, volumes
 from .errors import answer
 from .routing import Call, Router
 from .versions import NEWEST, split, text
 
 ROUTER = Router(
     route
-    for module in (system, containers, streams, exec, images, networks, volumes, events)
+    for module in (system, containers, archives, streams, exec, images, networks, volumes, events)
     for route in module.ROUTES
 )
-GIVEN_UP = (containers.wait_container, images.create_image, images.load_images)
+GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images)
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
 SERVER = f"Pydock/{__version__} (linux)"
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pydock_daemon.files.process import Child
 from pydock_shared.errors import Conflict
 from pydock_shared.wire.container import ContainerConfig, HostConfig
 
@@ -133,6 +134,7 @@ class Container:
     removals: list[asyncio.Future[int]] = field(default_factory=list)
     restart: asyncio.Task[None] | None = None
     delay: float = 0.0
+    visitors: set[Child] = field(default_factory=set)
 
     @property
     def alive(self) -> bool:

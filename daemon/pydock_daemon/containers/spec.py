@@ -145,6 +145,12 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
     spec["mounts"] = mounts + sorted(own, key=lambda mount: mount["destination"].count("/"))
 
 
+def bind_mounts(container: Container) -> list[dict[str, Any]]:
+    """Return the volumes and bind mounts of a container, parents before what lies below them."""
+    own = [_mount(point) for point in container.mounts]
+    return sorted((m for m in own if m["type"] == "bind"), key=lambda mount: mount["destination"].count("/"))
+
+
 def _shm(container: Container, facts: Facts) -> dict[str, Any]:
     if facts.shm_of:
         return {"destination": "/dev/shm", "type": "bind", "source": facts.shm_of, "options": ["bind"]}

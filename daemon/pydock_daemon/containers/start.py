@@ -74,11 +74,13 @@ async def _undoing() -> AsyncIterator[AsyncExitStack]:
 
 async def _launch(containers: Containers, container: Container, undo: AsyncExitStack) -> None:
     state, networks = container.state, containers.networks
+    for child in list(container.visitors):
+        await child.end()  # it holds the mounts of the last run, and this one mounts the same folders
     endpoints = _connect(containers, container, undo)
     directory = containers.directory(container)
     _write_files(containers, container, endpoints, directory)
     ports = _publish(containers, container, endpoints)
-    await _ensure_sources(containers, container)
+    await ensure_sources(containers, container)
     spec = build(container, _facts(containers, container))
     profile = _profile(container, spec)
     runtime = runtimes.chosen(containers.config, container)
@@ -161,7 +163,7 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
     )
 
 
-async def _ensure_sources(containers: Containers, container: Container) -> None:
+async def ensure_sources(containers: Containers, container: Container) -> None:
     """Make missing sources of `-v` bind mounts, refuse missing ones of others, fill new volumes from the image."""
     for point in container.mounts:
         if point.type == "bind" and not os.path.lexists(point.source):

@@ -3,18 +3,29 @@
 import json
 import re
 import shlex
+import signal
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any
 
 from pydock_shared.errors import InvalidArgument
+from pydock_shared.units import parse_duration_ns
 
 Settings = dict[str, Any]
+_SHELL = ["/bin/sh", "-c"]
+_LEAST = 1_000_000
+_HEALTH_TIMES = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+}
 _EXPOSED = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
 
 
 def apply(settings: Settings, changes: Iterable[str]) -> Settings:
     """Return the settings with the changes made; InvalidArgument names the instruction that cannot be."""
-    result = dict(settings)
+    result, done = dict(settings), set[str]()
     for text in changes:
         for line in text.splitlines():
             if not line.strip() or line.lstrip().startswith("#"):
@@ -26,6 +37,9 @@ def apply(settings: Settings, changes: Iterable[str]) -> Settings:
             if not rest.strip():
                 raise InvalidArgument(f"{word.upper()} requires at least one argument")
             instruction(result, rest.strip())
+            done.add(word.upper())
+            if word.upper() == "ENTRYPOINT" and "CMD" not in done:
+                result.pop("Cmd", None)  # it was meant for the entrypoint before
     return result
 
 
@@ -38,7 +52,7 @@ def _command(text: str) -> list[str]:
             words = None
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
             return words
-    return ["/bin/sh", "-c", text]
+    return [*_SHELL, text]
 
 
 def _words(text: str, instruction: str) -> list[str]:
@@ -90,10 +104,18 @@ def _expose(settings: Settings, text: str) -> None:
 
 
 def _volume(settings: Settings, text: str) -> None:
-    settings["Volumes"] = {**(settings.get("Volumes") or {}), **{word: {} for word in _words(text, "VOLUME")}}
+    words = _words(text, "VOLUME")
+    if not words:
+        raise InvalidArgument("VOLUME requires at least one argument")
+    settings["Volumes"] = {**(settings.get("Volumes") or {}), **{word: {} for word in words}}
 
 
 def _onbuild(settings: Settings, text: str) -> None:
+    trigger = text.split()[0].upper()
+    if trigger == "ONBUILD":
+        raise InvalidArgument("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
+    if trigger in ("MAINTAINER", "FROM"):
+        raise InvalidArgument(f"{trigger} isn't allowed as an ONBUILD trigger")
     settings["OnBuild"] = [*(settings.get("OnBuild") or ()), text]
 
 
@@ -110,11 +132,53 @@ def _entrypoint(settings: Settings, text: str) -> None:
     settings["Entrypoint"] = _command(text)
 
 
+def _healthcheck(settings: Settings, text: str) -> None:
+    words = text.split()
+    options = list(takewhile(lambda word: word.startswith("--"), words))
+    rest = text
+    for option in options:
+        rest = rest.removeprefix(option).lstrip()
+    kind, _, command = rest.partition(" ")
+    if kind.upper() not in ("CMD", "NONE"):
+        raise InvalidArgument(f'Unknown type "{kind.upper()}" in HEALTHCHECK (try CMD)')
+    if kind.upper() == "NONE":
+        if command.strip() or options:
+            raise InvalidArgument("HEALTHCHECK NONE takes no arguments")
+        settings["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    if not command.strip():
+        raise InvalidArgument("Missing command after HEALTHCHECK CMD")
+    shell = _command(command.strip())
+    test = (
+        ["CMD", *shell] if command.lstrip().startswith("[") and shell[:2] != _SHELL else ["CMD-SHELL", command.strip()]
+    )
+    settings["Healthcheck"] = {"Test": test, **dict(_health_option(option) for option in options)}
+
+
+def _health_option(option: str) -> tuple[str, int]:
+    """Return `--interval=5s` as the field it sets; zero leaves a duration to the engine."""
+    name, _, value = option.removeprefix("--").partition("=")
+    if name == "retries":
+        if not value.isdigit():
+            raise InvalidArgument(
+                f"--retries cannot be negative ({value})" if value[:1] == "-" else f"invalid --retries: {value}"
+            )
+        return "Retries", int(value)
+    if name not in _HEALTH_TIMES:
+        raise InvalidArgument(f"unknown flag: {name}")
+    duration = parse_duration_ns(value)
+    if duration and duration < _LEAST:
+        raise InvalidArgument(f'Interval "{name}" cannot be less than 1ms')
+    return _HEALTH_TIMES[name], duration
+
+
 def _user(settings: Settings, text: str) -> None:
     settings["User"] = text
 
 
 def _stop_signal(settings: Settings, text: str) -> None:
+    if not text.isdigit() and f"SIG{text.upper().removeprefix('SIG')}" not in signal.Signals.__members__:
+        raise InvalidArgument(f"invalid signal: {text}")
     settings["StopSignal"] = text
 
 
@@ -123,6 +187,7 @@ INSTRUCTIONS: dict[str, Callable[[Settings, str], None]] = {
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
     "ONBUILD": _onbuild,
     "STOPSIGNAL": _stop_signal,

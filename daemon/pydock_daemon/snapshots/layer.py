@@ -1,7 +1,9 @@
-"""A folder as a tar stream: a layer's difference for commit, or a whole root file system for export.
+"""A folder as a tar stream: a layer's difference, a whole root file system, or a part of a container's.
 
-Used by containers (export, commit) through plain iterators of bytes, in a thread. Names come sorted, so that the same
-tree always gives the same bytes.
+Used by `containers` and by the children of `files` through plain iterators of bytes. Names come sorted, so that the
+same tree always gives the same bytes. The tree may change meanwhile: what vanishes is left out, and a file has the
+length that its header says. Links are not followed, yet a folder may become one between two looks, so a tree that
+somebody else can write to is read by a process that has its root there.
 """
 
 import os
@@ -13,6 +15,7 @@ from pathlib import Path
 PIECE = 1 << 20
 OPAQUE = b"trusted.overlay.opaque"
 KEPT_XATTRS = ("security.capability", "user.")
+END = bytes(2 * tarfile.BLOCKSIZE)
 KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -21,16 +24,37 @@ KINDS = {
     stat.S_IFBLK: tarfile.BLKTYPE,
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
+Links = dict[tuple[int, int], str]
+"""The first name of each file that has several, by device and inode."""
 
 
 def export_rootfs(root: Path) -> Iterator[bytes]:
     """Yield the tar of a whole tree. Sockets are left out: no archive format has them."""
-    return _tar(root, whiteouts=False)
+    links: Links = {}
+    for name, path in walk(os.fspath(root), ".", ""):
+        yield from member(name, path, links)
+    yield END
+
+
+def subtree(path: str, name: str) -> Iterator[bytes]:
+    """Yield the tar of one file or folder whose first entry is called `name`."""
+    links: Links = {}
+    for found, at in walk(path, name, name if name.endswith("/") else f"{name}/"):
+        yield from member(found, at, links)
+    yield END
 
 
 def layer_of(upper: Path) -> Iterator[bytes]:
     """Yield the OCI layer of an overlayfs upper folder: its whiteouts and opaque folders in the form of layers."""
-    return _tar(upper, whiteouts=True)
+    links: Links = {}
+    for name, path in walk(os.fspath(upper), ".", ""):
+        if is_whiteout(path):
+            yield whiteout(name)
+            continue
+        yield from member(name, path, links)
+        if is_opaque(path):
+            yield _empty_file(f"{name}/.wh..wh..opq" if name != "." else ".wh..wh..opq")
+    yield END
 
 
 def size(folder: Path) -> int:
@@ -48,38 +72,62 @@ def size(folder: Path) -> int:
     return total
 
 
-def _tar(root: Path, *, whiteouts: bool) -> Iterator[bytes]:
-    links: dict[tuple[int, int], str] = {}
-    for name, path in _walk(os.fspath(root), ""):
-        status = os.lstat(path)
-        if whiteouts and stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
-            folder, _, base = name.rpartition("/")
-            yield _empty_file(f"{folder}/.wh.{base}" if folder else f".wh.{base}")
+def walk(path: str, name: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield name and path of a file, and below a folder of everything in it; there `prefix` begins the names."""
+    yield name, path
+    pending = [(prefix, iter(listed(path)))]
+    while pending:
+        above, items = pending[-1]
+        item = next(items, None)
+        if item is None:
+            pending.pop()
             continue
-        if stat.S_ISSOCK(status.st_mode):
-            continue
-        entry = _entry(name, path, status, links)
-        yield entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-        if entry.isreg():
-            yield from _contents(path, entry.size)
-        if whiteouts and entry.isdir() and _is_opaque(path):
-            yield _empty_file(f"{name}/.wh..wh..opq" if name != "." else ".wh..wh..opq")
-    yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _walk(folder: str, prefix: str) -> Iterator[tuple[str, str]]:
-    if not prefix:
-        yield ".", folder
-    with os.scandir(folder) as found:
-        items = sorted(found, key=lambda item: item.name)
-    for item in items:
-        name = f"{prefix}{item.name}"
-        yield name, item.path
+        inner = f"{above}{item.name}"
+        yield inner, item.path
         if item.is_dir(follow_symlinks=False):
-            yield from _walk(item.path, f"{name}/")
+            pending.append((f"{inner}/", iter(listed(item.path))))
 
 
-def _entry(name: str, path: str, status: os.stat_result, links: dict[tuple[int, int], str]) -> tarfile.TarInfo:
+def listed(path: str) -> list["os.DirEntry[str]"]:
+    """Return what is in a folder, by name; nothing for what is no folder, or not any more."""
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            return []
+        with os.scandir(path) as found:
+            return sorted(found, key=lambda item: item.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def member(name: str, path: str, links: Links) -> Iterator[bytes]:
+    """Yield one file as it stands in an archive; nothing when it has gone, or is a socket."""
+    try:
+        status = os.lstat(path)
+        file = _open(path) if stat.S_ISREG(status.st_mode) else -1
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        status = os.fstat(file) if file >= 0 else status
+        if stat.S_IFMT(status.st_mode) not in KINDS:
+            return
+        try:
+            entry = _entry(name, path, status, links)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        yield entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        if file >= 0 and entry.isreg():
+            yield from _contents(file, entry.size)
+    finally:
+        if file >= 0:
+            os.close(file)
+
+
+def _open(path: str) -> int:
+    """Open a file for reading; what has become a pipe meanwhile is not waited for."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _entry(name: str, path: str, status: os.stat_result, links: Links) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type = KINDS[stat.S_IFMT(status.st_mode)]
     entry.mode = stat.S_IMODE(status.st_mode)
@@ -107,20 +155,34 @@ def _entry(name: str, path: str, status: os.stat_result, links: dict[tuple[int, 
     return entry
 
 
-def _contents(path: str, count: int) -> Iterator[bytes]:
+def _contents(file: int, count: int) -> Iterator[bytes]:
     """Yield exactly `count` bytes and the padding: a file that shrinks meanwhile is filled up with zeros."""
     padding = -count % tarfile.BLOCKSIZE
-    with open(path, "rb") as file:
-        while count:
-            piece = file.read(min(PIECE, count)) or bytes(min(PIECE, count))
-            count -= len(piece)
-            yield piece
+    while count:
+        piece = os.read(file, min(PIECE, count)) or bytes(min(PIECE, count))
+        count -= len(piece)
+        yield piece
     yield bytes(padding)
+
+
+def whiteout(name: str) -> bytes:
+    """Return the mark in a layer that hides what lies below under this name."""
+    folder, _, base = name.rpartition("/")
+    return _empty_file(f"{folder}/.wh.{base}" if folder else f".wh.{base}")
 
 
 def _empty_file(name: str) -> bytes:
     return tarfile.TarInfo(name).tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
-def _is_opaque(path: str) -> bool:
+def is_whiteout(path: str) -> bool:
+    """Say whether a file is overlayfs's mark of a removed one."""
+    status = os.lstat(path)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(path: str) -> bool:
+    """Say whether a folder of overlayfs hides everything below it."""
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        return False
     return "trusted.overlay.opaque" in os.listxattr(path) and os.getxattr(path, OPAQUE) == b"y"

@@ -81,6 +81,11 @@ class Snapshots:
         self._sweeper = ThreadPoolExecutor(1, "snapshots")
         self._recover()
 
+    @property
+    def stage(self) -> Path:
+        """Return a folder on which a process with mounts of its own may mount, unseen by others."""
+        return self.root / "mounts"
+
     def close(self) -> None:
         """Wait for the removals under way."""
         self._sweeper.shutdown()

@@ -77,6 +77,10 @@ class Extractor:
             except FileExistsError:
                 self._clear(entry, name)
                 make(archive, entry, name)
+        self._set_times()
+
+    def _set_times(self) -> None:
+        """Give the folders the times that writing into them has changed."""
         for name, mtime in reversed(self._folders.items()):
             if is_folder(name):
                 os.utime(name, ns=(mtime, mtime), follow_symlinks=False)

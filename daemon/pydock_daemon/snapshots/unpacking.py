@@ -18,8 +18,15 @@ from pydock_shared.errors import InvalidArgument, PydockError
 REPORT_EVERY = 0.1
 _FOLDERS = sorted({str(Path(str(module.__file__)).parents[1]) for module in (pydock_daemon, pydock_runtime)})
 _LIBRARIES = sorted({str(Path(str(module.__file__)).parents[1]) for module in (isal, zstandard)})
-BOOT = f"import sys; sys.path += {[*_FOLDERS, *_LIBRARIES]!r}; from pydock_daemon.snapshots.unpack import main; main()"
-COMMAND = (sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOT)
+
+
+def program(module: str) -> tuple[str, ...]:
+    """Return the command that runs the `main` of a module in a bare interpreter, which loads nothing by itself."""
+    boot = f"import sys; sys.path += {[*_FOLDERS, *_LIBRARIES]!r}; from {module} import main; main()"
+    return (sys.executable, "-I", "-S", "-X", "utf8", "-c", boot)
+
+
+COMMAND = program("pydock_daemon.snapshots.unpack")
 
 
 class Unpacked(NamedTuple):

@@ -1,0 +1,174 @@
+"""The program that works on a container's files: run by `process` as a child of its own, one operation a child.
+
+    python -IS -c BOOT REQUEST  <archive  >answer
+
+REQUEST is JSON: `verb`, `view` (what to enter) and what the verb needs. The answer is lines of JSON: `{}` once the view
+is entered, then the verb's; an archive or a document follows it as it is. `{"error", "kind"}` takes the place of
+either line. What fails after that ends the program with another code than 0.
+"""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.snapshots import compression, layer, unpack
+from pydock_daemon.snapshots.compression import CompressionError
+from pydock_daemon.snapshots.tarstream import Archive, ArchiveError
+from pydock_runtime import abi, linux
+from pydock_runtime.errors import RuntimeFailure
+from pydock_runtime.user import resolve
+
+from . import difference, insert, paths, view
+
+DEEPEST = 10_000
+"""More than a path can have parts: trees are walked by recursion."""
+GONE, MISSING, INVALID, READ_ONLY, FAILED = "gone", "missing", "invalid", "read-only", "failed"
+CALLERS = {*unpack.INVALID, errno.EBUSY, errno.EPERM, errno.EISDIR, errno.ENOTEMPTY, errno.EXDEV}
+"""Errors that the archive or the path causes, and no disk does."""
+Request = dict[str, Any]
+Openers = dict[str, compression.Open]
+
+
+class Refused(Exception):
+    """The container does not allow it."""
+
+
+class Output:
+    """Standard output; `begun` from the moment on when an error can no longer be told."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._file = open(1, "wb", buffering=1 << 18, closefd=False)  # noqa: SIM115
+
+    def say(self, answer: dict[str, Any]) -> None:
+        """Send one line of JSON."""
+        self._file.write(json.dumps(answer).encode() + b"\n")
+        self._file.flush()
+
+    def stream(self, pieces: Iterable[bytes]) -> None:
+        """Send a line that says it goes well, and then what comes."""
+        for piece in pieces:
+            if not self.begun:
+                self.say({})
+                self.begun = True
+            self._file.write(piece)
+        if not self.begun:
+            self.say({})
+        self._file.flush()
+
+
+def _stat(request: Request, output: Output) -> None:
+    output.say(paths.about(paths.absolute(request["path"])))
+
+
+def _get(request: Request, output: Output) -> None:
+    path = paths.absolute(request["path"])
+    output.say(paths.about(path))
+    output.begun = True
+    output.stream(layer.subtree(path, paths.base(path)))
+
+
+def _put(request: Request, output: Output) -> None:
+    place = paths.enter_folder(paths.absolute(request["path"]))
+    if os.statvfs(".").f_flag & os.ST_RDONLY:
+        inside = any(place == target or place.startswith(f"{target}/") for target in request["mounted"])
+        raise Refused("mounted volume is marked read-only" if inside else "container rootfs is marked read-only")
+    owner = None
+    if request["user"]:
+        user = resolve({"username": request["user"]})
+        owner = user.uid, user.gid
+    archive = Archive(_decompressed(request["openers"]))
+    os.umask(0)
+    insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"]).extract(archive)
+    output.say({})
+
+
+def _openers() -> Openers:
+    """Load the readers of all compressions: what standard input is only shows when it comes."""
+    return {kind: compression.opener(kind) for kind in compression.OPENERS}
+
+
+def _decompressed(openers: Openers) -> Iterator[bytes]:
+    chunks, head = unpack.blob(0), b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= compression.HEAD:
+            break
+    return openers[compression.detect(head)](_again(head, chunks))
+
+
+def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield head
+    yield from rest
+
+
+def _export(request: Request, output: Output) -> None:
+    output.stream(layer.export_rootfs(Path("/")))
+
+
+def _changes(request: Request, output: Output) -> None:
+    output.stream(_listed())
+
+
+def _listed() -> Iterator[bytes]:
+    """Yield Docker's JSON of the changes, `null` when there are none."""
+    before = b"["
+    for change in difference.changes():
+        path = os.fsencode(change.path).decode(errors="replace")
+        yield before + json.dumps({"Path": path, "Kind": change.kind}).encode()
+        before = b","
+    yield b"null\n" if before == b"[" else b"]\n"
+
+
+def _layer(request: Request, output: Output) -> None:
+    output.stream(difference.layer_tar())
+
+
+VERBS = {"stat": _stat, "get": _get, "put": _put, "export": _export, "changes": _changes, "layer": _layer}
+
+
+def work(request: Request, output: Output) -> None:
+    """Carry out a request and answer it."""
+    if request["verb"] == "put":
+        request["openers"] = _openers()
+    view.enter(request["view"])
+    output.say({})
+    VERBS[request["verb"]](request, output)
+
+
+def _told(error: Exception) -> dict[str, str] | None:
+    """Return the answer for an error that is not a defect of this program."""
+    if isinstance(error, view.Gone):
+        return {"kind": GONE, "error": "the container has ended"}
+    if isinstance(error, paths.Missing):
+        return {"kind": MISSING, "error": "no such file"}
+    if isinstance(error, Refused):
+        return {"kind": READ_ONLY, "error": str(error)}
+    if isinstance(error, ArchiveError | CompressionError | RuntimeFailure | paths.NoFolder):
+        return {"kind": INVALID, "error": str(error)}
+    if isinstance(error, OSError):
+        kind = READ_ONLY if error.errno == errno.EROFS else INVALID if error.errno in CALLERS else FAILED
+        return {"kind": kind, "error": unpack.describe(error)}
+    return None
+
+
+def main() -> None:
+    """Carry out the request that the first argument is."""
+    linux.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+    sys.setrecursionlimit(DEEPEST)
+    output = Output()
+    try:
+        work(json.loads(sys.argv[1]), output)
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception as error:
+        answer = _told(error)
+        if output.begun or answer is None:
+            raise
+        output.say(answer)
+    os._exit(0)

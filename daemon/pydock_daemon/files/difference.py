@@ -1,0 +1,109 @@
+"""What a container has changed, as a list and as a layer: `GET /containers/{id}/changes` and commit. Used by `child`.
+
+As in Docker this compares two trees: a folder counts as changed when its mode or owner is another or something in it
+has changed, a file also by its size and time. Only what was written is walked; the tree below is looked up beside it.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydock_daemon.snapshots import layer
+
+from .view import LOWER, WRITTEN
+
+MODIFIED, ADDED, DELETED = range(3)
+CAPABILITY = "security.capability"
+MOUNT_POINTS = {"/dev", "/proc", "/sys", "/etc", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname"}
+"""What a start makes where the image lacks it: as Docker's, nothing of the container's."""
+
+
+class Change(NamedTuple):
+    """A path of the container, from its root, and what became of it."""
+
+    kind: int
+    path: str
+
+
+def changes() -> Iterator[Change]:
+    """Yield the changes in a `difference` view, a folder before what is in it, names sorted."""
+    yield from _inside("", opaque=layer.is_opaque(WRITTEN), below=True)
+
+
+def layer_tar() -> Iterator[bytes]:
+    """Yield the layer that makes the image below into the container's tree; nothing when they are the same."""
+    links: layer.Links = {}
+    empty = True
+    if _differs(os.lstat(WRITTEN), os.lstat(LOWER)):
+        empty = False
+        yield from layer.member(".", WRITTEN, links)
+    for change in changes():
+        empty = False
+        name = change.path.removeprefix("/")
+        if change.kind == DELETED:
+            yield layer.whiteout(name)
+        else:
+            yield from layer.member(name, WRITTEN + change.path, links)
+    if not empty:
+        yield layer.END
+
+
+def _inside(folder: str, *, opaque: bool, below: bool) -> Iterator[Change]:
+    """Yield the changes in a folder; `below` says that there is one of this name below, `opaque` that it is hidden."""
+    written = [item.name for item in layer.listed(WRITTEN + folder)]
+    hidden = {item.name for item in layer.listed(LOWER + folder)} if below and opaque else set[str]()
+    for name in sorted({*written, *hidden}):
+        path = f"{folder}/{name}"
+        if name not in written:
+            yield Change(DELETED, path)
+            continue
+        try:
+            yield from _one(path, below=below)
+        except FileNotFoundError:
+            continue  # gone since it was listed
+
+
+def _one(path: str, *, below: bool) -> Iterator[Change]:
+    new, old = os.lstat(WRITTEN + path), _found(LOWER + path) if below else None
+    if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
+        if old:
+            yield Change(DELETED, path)
+        return
+    is_folder = stat.S_ISDIR(new.st_mode)
+    was_folder = old is not None and stat.S_ISDIR(old.st_mode)
+    inner: Iterator[Change] = iter(())
+    if is_folder:
+        inner = _inside(path, opaque=layer.is_opaque(WRITTEN + path), below=was_folder)
+    first = next(inner, None)
+    empty = first is None if is_folder else not new.st_size
+    if not old and not (empty and path in MOUNT_POINTS):
+        yield Change(ADDED, path)
+    elif old and (first or _differs(new, old) or _capability(WRITTEN + path) != _capability(LOWER + path)):
+        yield Change(MODIFIED, path)
+    if first:
+        yield first
+        yield from inner
+
+
+def _found(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _differs(new: os.stat_result, old: os.stat_result) -> bool:
+    """Compare by Docker's rule: inode and time of change say nothing, and those of a folder's contents neither."""
+    if (new.st_mode, new.st_uid, new.st_gid, new.st_rdev) != (old.st_mode, old.st_uid, old.st_gid, old.st_rdev):
+        return True
+    if stat.S_ISDIR(new.st_mode):
+        return False
+    return new.st_size != old.st_size or new.st_mtime_ns != old.st_mtime_ns
+
+
+def _capability(path: str) -> bytes:
+    try:
+        return os.getxattr(path, CAPABILITY, follow_symlinks=False)
+    except OSError:
+        return b""

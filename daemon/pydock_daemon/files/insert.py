@@ -1,0 +1,66 @@
+"""Unpacking an archive into a folder of a container: `PUT /containers/{id}/archive`. Used by `child`, in a view.
+
+The rules are Docker's: a folder over a folder is merged, everything else is replaced, and either may be forbidden to
+change its kind. Names are taken as below the folder, absolute ones as well; links of the archive may lead anywhere in
+the container, and are followed there, never out of it.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+
+from pydock_daemon.snapshots import tarstream, unpack
+from pydock_daemon.snapshots.tarstream import Archive, ArchiveError, Entry
+
+User = Callable[[], tuple[int, int] | None]
+
+
+class Insertion(unpack.Extractor):
+    """Writes the members of an archive below the working directory, whose name in the container is `place`."""
+
+    def __init__(self, place: str, *, owner: tuple[int, int] | None, keep_kinds: bool) -> None:
+        super().__init__()
+        self._place, self._owner, self._keep_kinds = place, owner, keep_kinds
+
+    def extract(self, archive: Archive) -> None:
+        """Write every member; ArchiveError or OSError name the one that cannot be."""
+        for entry in archive:
+            name = below(entry.name, self._place)
+            if name == b"." and entry.kind == tarstream.DIRECTORY:
+                continue
+            self._own(entry, name)
+            self._make_room(entry, name)
+            self._makers[entry.kind](archive, entry, name)
+        self._set_times()
+
+    def _own(self, entry: Entry, name: bytes) -> None:
+        if self._owner:
+            entry.uid, entry.gid = self._owner
+        if max(entry.uid, entry.gid) > unpack.LARGEST_ID or min(entry.uid, entry.gid) < 0:
+            raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
+
+    def _make_room(self, entry: Entry, name: bytes) -> None:
+        """Make the parents of an entry and remove what it replaces."""
+        try:
+            found = os.lstat(name)
+        except FileNotFoundError:
+            if b"/" in name:
+                self._parents(name)
+            return
+        was, will_be = stat.S_ISDIR(found.st_mode), entry.kind == tarstream.DIRECTORY
+        if self._keep_kinds and was != will_be:
+            kinds = ("non-directory", "directory")
+            path = os.path.join(self._place, os.fsdecode(name))
+            raise ArchiveError(f'cannot overwrite {kinds[was]} "{path}" with {kinds[will_be]} "{self._place}"')
+        if was and not will_be:
+            unpack.remove_tree(name)
+        elif not was:
+            os.unlink(name)
+
+
+def below(name: bytes, place: str) -> bytes:
+    """Return a name relative to the folder; ArchiveError with Docker's words when it leads out of it."""
+    clean = os.path.normpath(name.lstrip(b"/") or b".")
+    if clean == b".." or clean.startswith(b"../"):
+        raise ArchiveError(f'"{os.fsdecode(clean)}" is outside of "{place}"')
+    return clean

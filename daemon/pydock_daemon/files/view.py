@@ -1,0 +1,133 @@
+"""Entering a container's file system: what a child that works on its files does first. Used by `child`.
+
+Afterwards `/` is the container's root in a mount namespace that belongs to this process alone. Whatever a path says
+and whatever the container's processes do to it meanwhile, the kernel resolves it below that root; all mounts go when
+this process ends.
+
+    running      a private copy of the container's own mounts, tmpfs included, without /dev, /proc and /sys
+    stopped      its overlay with volumes, bind mounts and files of its own on top, made here; for reading what is
+                 written goes to a tmpfs, so that a container that starts meanwhile is not disturbed
+    difference   below `/lower` what the container was made from, below `/written` the folder of what it wrote
+"""
+
+import os
+import stat
+import sys
+from typing import Any
+
+from pydock_runtime import abi, linux
+from pydock_runtime.rootfs import inroot
+
+UMOUNT_NOFOLLOW = 8
+KERNEL = ("/dev", "/proc", "/sys")
+LOWER, WRITTEN = "/lower", "/written"
+
+
+class Gone(Exception):
+    """The container's process has ended."""
+
+
+def running(view: dict[str, Any]) -> None:
+    """Enter the file system that the process of the descriptor `pidfd` sees; `bare` leaves out all that is mounted."""
+    try:
+        linux.setns(view["pidfd"], abi.CLONE_NEWNS)
+    except ProcessLookupError as error:
+        raise Gone from error
+    _own_namespace()
+    if view["bare"]:
+        _enter(linux.open_tree(abi.AT_FDCWD, "/", abi.OPEN_TREE_CLONE))
+        return
+    for path in KERNEL:
+        try:
+            linux.umount2(path, abi.MNT_DETACH | UMOUNT_NOFOLLOW)
+        except OSError:
+            continue  # nothing is mounted there, or it is a link
+
+
+def stopped(view: dict[str, Any]) -> None:
+    """Enter the file system of a container that does not run: `overlay`, `stage` and `mounts`; `write` to change it."""
+    _own_namespace()
+    overlay = view["overlay"]
+    if view["write"]:
+        root = _overlay(view["stage"], overlay["base"], overlay["lower"], overlay["upper"], overlay["work"])
+    else:
+        root = _throwaway(view["stage"], overlay["base"], [overlay["upper"], *overlay["lower"]])
+    for mount in view["mounts"]:
+        if os.path.exists(mount["source"]):
+            _bind(root, mount)
+    if view["read_only"]:
+        linux.mount_setattr(root, set_=abi.MOUNT_ATTR_RDONLY, path="/")
+    _enter(root)
+
+
+def difference(view: dict[str, Any]) -> None:
+    """Enter a place with both sides of a container's changes."""
+    _own_namespace()
+    overlay, stage = view["overlay"], view["stage"]
+    lower = _throwaway(stage, overlay["base"], overlay["lower"])
+    for path in (LOWER, WRITTEN):
+        os.mkdir(stage + path)
+    linux.mount(inroot.by_descriptor(lower), stage + LOWER, None, abi.MS_BIND)
+    linux.mount(overlay["upper"], stage + WRITTEN, None, abi.MS_BIND)
+    _enter(os.open(stage, os.O_PATH | os.O_DIRECTORY))
+
+
+VIEWS = {"running": running, "stopped": stopped, "difference": difference}
+
+
+def enter(view: dict[str, Any]) -> None:
+    """Enter a view; from here on nothing is imported, since what would be found is the container's."""
+    VIEWS[view["kind"]](view)
+    sys.path.clear()
+    sys.meta_path.clear()
+
+
+def _own_namespace() -> None:
+    linux.unshare(abi.CLONE_NEWNS)
+    linux.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
+
+
+def _enter(root: int) -> None:
+    os.fchdir(root)
+    os.close(root)
+    os.chroot(".")
+    os.chdir("/")
+
+
+def _throwaway(stage: str, base: str, lower: list[str]) -> int:
+    """Mount layers, top first, so that nothing of them can be changed; return a descriptor of the root."""
+    linux.mount("tmpfs", stage, "tmpfs", abi.MS_NODEV | abi.MS_NOSUID, "mode=700")
+    upper, work = f"{stage}/upper", f"{stage}/work"
+    os.mkdir(upper)
+    os.mkdir(work)
+    # The root of a mount looks as its topmost folder does.
+    found = os.stat(os.path.join(base, lower[0]))
+    os.chown(upper, found.st_uid, found.st_gid)
+    os.chmod(upper, stat.S_IMODE(found.st_mode))
+    os.utime(upper, ns=(found.st_atime_ns, found.st_mtime_ns))
+    return _overlay(stage, base, lower, upper, work)
+
+
+def _overlay(stage: str, base: str, lower: list[str], upper: str, work: str) -> int:
+    """Mount an overlay; the names of layers are relative to `base`, since the options of a mount must fit a page."""
+    target = f"{stage}/root"
+    os.makedirs(target, exist_ok=True)
+    os.chdir(base)
+    data = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    linux.mount("overlay", target, "overlay", 0, data)
+    os.chdir("/")
+    return os.open(target, os.O_PATH | os.O_DIRECTORY)
+
+
+def _bind(root: int, mount: dict[str, Any]) -> None:
+    """Put a file or folder of the host where the container will have it; a missing target is made, as at a start."""
+    recursive = abi.AT_RECURSIVE if "rbind" in mount["options"] else 0
+    tree = linux.open_tree(abi.AT_FDCWD, mount["source"], abi.OPEN_TREE_CLONE | recursive)
+    target = mount["destination"]
+    is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
+    place = inroot.open_directory(root, target) if is_folder else inroot.open_file(root, target)
+    if {"ro", "rro"} & set(mount["options"]):
+        linux.mount_setattr(tree, set_=abi.MOUNT_ATTR_RDONLY, recursive="rro" in mount["options"], path=target)
+    linux.move_mount(tree, place, path=target)
+    os.close(place)
+    os.close(tree)
