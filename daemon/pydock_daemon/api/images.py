@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save
+from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save, search
 from pydock_daemon.images.body import Read
 from pydock_daemon.images.importing import Wanted
 from pydock_daemon.images.model import Platform, parse_platform
@@ -177,7 +177,10 @@ async def prune_images(call: Call) -> web.StreamResponse:
 
 async def search_images(call: Call) -> web.StreamResponse:
     """GET /images/search."""
-    raise NotSupported("search of a registry is not supported")
+    term = call.query.get("term", "")
+    limit = call.number("limit")
+    found = await search.search(call.engine.images.registries, term, limit, call.filters(), _credentials(call))
+    return json_response(found)
 
 
 async def distribution(call: Call) -> web.StreamResponse:

@@ -86,14 +86,14 @@ def challenges(headers: list[str]) -> list[Challenge]:
 
 
 async def authorization(
-    session: aiohttp.ClientSession, offered: list[Challenge], credentials: Credentials, scope: str, tls: Any
+    session: aiohttp.ClientSession, offered: list[Challenge], credentials: Credentials, scopes: list[str], tls: Any
 ) -> str:
     """Return the Authorization header that answers a challenge; PydockError when none can be given."""
     for challenge in offered:
         if challenge.scheme == "bearer":
             if credentials.registry_token:
                 return f"Bearer {credentials.registry_token}"
-            return f"Bearer {await _token(session, challenge.parameters, credentials, scope, tls)}"
+            return f"Bearer {await _token(session, challenge.parameters, credentials, scopes, tls)}"
     for challenge in offered:
         if challenge.scheme == "basic":
             if not credentials.username:
@@ -103,20 +103,21 @@ async def authorization(
 
 
 async def _token(
-    session: aiohttp.ClientSession, parameters: dict[str, str], credentials: Credentials, scope: str, tls: Any
+    session: aiohttp.ClientSession, parameters: dict[str, str], credentials: Credentials, scopes: list[str], tls: Any
 ) -> str:
     realm = parameters.get("realm", "")
     if not realm.startswith(("http://", "https://")):
         raise PydockError(f"the registry names no usable token server: {realm!r}")
-    form = {"service": parameters.get("service", ""), "scope": scope or parameters.get("scope", "")}
-    form = {key: value for key, value in form.items() if value}
+    service = {"service": parameters["service"]} if parameters.get("service") else {}
+    scopes = scopes or parameters.get("scope", "").split()
     if credentials.identity_token:
-        form |= {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": CLIENT}
-        sending = session.post(realm, data=form, ssl=tls)
+        form = {"grant_type": "refresh_token", "refresh_token": credentials.identity_token, "client_id": CLIENT}
+        sending = session.post(realm, data={**form, **service, "scope": " ".join(scopes)}, ssl=tls)
     else:
         headers = {"Authorization": credentials.basic} if credentials.username else {}
         account = {"account": credentials.username} if credentials.username else {}
-        sending = session.get(realm, params=form | account, headers=headers, ssl=tls)
+        query = [*service.items(), *(("scope", scope) for scope in scopes), *account.items()]
+        sending = session.get(realm, params=query, headers=headers, ssl=tls)
     try:
         async with sending as response:
             body = await response.text()

@@ -4,10 +4,6 @@ Blobs go as they are stored, so what was pulled is pushed with the same digests.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-
-from yarl import URL
 
 from pydock_shared.errors import NotFound, PydockError
 from pydock_shared.reference import Reference
@@ -16,12 +12,11 @@ from . import manifest
 from .auth import Credentials
 from .model import Image
 from .progress import Reporter, Send
-from .registry import Refused, Repository, Unreachable
+from .registry import Refused, Repository
 from .service import Images
+from .upload import Upload
 
 AT_A_TIME = 5
-ATTEMPTS = 3
-PIECE = 1 << 20
 
 
 async def push(images: Images, ref: Reference, credentials: Credentials, send: Send) -> None:
@@ -60,7 +55,7 @@ async def _push_one(images: Images, repository: Repository, ref: Reference, imag
         async def layer(digest: str) -> None:
             await report.say("Preparing", ids[digest])
             async with slots:
-                await _blob(images, repository, digest, report, ids[digest])
+                await _blob(images, repository, ref, digest, report, ids[digest])
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -68,7 +63,7 @@ async def _push_one(images: Images, repository: Repository, ref: Reference, imag
                     group.create_task(layer(digest))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        await _blob(images, repository, image.id, None, "")
+        await _blob(images, repository, ref, image.id, None, "")
         data = images.content.read(image.manifest)
         headers = {"Content-Type": manifest.kind_of(data)}
         async with repository.request("PUT", f"manifests/{ref.tag}", headers=headers, body=lambda: data):
@@ -77,7 +72,9 @@ async def _push_one(images: Images, repository: Repository, ref: Reference, imag
     images.publish("push", ref.familiar(), ref.familiar_name())
 
 
-async def _blob(images: Images, repository: Repository, digest: str, report: Reporter | None, id_: str) -> None:
+async def _blob(
+    images: Images, repository: Repository, ref: Reference, digest: str, report: Reporter | None, id_: str
+) -> None:
     """Bring one blob to the registry unless it has it."""
     try:
         async with repository.request("HEAD", f"blobs/{digest}"):
@@ -93,35 +90,7 @@ async def _blob(images: Images, repository: Repository, digest: str, report: Rep
         if report:
             report.count("Pushing", id_, done, size)
 
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            await _upload(repository, digest, path, counted)
-            break
-        except (Unreachable, Refused) as error:
-            if attempt == ATTEMPTS or (isinstance(error, Refused) and error.answer < 500):
-                raise
-            await asyncio.sleep(attempt * images.patience)
+    elsewhere = [name for name in images.names.repositories_with(digest, ref.domain) if name != ref.path]
+    word = await Upload(repository, digest, path, counted, images.patience).run(elsewhere[0] if elsewhere else None)
     if report:
-        await report.say("Pushed", id_)
-
-
-async def _upload(repository: Repository, digest: str, path: Path, counted: Callable[[int], None]) -> None:
-    """Send a blob in one piece (OCI distribution specification, "POST then PUT")."""
-    async with repository.request("POST", "blobs/uploads/") as response:
-        location = response.headers.get("Location")
-        if not location:
-            raise PydockError("the registry gives no place for an upload")
-        where = response.url.join(URL(location, encoded=True))
-    where = where.update_query({"digest": digest})
-    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
-    async with repository.request("PUT", str(where), headers=headers, body=lambda: _pieces(path, counted)):
-        pass
-
-
-async def _pieces(path: Path, counted: Callable[[int], None]) -> AsyncIterator[bytes]:
-    done = 0
-    with path.open("rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
-            done += len(piece)
-            counted(done)
+        await report.say(word, id_)

@@ -111,6 +111,12 @@ class Names:
         ]
         return [(ref, self._images[id_]) for ref, id_ in found if ref.name == repository and ref.tag]
 
+    def repositories_with(self, blob: str, domain: str) -> list[str]:
+        """Return the paths of the repositories of a registry in which a blob has been seen, by pull or push."""
+        images = {image.id for image in self._images.values() if blob in image.blobs}
+        refs = [reference.parse(name) for name, id_ in self._names.items() if id_ in images]
+        return sorted({ref.path for ref in refs if ref.digest and ref.domain == domain})
+
     def add(self, image: Image, refs: list[Reference], *, locally: bool = True) -> Image:
         """Make an image visible together with its names, in one transaction.
 

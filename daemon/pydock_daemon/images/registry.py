@@ -62,7 +62,7 @@ class Repository:
     ) -> None:
         self.endpoint, self.path = endpoint, f"{endpoint.prefix}{path}"
         self._session, self._credentials = session, credentials
-        self._scope = f"repository:{self.path}:{actions}"
+        self._scopes = [f"repository:{self.path}:{actions}"]
         self._authorization = ""
         self._asking = asyncio.Lock()
 
@@ -114,7 +114,7 @@ class Repository:
                 # Layers are asked for side by side; one of them gets the token for all.
                 if self._authorization == used:
                     self._authorization = await auth.authorization(
-                        self._session, offered, self._credentials, self._scope, self.endpoint.tls
+                        self._session, offered, self._credentials, self._scopes, self.endpoint.tls
                     )
         raise AssertionError("not reached")
 
@@ -136,10 +136,17 @@ class Repository:
             await asyncio.sleep(pause)
         raise AssertionError("not reached")
 
+    def also_read(self, path: str) -> None:
+        """Ask for the right to read another repository too, from the next token on."""
+        scope = f"repository:{self.endpoint.prefix}{path}:pull"
+        if scope not in self._scopes:
+            self._scopes.append(scope)
+            self._authorization = ""
+
     async def manifest(self, name: str) -> Document:
         """Return a manifest or index by tag or digest; what a digest names is verified."""
         async with self.request("GET", f"manifests/{name}", headers={"Accept": ACCEPT}) as response:
-            data = await _limited(response)
+            data = await limited(response)
             digest = manifest.digest_of(data)
             stated = name if ":" in name else response.headers.get("Docker-Content-Digest", digest)
             if stated.startswith("sha256:") and stated != digest:
@@ -149,7 +156,7 @@ class Repository:
     async def document(self, digest: str, size: int) -> bytes:
         """Return a small blob, verified."""
         async with self.request("GET", f"blobs/{digest}") as response:
-            data = await _limited(response)
+            data = await limited(response)
         if manifest.digest_of(data) != digest or len(data) != size:
             raise PydockError(f"image config verification failed for digest {digest}")
         return data
@@ -170,7 +177,7 @@ class Repository:
         where: str | None = "tags/list"
         while where:
             async with self.request("GET", where) as response:
-                document = json.loads(await _limited(response))
+                document = json.loads(await limited(response))
                 found += [str(tag) for tag in document.get("tags") or ()]
                 following = response.links.get("next")
                 where = str(following["url"]) if following else None
@@ -181,7 +188,7 @@ class Registries:
     """The registries as this daemon reaches them."""
 
     def __init__(self, hosts: Hosts) -> None:
-        self._hosts = hosts
+        self.hosts = hosts
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -209,7 +216,7 @@ class Registries:
         """Return a manifest of a repository by tag or digest, and the repository where it was found."""
         failure: PydockError | None = None
         by_digest = ":" in name
-        for endpoint in self._hosts.endpoints(ref.domain, ref.path):
+        for endpoint in self.hosts.endpoints(ref.domain, ref.path):
             if not (endpoint.digests if by_digest else endpoint.tags and "resolve" in endpoint.actions):
                 continue
             if "pull" not in endpoint.actions:
@@ -223,14 +230,14 @@ class Registries:
                     failure = error
                     continue
                 raise
-            self._hosts.answered(endpoint, ref.domain)
+            self.hosts.answered(endpoint, ref.domain)
             return repository, document
         raise failure or PydockError(f"no endpoint for {ref.domain}")
 
     async def reach(self, ref: Reference, credentials: Credentials, actions: str) -> Repository:
         """Return a repository at the first endpoint of its own registry that answers."""
         failure: PydockError | None = None
-        for endpoint in self._hosts.endpoints(ref.domain, ref.path):
+        for endpoint in self.hosts.endpoints(ref.domain, ref.path):
             if endpoint.mirror or "push" not in endpoint.actions:
                 continue
             repository = Repository(self.session, endpoint, ref.path, credentials, actions)
@@ -253,7 +260,8 @@ def _retry_after(text: str, attempt: int) -> float:
         return float(2**attempt) / 4
 
 
-async def _limited(response: aiohttp.ClientResponse) -> bytes:
+async def limited(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer that is a document; PydockError when it is too large for one."""
     data = bytearray()
     async for piece in response.content.iter_any():
         data += piece
@@ -263,7 +271,7 @@ async def _limited(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
-    body = (await _limited(response))[:4096]
+    body = (await limited(response))[:4096]
     try:
         first = json.loads(body)["errors"][0]
         code, message = str(first["code"]), str(first.get("message") or first["code"].lower())

@@ -1,9 +1,11 @@
 """Images go to a real registry, with the digests they came with."""
 
+import random
 from pathlib import Path
 
 import pytest
 from tests.daemon.images.conftest import Shop
+from tests.daemon.images.taker import taking
 from tests.fixtures.archives import docker_archive, entry, tar
 from tests.fixtures.registry import Registry, free_port
 
@@ -52,3 +54,36 @@ async def test_what_is_not_here_and_where_nobody_is(shop: Shop) -> None:
     await shop.load(docker_archive([tar([entry("x", b"1")])], [name]))
     with pytest.raises(PydockError, match="connection refused"):
         await pushed(shop, name)
+
+
+async def test_a_layer_that_another_repository_has_is_mounted(shop: Shop, registry: Registry) -> None:
+    (image,) = await shop.load(docker_archive([tar([entry("y", b"2")])], [registry.name("mount/from:1")]))
+    await pushed(shop, registry.name("mount/from:1"))
+    shop.images.tag(image.id, registry.name("mount/to:1"))
+    shop.records.clear()
+    await pushed(shop, registry.name("mount/to:1"))
+    assert shop.said(image.diff_ids[0][7:19]) == ["Preparing", "Mounted from mount/from"]
+    assert registry.inspect("mount/to:1")["Digest"] == image.manifest
+
+
+@pytest.mark.parametrize("faults", [["drop"], ["drop", "drop"], ["502"], ["forget"], ["drop", "forget"]])
+async def test_an_upload_that_breaks_off_goes_on_there(shop: Shop, faults: list[str]) -> None:
+    noise = random.Random(5).randbytes(3 << 20)
+    async with taking() as host:
+        (image,) = await shop.load(docker_archive([tar([entry("noise", noise)])], [f"{host.host}/x:1"]))
+        host.faults = list(faults)
+        await pushed(shop, f"{host.host}/x:1")
+        assert set(host.blobs) == {image.id, *image.blobs}
+        sent = sum(host.received)
+        size = shop.images.content.size(image.blobs[0])
+        # What came before a break is not sent again, unless the registry has forgotten it.
+        assert size <= sent <= 2 * size + 10_000 if "forget" in faults else sent < size + (1 << 20)
+
+
+async def test_an_upload_that_is_refused_is_not_tried_again(shop: Shop) -> None:
+    async with taking() as host:
+        await shop.load(docker_archive([tar([entry("x", b"1")])], [f"{host.host}/x:1"]))
+        host.faults = ["403"] * 9
+        with pytest.raises(PydockError, match="403"):
+            await pushed(shop, f"{host.host}/x:1")
+        assert host.received == []
