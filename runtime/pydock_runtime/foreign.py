@@ -145,7 +145,7 @@ def _create(
         # One of that name can be left of a supervisor that was killed.
         if os.path.exists(os.path.join(runtime.root, runtime.container)):
             runtime.call("delete", "--force", runtime.container)
-    own_network = namespaces.Plan(spec).owns("network")
+    own_network = specs.owns(spec, "network")
     _write_json(runtime.file(specs.FILE), _bundled(spec, _mount_root(spec, overlay)))
     pid = _make(runtime, channel, stdio, "create", "--bundle", runtime.bundle)
     message, _ = sync.receive(channel)

@@ -77,6 +77,12 @@ def check_process(process: dict[str, Any]) -> None:
     check({"process": process})
 
 
+def owns(spec: dict[str, Any], kind: str) -> bool:
+    """Say whether the container has a new namespace of a kind, by its OCI name."""
+    namespaces = spec.get("linux", {}).get("namespaces") or ()
+    return any(namespace["type"] == kind and not namespace.get("path") for namespace in namespaces)
+
+
 def _says_something(value: Any) -> bool:
     """Say whether there is anything in a part: many tools write empty objects and lists of what they do not use."""
     if isinstance(value, dict):

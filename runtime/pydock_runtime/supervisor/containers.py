@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import signal
 
-from pydock_runtime.supervisor import protocol
+from pydock_runtime import spec as specs
+from pydock_runtime.supervisor import asked, protocol
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
@@ -80,7 +81,7 @@ class Container:
         spec = fields["spec"]
         # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
         self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
-        self._own_pids = _private(spec, "pid")
+        self._own_pids = specs.owns(spec, "pid")
         self.log = open_log(fields.get("log"))
         stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
         self.init = self.runtime.process(self._house.poller, self, None, stdio, stdin=stdin)
@@ -115,7 +116,7 @@ class Container:
             raise Refused(protocol.CONFLICT, f"exec {name} exists")
         tty, attach = bool(fields.get("tty")), fields.get("attach")
         capture = int(fields.get("capture") or 0)
-        streams = _streams(attach) if attach else frozenset((STDOUT, STDERR) if capture else ())
+        streams = asked.streams(attach) if attach else frozenset((STDOUT, STDERR) if capture else ())
         if attach and not request.fds:
             raise Refused(protocol.INVALID, "exec: a descriptor is missing")
         stdin = bool(fields.get("stdin")) and STDIN in streams
@@ -148,7 +149,7 @@ class Container:
         process = self.process(request)
         if process.status == EXITED:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
-        _attach(process, request, request.fields)
+        asked.attach(process.stdio, request, request.fields)
 
     def pause(self) -> None:
         """Freeze every process. Raises OSError, RuntimeFailure."""
@@ -349,7 +350,7 @@ class Container:
         self._house.forget(self)
 
     def _answer_deletions(self) -> None:
-        if self._deletions and self.init.status in (EXITED, FAILED):
+        if self._deletions and not self._ending and self.init.status in (EXITED, FAILED):
             self._bury()
             for request in self._deletions:
                 request.answer({})
@@ -363,7 +364,7 @@ class Container:
     def _attach_exec(self, process: Process) -> None:
         request = self._waiting[process.name]
         if request.fields.get("attach"):
-            _attach(process, request, request.fields["attach"])
+            asked.attach(process.stdio, request, request.fields["attach"])
 
     def _live_cgroup(self) -> Cgroup:
         if self.cgroup is None:
@@ -373,26 +374,6 @@ class Container:
     def _require_running(self) -> None:
         if self.status != RUNNING or not self.init.alive:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
-
-
-def _streams(fields: dict[str, Any]) -> frozenset[int]:
-    return frozenset(
-        stream for stream, name in ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr")) if fields.get(name)
-    )
-
-
-def _private(spec: dict[str, Any], kind: str) -> bool:
-    namespaces = spec.get("linux", {}).get("namespaces") or ()
-    return any(namespace["type"] == kind and not namespace.get("path") for namespace in namespaces)
-
-
-def _attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
-    process.stdio.attach(
-        request.take_fd(),
-        _streams(fields),
-        framed=bool(fields.get("multiplexed")),
-        keys=bytes(fields.get("detach_keys") or ()),
-    )
 
 
 def _oom_killed(cgroup: Cgroup) -> bool:

@@ -1,0 +1,29 @@
+"""What a request asks of streams, in the words of stdio and attachments. Used by containers."""
+
+from __future__ import annotations
+
+from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pydock_runtime.supervisor.connection import Request
+    from pydock_runtime.supervisor.stdio import Stdio
+
+NAMES = ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr"))
+
+
+def streams(fields: dict[str, Any]) -> frozenset[int]:
+    """Return the streams that are asked for."""
+    return frozenset(stream for stream, name in NAMES if fields.get(name))
+
+
+def attach(stdio: Stdio, request: Request, fields: dict[str, Any]) -> None:
+    """Give the request's connection to a process's streams. Raises Refused when it came without one."""
+    stdio.attach(
+        request.take_fd(),
+        streams(fields),
+        framed=bool(fields.get("multiplexed")),
+        keys=bytes(fields.get("detach_keys") or ()),
+    )
