@@ -1,7 +1,7 @@
 """The content store: blobs by digest below its root (DATA_ROOT/content). Used by everything of `images`.
 
     blobs/sha256/<hex>    whole, verified bytes; visible once their row is committed
-    ingest/               bytes that are still coming; emptied at start
+    ingest/               bytes that are still coming; at start only the young <hex>.part stay, to be taken up again
 
 A blob comes in by an `Ingest`: written to a temporary name and hashed on the way, synced, renamed, and then committed.
 The rows are read and written on the event loop only; `Ingest` may work in any thread.
@@ -10,8 +10,8 @@ The rows are read and written on the event loop only; `Ingest` may work in any t
 import hashlib
 import logging
 import os
-import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,17 +29,31 @@ create table if not exists blobs (
 """
 log = logging.getLogger("pydockd.images")
 LARGEST_DOCUMENT = 8 << 20
+PIECE = 1 << 20
+PARTIAL = ".part"
+PARTIAL_AGE = 24 * 3600  # seconds after which nobody is expected to go on with a blob
+WORTH_KEEPING = 1 << 20  # bytes below which a download begins anew
 
 
 class Ingest:
-    """A blob on its way in. Whoever opens one calls `close`, which removes it unless it was committed."""
+    """A blob on its way in. Whoever opens one calls `close`, which removes it unless it was committed or is kept."""
 
-    def __init__(self, folder: Path) -> None:
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        self.path = Path(name)
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
         self.size = 0
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
         self._hash = hashlib.sha256()
+        self._kept = False
+
+    def resume(self) -> None:
+        """Take what an earlier attempt has left as written."""
+        while piece := self._file.read(PIECE):
+            self._hash.update(piece)
+            self.size += len(piece)
+
+    def keep(self) -> None:
+        """Leave what there is to the next attempt, if it is worth it."""
+        self._kept = self.size >= WORTH_KEEPING
 
     @property
     def digest(self) -> str:
@@ -66,9 +80,10 @@ class Ingest:
         self._file.close()
 
     def close(self) -> None:
-        """Remove what was not committed."""
+        """Remove what was not committed and is not kept."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        if not self._kept:
+            self.path.unlink(missing_ok=True)
 
 
 class Content:
@@ -79,9 +94,9 @@ class Content:
         self._store = store
         self._ingest_at, self._blobs_at = root / "ingest", root / "blobs/sha256"
         self._remover = ThreadPoolExecutor(1, "content")
-        shutil.rmtree(self._ingest_at, ignore_errors=True)
         for folder in (self._ingest_at, self._blobs_at):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._clear(time.time() - PARTIAL_AGE)
         self._sizes: dict[str, int] = {row["digest"]: row["size"] for row in store.all("select * from blobs")}
         self._pins: Counter[str] = Counter()
         self._recover()
@@ -101,9 +116,33 @@ class Content:
     def __contains__(self, digest: str) -> bool:
         return digest in self._sizes
 
+    def _clear(self, oldest: float) -> None:
+        for path in self._ingest_at.iterdir():
+            if path.suffix != PARTIAL or path.stat().st_mtime < oldest:
+                path.unlink()
+
     def ingest(self) -> Ingest:
         """Begin a blob."""
-        return Ingest(self._ingest_at)
+        descriptor, name = tempfile.mkstemp(dir=self._ingest_at)
+        return Ingest(Path(name), descriptor)
+
+    def partial(self, digest: str) -> Ingest:
+        """Begin a blob whose digest is known, or go on with it: see `Ingest.resume`. One caller a digest at a time."""
+        path = self._partial(digest)
+        return Ingest(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def drop_partials(self) -> int:
+        """Remove what interrupted operations have left and none under way goes on with; return the bytes."""
+        held = {self._partial(digest) for digest in self._pins}
+        total = 0
+        for path in self._ingest_at.glob(f"*{PARTIAL}"):
+            if path not in held:
+                total += path.stat().st_size
+                path.unlink()
+        return total
+
+    def _partial(self, digest: str) -> Path:
+        return self._ingest_at / f"{digest.removeprefix('sha256:')}{PARTIAL}"
 
     def commit(self, ingest: Ingest) -> str:
         """Make a finished blob visible and return its digest; the same bytes twice are one blob."""

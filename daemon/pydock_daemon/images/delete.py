@@ -124,7 +124,7 @@ def prune(images: Images, filters: Filters) -> Pruned:
         for name in images.names.names_of(image.id):
             _untag(images, image, name, records)
         _remove(images, image, records)
-    freed = images.sweep()
+    freed = images.sweep() + images.content.drop_partials()
     images.events.publish("image", "prune", "", {"reclaimed": str(freed)})
     return Pruned(records, freed)
 

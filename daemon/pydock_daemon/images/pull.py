@@ -137,12 +137,16 @@ class Pull:
         async with self._images.fetching(step.digest), self._slots:
             if step.digest in content:
                 return
-            ingest = content.ingest()
+            ingest = content.partial(step.digest)
             try:
+                await asyncio.to_thread(ingest.resume)
                 await self._receive(step, ingest)
                 await self._report.say("Verifying Checksum", step.short)
                 await asyncio.to_thread(ingest.finish)
                 content.commit(ingest)
+            except (Unreachable, asyncio.CancelledError):
+                ingest.keep()
+                raise
             finally:
                 ingest.close()
         await self._report.say("Download complete", step.short)
@@ -167,6 +171,10 @@ class Pull:
         raise PydockError(f"filesystem layer verification failed for digest {step.digest}")
 
     async def _stream(self, step: Step, ingest: Ingest) -> None:
+        if ingest.size > step.size:
+            ingest.restart()
+        if ingest.size == step.size:
+            return  # an earlier attempt had brought all of it
         headers = {"Range": f"bytes={ingest.size}-"} if ingest.size else {}
         async with self._repository.request("GET", f"blobs/{step.digest}", headers=headers) as response:
             if ingest.size and response.headers.get("Content-Range", "").split("-")[0] != f"bytes {ingest.size}":

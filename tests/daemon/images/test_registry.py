@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from tests.daemon.images.liar import Liar, lying
 from tests.fixtures.archives import config, digest, entry, tar
 
 from pydock_daemon.images.auth import Credentials, challenges
+from pydock_daemon.images.delete import delete, prune
 from pydock_shared.errors import NotSupported, PydockError
+from pydock_shared.filters import Filters
 
 pytestmark = pytest.mark.root
 LAYER = tar([entry("noise", random.Random(4).randbytes(300_000))])
@@ -196,3 +199,46 @@ async def test_a_mirror_of_any_registry(liar: Liar, tmp_path: Path) -> None:
     assert all(asked.endswith("?ns=far.example") for asked in liar.asked)
     assert set(liar.headers) == {("", "open")}
     await mirrored.close()
+
+
+LARGE = tar([entry("much", random.Random(6).randbytes(4 << 20))])
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_pull_goes_on_where_an_earlier_one_ended(shop: Shop, reopened: bool) -> None:
+    async with lying([LARGE]) as liar:
+        liar.faults = ["drop"] * 5
+        with pytest.raises(PydockError, match="unexpected end"):
+            await shop.pull(f"{liar.host}/name:1")
+        (partial,) = (shop.root / "content/ingest").glob("*.part")
+        had = partial.stat().st_size
+        assert had > len(LARGE) * 0.9
+        if reopened:
+            await shop.close()
+            await shop.open()
+        await shop.pull(f"{liar.host}/name:1")
+        assert liar.asked[-1] == f"GET /v2/name/blobs/{digest(LARGE)} bytes={had}-"
+        assert list((shop.root / "content/ingest").glob("*.part")) == []
+
+
+async def test_what_an_earlier_pull_left_is_not_believed(shop: Shop) -> None:
+    async with lying([LARGE]) as liar:
+        partial = shop.root / "content/ingest" / f"{digest(LARGE)[7:]}.part"
+        for size in (2 << 20, len(LARGE), len(LARGE) + 7):
+            partial.write_bytes(bytes(size))
+            await shop.pull(f"{liar.host}/name:1")
+            delete(shop.images, f"{liar.host}/name:1", force=True)
+        assert await shop.left() == []
+
+
+async def test_what_nobody_goes_on_with_is_removed(shop: Shop) -> None:
+    folder = shop.root / "content/ingest"
+    for name in ("a.part", "b.part"):
+        (folder / name).write_bytes(b"12345")
+    os.utime(folder / "a.part", (0, 0))
+    (folder / "tmpx").write_bytes(b"1")
+    await shop.close()
+    await shop.open()
+    assert [path.name for path in folder.iterdir()] == ["b.part"]
+    assert prune(shop.images, Filters({})).freed == 5
+    assert list(folder.iterdir()) == []
