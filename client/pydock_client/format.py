@@ -68,7 +68,7 @@ class Listing:
     def lookup(self, item: Item, name: str) -> Any:
         """Return one field of an object; UnknownField when there is none such."""
         if name not in self._fields:
-            from pydock_client.template import UnknownField
+            from pydock_shared.template import UnknownField
 
             raise UnknownField(f"*formatter.{self._kind}")
         return self._fields[name][1](item)
@@ -80,7 +80,7 @@ class Listing:
 
     def _template(self, items: list[Item], form: str) -> None:
         """Each object by the template; behind `table` the headings come first, and tabs divide columns."""
-        from .template import Template, TemplateError
+        from pydock_shared.template import Template, TemplateError
 
         table = form.startswith("table")
         try:
@@ -120,7 +120,7 @@ class _Headings:
 
     def lookup(self, name: str) -> Any:
         if name == "Label":
-            from .template.functions import Callable_
+            from pydock_shared.template.functions import Callable_
 
             return Callable_(_label_heading)
         return self._fields[name][0] if name in self._fields else "<no value>"
@@ -190,7 +190,7 @@ def labels(item: Item) -> str:
 
 def label(item: Item) -> Any:
     """Return the function behind `{{.Label "name"}}`."""
-    from .template.functions import Callable_
+    from pydock_shared.template.functions import Callable_
 
     values: dict[str, str] = item.data.get("Labels") or {}
     return Callable_(lambda name: values.get(name, ""))

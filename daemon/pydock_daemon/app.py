@@ -24,6 +24,7 @@ from pydock_daemon.containers import exits, model, reconcile
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.health import Monitors
+from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.containers.supervisor import Supervisor
 from pydock_daemon.engine import Engine
@@ -48,6 +49,7 @@ def main() -> None:
         return
     try:
         invocation = config.load(arguments)
+        _check_log_options(invocation.config)
         if invocation.validate:
             print("configuration OK")
             return
@@ -62,6 +64,13 @@ def main() -> None:
         sys.exit(f"pydockd: {message}")
     except OSError as error:
         sys.exit(f"pydockd: {error}")
+
+
+def _check_log_options(settings: Config) -> None:
+    try:
+        options.check(settings.log_driver, settings.log_options)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"failed to set log opts: {error.message}") from error
 
 
 def _set_up_logging(settings: Config) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from pydock_shared.errors import InvalidArgument
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-LOG_DRIVERS = ("local", "json-file", "none")
+LOG_DRIVERS = ("fluentd", "gelf", "journald", "json-file", "local", "syslog", "none")
 LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
 OWN_RUNTIME = "pydock"
 RUNTIME_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")

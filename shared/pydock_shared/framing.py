@@ -14,9 +14,9 @@ _HEADER = struct.Struct(">BxxxI")
 HEADER_SIZE = _HEADER.size
 
 
-def frame(stream: int, data: bytes) -> bytes:
-    """Return a frame."""
-    return _HEADER.pack(stream, len(data)) + data
+def frame(stream: int, data: bytes, *, size: int | None = None) -> bytes:
+    """Return a frame; with `size` the beginning of one whose payload has that many bytes."""
+    return _HEADER.pack(stream, len(data) if size is None else size) + data
 
 
 class Demuxer:

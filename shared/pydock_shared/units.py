@@ -27,15 +27,18 @@ _NANOSECONDS = {
 }
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes of a size; the suffixes are binary and of either case: `64m` is 64 * 1024 * 1024."""
+def parse_size(text: str, *, base: int = 1024) -> int:
+    """Return the bytes of a size; the suffixes are binary and of either case: `64m` is 64 * 1024 * 1024.
+
+    With 1000 as their base they are decimal, as go-units' FromHumanSize reads them.
+    """
     found = _SIZE.fullmatch(text)
     if not found:
         raise InvalidArgument(f"invalid size: '{text}'")
     suffix = _SUFFIX.fullmatch(found[2])
     if not suffix:
         raise InvalidArgument(f"invalid suffix: '{found[2].lower()}'")
-    size = float(found[1]) * 1024 ** _POWERS[(suffix[1] or "").lower()]
+    size = float(found[1]) * base ** _POWERS[(suffix[1] or "").lower()]
     if size > _LARGEST:
         raise InvalidArgument(f"invalid size: '{text}' is too large")
     return int(size)

@@ -57,7 +57,7 @@ def test_the_same_keys_in_the_file(tmp_path):
         (["--bip", "nonsense"], {}, "invalid value for bip"),
         (["-H", "npipe://x"], {}, "invalid value for hosts"),
         (["--bridge", "far-too-long-for-a-link"], {}, "invalid value for bridge"),
-        (["--log-driver", "fluentd"], {}, "invalid value for log-driver"),
+        (["--log-driver", "splunk"], {}, "invalid value for log-driver"),
         (["--default-runtime", "kata"], {}, "specified default runtime 'kata' does not exist"),
         (["--add-runtime", "../x=/usr/bin/crun"], {}, "'../x' is not a runtime's name"),
         ([], {"runtimes": {"kata": {"runtimeType": "io.containerd.kata.v2"}}}, "runtime option 'runtimeType' is not"),

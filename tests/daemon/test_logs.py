@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runtime.supervisor.test_logfile import turn
 
 from pydock_daemon.containers.logfiles import Batch
 from pydock_daemon.containers.logs import encode, read_logs
 from pydock_runtime.supervisor import logs as writers
+from pydock_runtime.supervisor.poller import Poller
 from pydock_shared.errors import InvalidArgument, PydockError
 
 DRIVERS = ["local", "json-file"]
 
 
-def open_log(path: Path, driver: str, **options: int) -> writers.Log:
-    return writers.open_log({"driver": driver, "path": str(path), **options})
+def open_log(path: Path, driver: str, poller: Poller | None = None, **options: Any) -> writers.Log:
+    return writers.open_log({"driver": driver, "path": str(path), **options}, poller or Poller())
 
 
 async def read(path: Path, driver: str, **options: Any) -> list[Batch]:
@@ -29,7 +31,7 @@ def text(batches: list[Batch]) -> bytes:
     return b"".join(batch.data for batch in batches)
 
 
-def write_lines(path: Path, driver: str, lines: int, **options: int) -> list[bytes]:
+def write_lines(path: Path, driver: str, lines: int, **options: Any) -> list[bytes]:
     """Write numbered lines in pieces of odd sizes; returns them."""
     generator = random.Random(7)
     written = [b"line %d %s\n" % (number, b"y" * generator.randrange(300)) for number in range(lines)]
@@ -56,6 +58,71 @@ async def test_tail_counts_lines_across_files(tmp_path: Path, driver: str, tail:
     lines = write_lines(tmp_path / "log", driver, 20_000, max_size=1_000_000, max_files=10)
     expected = lines[-tail:] if tail else []
     assert text(await read(tmp_path / "log", driver, tail=tail)) == b"".join(expected)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_compressed_files_are_read_as_well(tmp_path: Path, driver: str) -> None:
+    poller = Poller()
+    lines = write_lines(
+        tmp_path / "log", driver, 20_000, poller=poller, max_size=1_000_000, max_files=10, compress=True
+    )
+    turn(poller, lambda: not any(tmp_path.glob("log.[0-9]")))
+    poller.close()
+    assert (tmp_path / "log.2.gz").exists()
+    assert text(await read(tmp_path / "log", driver)) == b"".join(lines)
+    assert text(await read(tmp_path / "log", driver, tail=9_000)) == b"".join(lines[-9_000:])
+    (tmp_path / "log.1.gz").write_bytes(b"nonsense")
+    with pytest.raises(PydockError, match="cannot be unpacked"):
+        await read(tmp_path / "log", driver)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_following_finds_its_place_among_compressed_files(tmp_path: Path, driver: str) -> None:
+    poller = Poller()
+    path = tmp_path / "log"
+    log = open_log(path, driver, poller, max_size=10_000, max_files=9, compress=True)
+    log.write(1, b"first\n")
+    stopped = False
+    following = read_logs(path, driver, follow=True, stopped=lambda: stopped)
+    assert text(await anext(following)) == b"first\n"
+    expected = [b"line %d %s\n" % (number, b"x" * 200) for number in range(200)]
+    for line in expected:
+        log.write(1, line)
+    log.close()
+    turn(poller, lambda: not any(tmp_path.glob("log.[0-9]")))
+    poller.close()
+    stopped = True
+    async with asyncio.timeout(5):
+        rest = [batch async for batches in following for batch in batches]
+    assert text(rest) == b"".join(expected)
+
+
+async def test_attributes_come_with_the_lines_of_json_file(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "log", "json-file", attributes='{"stream":"x","tag":"a"}')
+    log.write(1, b"one\ntwo \\n\n")
+    log.write(2, b"err")
+    log.close()
+    batches = await read(tmp_path / "log", "json-file")
+    assert text(batches) == b"one\ntwo \\n\nerr"
+    assert {batch.attributes for batch in batches} == {'{"stream": "x", "tag": "a"}'}
+
+
+async def test_lines_that_dockerd_wrote(tmp_path: Path) -> None:
+    lines = [
+        '{"log":"one\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}',
+        '{"log":"tw\\u003c\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}',
+        '{"log":"three","stream":"stderr","time":"2026-01-02T03:04:05Z"}',
+        '{"log":"four\\\\n","stream":"stderr","attrs":{"a":"b"},"time":"2026-01-02T03:04:06.1+00:00"}',
+        '{ "time":"2026-01-02T03:04:06.1Z", "stream":"stdout", "log":"5\\n" }',
+    ]
+    (tmp_path / "log").write_text("\n".join(lines) + "\n")
+    batches = await read(tmp_path / "log", "json-file")
+    assert text(batches) == b"one\ntw<\nthreefour\\n5\n"
+    assert [(batch.stream, batch.time % 10**10) for batch in batches][-3:] == [
+        ("stderr", 5 * 10**9),
+        ("stderr", 6_100_000_000),
+        ("stdout", 6_100_000_000),
+    ]
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -170,7 +237,7 @@ def test_what_the_api_sends() -> None:
     assert encode(batches, framed=True, timestamps=False) == (
         b"\x01\0\0\0\0\0\0\x02a\n\x01\0\0\0\0\0\0\x02b\n\x02\0\0\0\0\0\0\x01c"
     )
-    stamped = encode(batches, framed=False, timestamps=True, details=b"k=v ")
+    stamped = encode(batches, framed=False, timestamps=True, details=lambda batch: b"k=v ")
     assert stamped == (
         b"1970-01-01T00:00:00.000000000Z k=v a\n"
         b"1970-01-01T00:00:00.000000000Z k=v b\n"

@@ -1,6 +1,8 @@
 """`logs`: everything that was written, in order, by stream, by time, by number, and as it comes."""
 
+import re
 import time
+from pathlib import Path
 
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import eventually
@@ -81,6 +83,46 @@ def test_json_file_driver_with_rotation(cli: Cli):
     assert lines[-1] == 3000
     assert lines == list(range(lines[0], 3001))
     assert 100 < len(lines) < 2000
+
+
+def test_compressed_files_are_read_back(cli: Cli):
+    options = ("--log-driver", "local", "--log-opt", "max-size=20k", "--log-opt", "max-file=4")
+    cli("run", "--name", "web", *options, "busybox", "seq", "9000")
+    lines = [int(line) for line in cli("logs", "web").splitlines()]
+    assert lines == list(range(lines[0], 9001))
+    assert len(lines) > 2000
+
+
+def test_details_are_what_was_asked_for(cli: Cli):
+    options = ("--label", "a.b=1", "--env", "FOO=b=r", "--log-opt", "labels=a.b", "--log-opt", "env-regex=^FO")
+    cli("run", "--name", "web", *options, "--log-opt", "tag={{.Name}}", "busybox", "sh", "-c", "echo hi; printf end")
+    assert cli("logs", "--details", "web").splitlines() == ["FOO=b%3Dr,a.b=1,tag=web hi", "FOO=b%3Dr,a.b=1,tag=web end"]
+    _stamp, rest = cli("logs", "-t", "--details", "--tail", "1", "web").split(" ", 1)
+    assert rest == "FOO=b%3Dr,a.b=1,tag=web end"
+    cli("run", "--name", "bare", "busybox", "echo", "hi")
+    assert cli.result("logs", "--details", "bare").stdout == " hi\n"
+
+
+def test_what_other_programs_read(cli: Cli):
+    cli("run", "--name", "web", "--log-opt", "tag={{.Name}}", "busybox", "echo", "<hi>")
+    path = Path(cli("inspect", "-f", "{{.LogPath}}", "web"))
+    assert path.name == cli("inspect", "-f", "{{.Id}}", "web") + "-json.log"
+    line = path.read_text()
+    assert line.startswith('{"log":"\\u003chi\\u003e\\n","stream":"stdout","attrs":{"tag":"web"},"time":"')
+    cli("run", "--name", "other", "--log-driver", "local", "busybox", "true")
+    assert cli("inspect", "-f", "{{.LogPath}}", "other") == ""
+
+
+def test_refusals_are_those_of_docker(cli: Cli):
+    start = "failed to create task for container: failed to initialize logging driver"
+    for options, message in (
+        (("--log-driver", "foo"), 'error looking up logging plugin foo: plugin "foo" not found'),
+        (("--log-opt", "x=y"), "unknown log opt 'x' for json-file log driver"),
+        (("--log-opt", "max-size=abc"), f"{start}: invalid size: 'abc'"),
+        (("--log-opt", "compress=true"), f"{start}: compress cannot be true when max-file is less than 2"),
+        (("--log-driver", "none", "--log-opt", "x=y"), "invalid logging opts for driver none"),
+    ):
+        cli.fails("run", "--rm", *options, "busybox", "true", code=125, message=re.escape(message))
 
 
 def test_no_log_driver(cli: Cli):

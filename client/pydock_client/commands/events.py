@@ -37,7 +37,7 @@ def _events(call: Call) -> None:
 def _printer(form: str) -> Callable[[Event], str]:
     if not form:
         return _line
-    from pydock_client.template import Template, TemplateError
+    from pydock_shared.template import Template, TemplateError
 
     try:
         template = Template("{{json .}}" if form == "json" else unescape(form), strict=False)

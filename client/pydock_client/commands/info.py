@@ -50,7 +50,7 @@ def _info(call: Call) -> None:
 
 
 def _by_template(form: str, value: Info) -> None:
-    from pydock_client.template import Template, TemplateError
+    from pydock_shared.template import Template, TemplateError
 
     try:
         print(Template("{{json .}}" if form == "json" else unescape(form)).render(value))

@@ -115,7 +115,7 @@ def _as_json(found: list[dict[str, Any]], *, compact: bool) -> str:
 
 
 def _by_template(found: list[dict[str, Any]], form: str, failures: list[str]) -> None:
-    from pydock_client.template import Template, TemplateError
+    from pydock_shared.template import Template, TemplateError
 
     try:
         template = Template(unescape(form), optional=_OPTIONAL)
@@ -134,7 +134,7 @@ def _by_template(found: list[dict[str, Any]], form: str, failures: list[str]) ->
 
 def typed(value: Any, name: str = "") -> Any:
     """Return a value with nulls as what Go's types make of them."""
-    from pydock_client.template.functions import NilList, NilMap, Nothing
+    from pydock_shared.template.functions import NilList, NilMap, Nothing
 
     if isinstance(value, dict) and name in _SETS:
         return {key: Nothing() if not entry else typed(entry) for key, entry in value.items()}

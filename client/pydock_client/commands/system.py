@@ -57,7 +57,7 @@ def _version(call: Call) -> None:
 
 
 def _by_template(form: str, client: dict[str, Any], server: dict[str, Any] | None) -> None:
-    from pydock_client.template import Template, TemplateError
+    from pydock_shared.template import Template, TemplateError
 
     try:
         template = Template("{{json .}}" if form == "json" else unescape(form))

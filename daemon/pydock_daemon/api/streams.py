@@ -1,14 +1,17 @@
 """/containers/{id}/attach and /logs: the streams of a container."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
 
 from pydock_daemon.containers import attach as attaching
-from pydock_daemon.containers.logs import encode, read_logs
+from pydock_daemon.containers.logdrivers import info, settings
+from pydock_daemon.containers.logs import Details, encode, read_logs
 from pydock_daemon.containers.model import Attachment, Container
+from pydock_daemon.containers.start import environment
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.times import parse_moment
 
@@ -96,10 +99,9 @@ async def _chunks(
     call: Call, container: Container, wanted: dict[str, bool], *, framed: bool, follow: bool
 ) -> AsyncIterator[bytes]:
     """Yield the log of a container as the API sends it, by the parameters of the call."""
-    driver = (container.host.log_config.type if container.host.log_config else None) or "json-file"
+    driver = settings.reader_of(container)
     timestamps = call.flag("timestamps")
-    # The drivers that can be read back keep no attributes of a line, so that the details are empty.
-    details = b" " if call.flag("details") else b""
+    details = _details(container) if call.flag("details") else None
     batches = read_logs(
         call.engine.containers.log_path(container),
         driver,
@@ -113,6 +115,14 @@ async def _chunks(
     )
     async for batch in batches:
         yield encode(batch, framed=framed, timestamps=timestamps, details=details)
+
+
+def _details(container: Container) -> Details:
+    """Return what gives the attributes of lines: `json-file` keeps them with each, others have the container's own."""
+    if settings.driver_of(container) == "json-file":
+        return lambda batch: info.details(json.loads(batch.attributes or "{}"))
+    own = info.details(info.kept(info.of(container, environment(container))))
+    return lambda batch: own
 
 
 def _moment(call: Call, name: str) -> int | None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from pydock_daemon import __version__
 from pydock_daemon.config import OWN_RUNTIME, Config, OciRuntime
+from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
 from pydock_shared.errors import NotSupported, Unavailable
 from pydock_shared.times import now_rfc3339nano
@@ -28,7 +29,7 @@ CONSTANT: dict[str, Any] = {
         "Volume": ["local"],
         "Network": ["bridge", "host", "null"],
         "Authorization": None,
-        "Log": ["json-file", "local", "none"],
+        "Log": sorted(options.DRIVERS.keys() - options.REMOTE),
     },
     **dict.fromkeys(
         ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit"), True

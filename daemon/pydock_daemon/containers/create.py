@@ -4,12 +4,11 @@ Everything made on the way is undone when a later step fails; the record is writ
 """
 
 import os
-import re
 import time
 from contextlib import ExitStack
 from typing import Any
 
-from pydock_daemon.config import LOG_DRIVERS, OWN_RUNTIME
+from pydock_daemon.config import OWN_RUNTIME, Config
 from pydock_daemon.images.model import Image
 from pydock_daemon.networks import ports
 from pydock_shared import names
@@ -17,12 +16,11 @@ from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
 from . import capabilities, healthcheck, modes, mounts, seccomp, stop, supported
+from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
 
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LOG_OPTIONS = {"max-size": r"\d+[kmg]?|-1", "max-file": r"[1-9]\d*", "mode": "blocking"}
-"""Options of the log drivers and what they may be."""
 LEAST_MEMORY = 6 * 1024 * 1024
 
 
@@ -111,14 +109,20 @@ def settle(containers: Containers, config: ContainerConfig, host: HostConfig) ->
         host.network_mode = f"container:{other.id}" if other else host.network_mode
     host.restart_policy = host.restart_policy or RestartPolicy(name="no", maximum_retry_count=0)
     host.restart_policy.name = host.restart_policy.name or "no"
-    if host.log_config is None or not host.log_config.type:
-        options = {**settings.log_options, **((host.log_config.config if host.log_config else None) or {})}
-        host.log_config = LogConfig(type=settings.log_driver, config=options)
+    host.log_config = _log_config(settings, host.log_config)
     host.runtime = host.runtime or settings.default_runtime
     host.ipc_mode = host.ipc_mode or "private"
     host.cgroupns_mode = host.cgroupns_mode or "private"
     if not host.shm_size:
         host.shm_size = 64 * 1024 * 1024
+
+
+def _log_config(settings: Config, asked: LogConfig | None) -> LogConfig:
+    """Return the log driver with the daemon's options where it is the daemon's own; of another, those of its cache."""
+    driver = (asked.type if asked else None) or settings.log_driver
+    own = driver == settings.log_driver
+    defaults = {name: text for name, text in settings.log_options.items() if own or name.startswith("cache-")}
+    return LogConfig(type=driver, config=defaults | ((asked.config if asked else None) or {}))
 
 
 def validate(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
@@ -164,15 +168,8 @@ def _restart_policy(host: HostConfig) -> None:
 
 def _logging(host: HostConfig) -> None:
     log = host.log_config
-    if log is None:
-        return
-    if log.type not in LOG_DRIVERS:
-        raise InvalidArgument(f'error looking up logging plugin {log.type}: plugin "{log.type}" not found')
-    for option, value in (log.config or {}).items():
-        if option not in LOG_OPTIONS:
-            raise InvalidArgument(f"unknown log opt '{option}' for {log.type} log driver")
-        if not re.fullmatch(LOG_OPTIONS[option], value):
-            raise InvalidArgument(f"invalid value {value!r} for log opt '{option}'")
+    if log is not None:
+        options.check(log.type or "json-file", log.config or {})
 
 
 def _limits(host: HostConfig) -> None:

@@ -12,11 +12,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pydock_daemon.inotify import FolderWatch
+from pydock_runtime.supervisor import logformat
+from pydock_runtime.supervisor.logformat import LINE_LIMIT
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.framing import STDERR, STDOUT, frame
 from pydock_shared.times import rfc3339_fixed
 
 from .logfiles import OPENERS, Batch, Filter, LogFile, Opener
+
+Details = Callable[[Batch], bytes]
 
 STOP_POLLS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 QUIET_POLL = 1.0
@@ -72,21 +76,45 @@ async def read_logs(
                 return
 
 
-def encode(batches: Iterable[Batch], *, framed: bool, timestamps: bool, details: bytes = b"") -> bytes:
+class _Heads(dict[int, bytes]):
+    """The headers of frames of one stream by the length of their line, its newline not counted."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, size: int) -> bytes:
+        header = frame(self._stream, b"", size=size + 1)
+        if size < LINE_LIMIT:
+            self[size] = header
+        return header
+
+
+HEADS = {name: _Heads(stream) for name, stream in STREAMS.items()}
+
+
+def encode(batches: Iterable[Batch], *, framed: bool, timestamps: bool, details: Details | None = None) -> bytes:
     """Return lines as the API sends them: with `framed` one stdcopy frame a line, as Docker does and clients expect.
 
-    `details` is put before each line, after the time.
+    What `details` gives for a batch is put before each line, after the time.
     """
     pieces: list[bytes] = []
     for batch in batches:
-        prefix = rfc3339_fixed(batch.time).encode() + b" " + details if timestamps else details
-        if framed:
-            stream = STREAMS[batch.stream]
-            pieces += [frame(stream, prefix + line) for line in batch.lines()]
-        elif prefix:
-            pieces += [prefix + line for line in batch.lines()]
-        else:
+        prefix = details(batch) if details is not None else b""
+        if timestamps:
+            prefix = rfc3339_fixed(batch.time).encode() + b" " + prefix
+        if not framed and not prefix:
             pieces.append(batch.data)
+            continue
+        *ended, rest = batch.data.split(b"\n")
+        if framed:
+            heads = HEADS[batch.stream]
+            more = len(prefix)
+            pieces += [heads[len(line) + more] + prefix + line + b"\n" for line in ended]
+            if rest:
+                pieces.append(frame(STREAMS[batch.stream], prefix + rest))
+        else:
+            pieces += [prefix + line + b"\n" for line in ended]
+            pieces += [prefix + rest] if rest else []
     return b"".join(pieces)
 
 
@@ -179,13 +207,18 @@ class Chain:
 
     def _number_of(self, inode: int) -> int:
         number = 1
-        while (facts := self._stat(number)) is not None and facts.st_ino != inode:
+        while (other := self._inode(number)) is not None and other != inode:
             number += 1
         return number
 
-    def _stat(self, number: int) -> os.stat_result | None:
+    def _inode(self, number: int) -> int | None:
+        path = str(self._numbered(number))
         try:
-            return self._numbered(number).stat()
+            return os.stat(path).st_ino
+        except FileNotFoundError:
+            pass
+        try:
+            return logformat.gz_origin(path + logformat.GZ_SUFFIX)[0]
         except FileNotFoundError:
             return None
 

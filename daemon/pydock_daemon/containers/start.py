@@ -15,16 +15,12 @@ from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError
-from pydock_shared.units import parse_size
 
 from . import attach, devices, discard, files, modes, runtimes, seccomp
+from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
 from .spec import DEFAULT_PATH, Facts, build
-
-# Docker's figures for `local`; its `json-file` grows without end, ours does not.
-DEFAULT_LOG_SIZE = {"local": 20 * 1024 * 1024, "json-file": 10 * 1024 * 1024}
-DEFAULT_LOG_FILES = {"local": 5, "json-file": 3}
 
 
 async def start(containers: Containers, container: Container) -> None:
@@ -94,7 +90,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
         "tty": bool(container.config.tty),
         "stdin": bool(container.config.open_stdin),
         "stdin_once": bool(container.config.stdin_once),
-        "log": log_settings(containers, container),
+        "log": settings.of(container, environment(container), containers.log_path(container)),
         "cgroup": {"path": spec["linux"]["cgroupsPath"]},
     }
     answer = await containers.supervisor.create(request, profile)
@@ -209,19 +205,3 @@ def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | No
     return seccomp.for_container(
         seccomp.option(container.host.security_opt), spec["process"]["capabilities"]["bounding"]
     )
-
-
-def log_settings(containers: Containers, container: Container) -> dict[str, Any]:
-    """Return how the supervisor is to write the log of a container."""
-    log = container.host.log_config
-    driver = (log.type if log else None) or containers.config.log_driver
-    options = (log.config if log else None) or {}
-    if driver == "none":
-        return {"driver": "none"}
-    size = options.get("max-size")
-    return {
-        "driver": driver,
-        "path": str(containers.log_path(container)),
-        "max_size": DEFAULT_LOG_SIZE[driver] if size is None else max(parse_size(size), 0) if size != "-1" else 0,
-        "max_files": int(options.get("max-file", DEFAULT_LOG_FILES[driver])),
-    }

@@ -82,7 +82,7 @@ class Container:
         # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
         self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
         self._own_pids = specs.owns(spec, "pid")
-        self.log = open_log(fields.get("log"))
+        self.log = open_log(fields.get("log"), self._house.poller)
         stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
         self.init = self.runtime.process(self._house.poller, self, None, stdio, stdin=stdin)
         try:

@@ -5,11 +5,8 @@ so that writing costs one system call a read, and no work per line:
 
     u32 length of payload | u8 stream | u8 flags | u64 nanoseconds | payload | u32 length of payload     (big endian)
 
-A payload is one or more whole lines that came together, or (LOG_PARTIAL) a piece of a line that is longer than
-LINE_LIMIT or was never ended. The length at the end lets a reader walk backwards from the end of the file. A file
-that reached its size is renamed `<file>.1`, `.1` to `.2` and so on, as Docker names them.
-
-A full disk must not stop a container: what cannot be written is lost, and said once in supervisor.log.
+A payload is one or more whole lines that came together, or (PARTIAL) a piece of a line that is longer than
+LINE_LIMIT or was never ended. The length at the end lets a reader walk backwards from the end of the file.
 """
 
 from __future__ import annotations
@@ -18,18 +15,16 @@ import os
 import time
 from json.encoder import encode_basestring  # the C one; unlike json.dumps it makes no \\u escapes of plain UTF-8
 
-from pydock_runtime.supervisor.diary import note
-from pydock_runtime.supervisor.protocol import LOG_HEADER, LOG_PARTIAL, LOG_STREAMS, LOG_TRAILER
+from pydock_runtime.supervisor.logfile import LogFile
+from pydock_runtime.supervisor.logformat import ENDED, HEADER, LINE_LIMIT, PARTIAL, STREAMS, TRAILER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
-    Piece = bytes | bytearray | memoryview
+    from pydock_runtime.supervisor.logfile import Piece
+    from pydock_runtime.supervisor.poller import Poller
 
-LINE_LIMIT = 16 << 10  # bytes of a line that are kept waiting for its end; Docker's figure
-MODE = 0o640
 STEPS = 16  # pieces a file is made of at least before it is rotated
 
 
@@ -40,6 +35,11 @@ class Log:
 
     def __init__(self) -> None:
         self.step = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the process has to wait until pydockd has sent on what is there, see logfile."""
+        return False
 
     def keep(self, stream: int, data: bytes) -> None:
         """Keep a piece of output, in whole lines of at most `step` bytes, so that a small file is rotated in time."""
@@ -52,6 +52,9 @@ class Log:
 
     def write(self, stream: int, data: bytes) -> None:
         """Write a piece of output at once."""
+
+    def look_again(self) -> None:
+        """See whether a full log is one still."""
 
     def close(self) -> None:
         """Write the ends of lines that were never ended, and close the file."""
@@ -77,96 +80,32 @@ class Capture(Log):
         return kept + "..." if len(self._data) > self._limit else kept
 
 
-def open_log(options: dict[str, Any] | None) -> Log:
-    """Return the writer for {"driver", "path", "max_size", "max_files", "compress"}. Raises OSError, ValueError."""
+def open_log(options: dict[str, Any] | None, poller: Poller) -> Log:
+    """Return the writer for {"driver", "path", "max_size", "max_files", "compress", "attributes", "cursor"}.
+
+    `attributes` is the JSON object that `json-file` puts into each line, `cursor` see logfile. Raises OSError,
+    ValueError.
+    """
     if options is None or options["driver"] == "none":
         return Log()
-    if options.get("compress"):
-        raise ValueError("log option compress is not supported")
     driver = DRIVERS.get(options["driver"])
     if driver is None:
         raise ValueError(f"log driver {options['driver']} is not supported")
     size = options.get("max_size") or 0
-    log = driver(LogFile(options["path"], size, options.get("max_files") or 1))
+    file = LogFile(
+        options["path"],
+        size,
+        options.get("max_files") or 1,
+        compressor=poller if options.get("compress") else None,
+        cursor=options.get("cursor"),
+    )
+    log = driver(file, options.get("attributes") or "")
     log.step = size // STEPS
     return log
 
 
-class LogFile:
-    """A file that is appended to and renamed away when it has reached `max_size` bytes (0: never)."""
-
-    __slots__ = ("_complained", "_fd", "_max_files", "_max_size", "path", "size")
-
-    def __init__(self, path: str, max_size: int, max_files: int) -> None:
-        self.path = path
-        self._max_size = max_size
-        self._max_files = max_files
-        self._complained = False
-        self._fd = -1
-        self.size = 0
-        self._open()
-
-    @property
-    def fd(self) -> int:
-        """The file being written, for reading it too."""
-        return self._fd
-
-    def append(self, pieces: Sequence[Piece]) -> None:
-        """Write all pieces or none of them."""
-        if 0 < self._max_size <= self.size:
-            self._rotate()
-        total = sum(map(len, pieces))
-        try:
-            written = os.writev(self._fd, pieces)
-            if written < total:
-                written += os.write(self._fd, b"".join(pieces)[written:])
-            if written < total:
-                raise OSError(0, "no space for all of it", self.path)
-        except OSError as error:
-            self._complain(error)
-        else:
-            self.size += total
-
-    def truncate(self, size: int) -> None:
-        """Cut what a writer that was killed left unfinished."""
-        os.ftruncate(self._fd, size)
-        self.size = size
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _open(self) -> None:
-        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
-        self.size = os.fstat(self._fd).st_size
-
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
-            note(f"output lost: {self.path}: {error}")
-        if self._fd >= 0:
-            os.ftruncate(self._fd, self.size)
-
-    def _rotate(self) -> None:
-        try:
-            for number in range(self._max_files - 1, 0, -1):
-                older = f"{self.path}.{number}"
-                newer = f"{self.path}.{number - 1}" if number > 1 else self.path
-                if number == 1 or os.path.exists(newer):
-                    os.rename(newer, older)
-            if self._max_files < 2:
-                os.unlink(self.path)
-            old = self._fd
-            self._open()
-            os.close(old)
-        except OSError as error:
-            self._complain(error)
-
-
-class LocalLog(Log):
-    """Writes frames of whole lines."""
+class FileLog(Log):
+    """What both drivers that write files share: the file, and the beginnings of lines that wait for their ends."""
 
     __slots__ = ("_file", "_rests")
 
@@ -174,9 +113,14 @@ class LocalLog(Log):
         super().__init__()
         self._file = file
         self._rests: dict[int, bytearray] = {}
-        end = sound_end(file.fd, file.size)
-        if end != file.size:
-            file.truncate(end)
+
+    @property
+    def full(self) -> bool:
+        return self._file.full
+
+    def look_again(self) -> None:
+        if self._file.full:
+            self._file.rotate()
 
     def write(self, stream: int, data: bytes) -> None:
         rest = self._rests.get(stream)
@@ -185,61 +129,71 @@ class LocalLog(Log):
         cut = data.rfind(b"\n") + 1
         if cut:
             lines = data if cut == len(data) else data[:cut]
-            self._append(stream, 0, [rest, lines] if rest else [lines])
-            rest.clear()
-        rest += data[cut:]
-        if len(rest) >= LINE_LIMIT:
-            self._append(stream, LOG_PARTIAL, [rest])
-            rest.clear()
-
-    def close(self) -> None:
-        for stream, rest in self._rests.items():
-            if rest:
-                self._append(stream, LOG_PARTIAL, [rest])
-        self._rests.clear()
-        self._file.close()
-
-    def _append(self, stream: int, flags: int, payload: Sequence[Piece]) -> None:
-        size = sum(map(len, payload))
-        header = LOG_HEADER.pack(size, stream, flags, time.time_ns())
-        self._file.append([header, *payload, LOG_TRAILER.pack(size)])
-
-
-class JsonLog(Log):
-    """Writes Docker's json-file objects, {"log":"line\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}."""
-
-    __slots__ = ("_file", "_rests")
-
-    def __init__(self, file: LogFile) -> None:
-        super().__init__()
-        self._file = file
-        self._rests: dict[int, bytearray] = {}
-
-    def write(self, stream: int, data: bytes) -> None:
-        rest = self._rests.get(stream)
-        if rest is None:
-            rest = self._rests[stream] = bytearray()
-        cut = data.rfind(b"\n") + 1
-        if cut:
-            rest += data[:cut]
-            self._append(stream, bytes(rest))
+            self._lines(stream, rest + lines if rest else lines)
             rest.clear()
         rest += data[cut:]
         if len(rest) >= LINE_LIMIT:
             whole = len(rest) - len(rest) % LINE_LIMIT
-            self._append(stream, bytes(rest[:whole]))
+            self._piece(stream, bytes(rest[:whole]), ended=False)
             del rest[:whole]
 
     def close(self) -> None:
         for stream, rest in self._rests.items():
             if rest:
-                self._append(stream, bytes(rest))
+                self._piece(stream, bytes(rest), ended=True)
         self._rests.clear()
         self._file.close()
 
+    def _lines(self, stream: int, lines: Piece) -> None:
+        """Append whole lines."""
+        raise NotImplementedError
+
+    def _piece(self, stream: int, data: bytes, *, ended: bool) -> None:
+        """Append a piece of a line, or with `ended` the rest of one that has no end."""
+        raise NotImplementedError
+
+
+class LocalLog(FileLog):
+    """Writes frames of whole lines."""
+
+    __slots__ = ()
+
+    def __init__(self, file: LogFile, _attributes: str) -> None:
+        super().__init__(file)
+        end = sound_end(file.fd, file.size)
+        if end != file.size:
+            file.truncate(end)
+
+    def _lines(self, stream: int, lines: Piece) -> None:
+        self._append(stream, 0, lines)
+
+    def _piece(self, stream: int, data: bytes, *, ended: bool) -> None:
+        self._append(stream, PARTIAL | ENDED if ended else PARTIAL, data)
+
+    def _append(self, stream: int, flags: int, payload: Piece) -> None:
+        size = len(payload)
+        self._file.append([HEADER.pack(size, stream, flags, time.time_ns()), payload, TRAILER.pack(size)])
+
+
+class JsonLog(FileLog):
+    """Writes Docker's json-file objects, {"log":"line\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}."""
+
+    __slots__ = ("_tails",)
+
+    def __init__(self, file: LogFile, attributes: str) -> None:
+        super().__init__(file)
+        extra = f',"attrs":{attributes}' if attributes else ""
+        self._tails = {stream: f'","stream":"{name}"{extra},"time":"' for stream, name in STREAMS.items()}
+
+    def _lines(self, stream: int, lines: Piece) -> None:
+        self._append(stream, bytes(lines))
+
+    def _piece(self, stream: int, data: bytes, *, ended: bool) -> None:
+        self._append(stream, data)
+
     def _append(self, stream: int, lines: bytes) -> None:
         head = '{"log":"'
-        tail = f'","stream":"{LOG_STREAMS[stream]}","time":"{rfc3339nano(time.time_ns())}"}}\n'
+        tail = f'{self._tails[stream]}{rfc3339nano(time.time_ns())}"}}\n'
         if b"\x7f" in lines or _maybe_long(lines):
             text = "".join(head + escape(line.decode("utf-8", "replace")) + tail for line in _pieces(lines))
         else:
@@ -250,7 +204,7 @@ class JsonLog(Log):
         self._file.append([text.encode()])
 
 
-DRIVERS = {"local": LocalLog, "json-file": JsonLog}
+DRIVERS: dict[str, type[LocalLog | JsonLog]] = {"local": LocalLog, "json-file": JsonLog}
 
 _GO_ESCAPES = (("\t", "\\u0009"), ("\b", "\\u0008"), ("\f", "\\u000c"))
 _GO_REPLACED = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
@@ -268,24 +222,30 @@ def escape(text: str) -> str:
     return text
 
 
+_second = (-1, "")  # the last second that was printed: most lines have it in common
+
+
 def rfc3339nano(nanoseconds: int) -> str:
     """Return a time as Go's RFC3339Nano prints it in UTC: no zeros at the end of the fraction."""
+    global _second
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    if seconds != _second[0]:
+        _second = (seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)))
     fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+    return f"{_second[1]}{fraction}Z"
 
 
 def sound_end(fd: int, size: int) -> int:
     """Return where the last whole frame of a `local` file ends; `size` unless its writer was killed while writing."""
-    fixed = LOG_HEADER.size + LOG_TRAILER.size
+    fixed = HEADER.size + TRAILER.size
     if size >= fixed:
-        (length,) = LOG_TRAILER.unpack(os.pread(fd, LOG_TRAILER.size, size - LOG_TRAILER.size))
+        (length,) = TRAILER.unpack(os.pread(fd, TRAILER.size, size - TRAILER.size))
         start = size - fixed - length
-        if start >= 0 and LOG_HEADER.unpack(os.pread(fd, LOG_HEADER.size, start))[0] == length:
+        if start >= 0 and HEADER.unpack(os.pread(fd, HEADER.size, start))[0] == length:
             return size
     end = 0
     while end + fixed <= size:
-        length = LOG_HEADER.unpack(os.pread(fd, LOG_HEADER.size, end))[0]
+        length = HEADER.unpack(os.pread(fd, HEADER.size, end))[0]
         if end + fixed + length > size:
             break
         end += fixed + length

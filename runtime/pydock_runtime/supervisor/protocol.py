@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from array import array
 
 TYPE_CHECKING = False
@@ -34,12 +33,6 @@ INVALID = "invalid"
 EXEC_NOT_FOUND = "exec-not-found"
 EXEC_DENIED = "exec-denied"
 SYSTEM = "system"
-
-# A frame of a `local` log file (written by logs, read by pydockd): length, stream, flags, nanoseconds; payload; length.
-LOG_HEADER = struct.Struct(">IBBQ")
-LOG_TRAILER = struct.Struct(">I")
-LOG_PARTIAL = 1
-LOG_STREAMS = {1: "stdout", 2: "stderr"}
 
 MAX_FRAME = 64 << 20
 MAX_FDS = 32

@@ -1,8 +1,8 @@
 """A process's pipes or terminal: output to log and attachments, input from attachments; made by containers.
 
-Reading pauses while an attached client is more than HIGH_WATER bytes behind, so that the container waits for it, as
-with Docker. Once the process has ended nothing waits any more: what is left in a pipe (64 KiB) is read to its end at
-once.
+Reading pauses while an attached client is more than HIGH_WATER bytes behind, or the log is full, so that the container
+waits for it, as with Docker. Once the process has ended nothing waits any more: what is left in a pipe (64 KiB) is
+read to its end at once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydock_runtime.supervisor.logs import Log
-    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.poller import Poller, Timer
 
+LOOK_AGAIN = 0.05  # seconds between two looks at a log that is full
 DRAIN_GRACE = 0.2  # seconds for somebody else (a daemonised child of the host's namespace) to close our pipe
 DRAIN_LIMIT = 2.0  # seconds after which even a pipe that still gives data is closed; Docker's figure
 
@@ -37,6 +38,7 @@ class Stdio:
         "_log",
         "_on_detach",
         "_outputs",
+        "_patience",
         "_paused",
         "_poller",
         "_unread",
@@ -58,6 +60,7 @@ class Stdio:
         self._outputs: list[Output] = []
         self._unread: list[tuple[int, int]] = []
         self._paused = False
+        self._patience: Timer | None = None
         self._drained: Callable[[], None] | None = None
         self._drain_until = 0.0
         self.attachments: list[Attachment] = []
@@ -135,15 +138,19 @@ class Stdio:
 
     def output(self, stream: int, data: bytes) -> None:
         """Give a piece of output to the log and to everybody attached."""
-        self._log.keep(stream, data)
-        if self.attachments:
-            for attachment in tuple(self.attachments):
-                attachment.send(stream, data)
+        log = self._log
+        log.keep(stream, data)
+        for attachment in tuple(self.attachments):
+            attachment.send(stream, data)
+        if self.attachments or log.full:
             self.throttle()
 
     def throttle(self) -> None:
-        """Stop reading, or go on, as the slowest client demands."""
-        paused = self._drained is None and any(attachment.behind for attachment in self.attachments)
+        """Stop reading, or go on, as the slowest client and the log demand."""
+        full = self._log.full
+        if full and self._outputs and self._patience is None:
+            self._patience = self._poller.after(LOOK_AGAIN, self._look_again)
+        paused = self._drained is None and (full or any(attachment.behind for attachment in self.attachments))
         if paused != self._paused:
             self._paused = paused
             for output in self._outputs:
@@ -151,6 +158,12 @@ class Stdio:
                     output.pause()
                 else:
                     output.resume()
+
+    def _look_again(self) -> None:
+        self._patience = None
+        if self._outputs:
+            self._log.look_again()
+            self.throttle()
 
     def output_ended(self, output: Output) -> None:
         """One of the outputs is at its end."""

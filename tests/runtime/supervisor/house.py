@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pydock_runtime
-from pydock_runtime.supervisor import protocol
+from pydock_runtime.supervisor import logformat, protocol
 
 PROGRAM = str(Path(pydock_runtime.__file__).parent)
 BUSYBOX = "/bin/busybox"
@@ -267,11 +267,11 @@ def _payloads(data: bytes, stream: int | None) -> bytes:
     def walk() -> Iterator[bytes]:
         at = 0
         while at < len(data):
-            size, number, _, _ = protocol.LOG_HEADER.unpack_from(data, at)
-            start = at + protocol.LOG_HEADER.size
+            size, number, _, _ = logformat.HEADER.unpack_from(data, at)
+            start = at + logformat.HEADER.size
             if stream in (None, number):
                 yield data[start : start + size]
-            at = start + size + protocol.LOG_TRAILER.size
+            at = start + size + logformat.TRAILER.size
 
     return b"".join(walk())
 

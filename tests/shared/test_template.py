@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pydock_client.commands.inspect import typed
-from pydock_client.template import Template, TemplateError
+from pydock_shared.template import Template, TemplateError
 
 VALUE: dict[str, Any] = {
     "Id": "abc",
