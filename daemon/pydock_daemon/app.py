@@ -12,15 +12,17 @@ import os
 import signal
 import sys
 import uuid
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.server import Edge
 from pydock_daemon.config import Config
-from pydock_daemon.containers import exits, model, reconcile
+from pydock_daemon.containers import autostart, exits, model, reconcile
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.health import Monitors
@@ -107,7 +109,8 @@ async def serve(settings: Config) -> None:
         log.info("stopping; containers go on")
         await engine.networks.leave(live=any(container.alive for container in engine.containers))
         if not any(container.alive for container in engine.containers):
-            await engine.supervisor.request("shutdown")
+            with suppress(PydockError):
+                await engine.supervisor.request("shutdown")
 
 
 def _own_roots(settings: Config, stack: ExitStack) -> None:
@@ -169,47 +172,51 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     monitors = Monitors(containers, execs)
     containers.on_move = monitors.moved
     stack.callback(monitors.close)
-    tasks = _listen_to(supervisor, containers, execs, monitors)
+    tasks = _Tasks()
+    _listen_to(supervisor, containers, execs, tasks)
     hello = await supervisor.connect()
     stack.push_async_callback(supervisor.close)
     await links.open()
     stack.push_async_callback(links.close)
     links.reconcile(reconcile.live(containers, hello))
-    await reconcile.reconcile(containers, hello)
-    monitors.adopt()
+
+    async def settle(hello: dict[str, Any]) -> None:
+        wanted = await reconcile.reconcile(containers, hello)
+        monitors.adopt()
+        tasks.run(autostart.start_all(containers, wanted))
+
+    supervisor.on_hello = lambda hello: tasks.run(settle(hello))
+    await settle(hello)
+    reconcile.remove_leftovers(containers)
     stack.callback(_cancel, tasks, containers)
     return engine
 
 
-def _listen_to(
-    supervisor: Supervisor, containers: Containers, execs: Execs, monitors: Monitors
-) -> set[asyncio.Task[None]]:
-    """Connect what the supervisor reports with what follows from it; return the tasks that are under way."""
-    tasks: set[asyncio.Task[None]] = set()
+class _Tasks(set[asyncio.Task[None]]):
+    """What follows from a report of the supervisor, while it is under way."""
 
-    def run(task: asyncio.Task[None]) -> None:
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin some work."""
+        task = asyncio.create_task(work)
+        self.add(task)
+        task.add_done_callback(self.discard)
 
-    def on_exit(event: dict[str, object]) -> None:
+
+def _listen_to(supervisor: Supervisor, containers: Containers, execs: Execs, tasks: _Tasks) -> None:
+    """Connect what the supervisor reports with what follows from it."""
+
+    def on_exit(event: dict[str, Any]) -> None:
         if event.get("exec"):
             execs.exited(event)
         else:
-            run(asyncio.create_task(exits.exited(containers, event)))
+            tasks.run(exits.exited(containers, event))
 
     supervisor.on_exit = on_exit
     supervisor.on_detach = lambda event: containers.detached(event)
-
-    async def on_hello(hello: dict[str, object]) -> None:
-        await reconcile.reconcile(containers, hello)
-        monitors.adopt()
-
     supervisor.on_lost = execs.lost
-    supervisor.on_hello = lambda hello: run(asyncio.create_task(on_hello(hello)))
-    return tasks
 
 
-def _cancel(tasks: set[asyncio.Task[None]], containers: Containers) -> None:
+def _cancel(tasks: _Tasks, containers: Containers) -> None:
     for task in tasks:
         task.cancel()
     for container in containers:

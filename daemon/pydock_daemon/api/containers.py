@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from pydock_daemon.containers import inspect as views
-from pydock_daemon.containers import listing, pause, processes, remove, stop, wait
+from pydock_daemon.containers import kill, listing, pause, processes, remove, restart, stop, wait
 from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
@@ -82,13 +82,13 @@ async def stop_container(call: Call) -> web.StreamResponse:
 async def restart_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/restart."""
     signal = call.query.get("signal")
-    await stop.restart(call.engine.containers, _container(call), signal=signal, timeout=call.number("t"))
+    await restart.restart(call.engine.containers, _container(call), signal=signal, timeout=call.number("t"))
     return empty()
 
 
 async def kill_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/kill."""
-    await stop.kill(call.engine.containers, _container(call), call.query.get("signal", ""))
+    await kill.kill(call.engine.containers, _container(call), call.query.get("signal", ""))
     return empty()
 
 

@@ -1,5 +1,7 @@
 """/containers/{id}/exec and /exec: further processes in a container."""
 
+import socket
+
 from aiohttp import web
 
 from pydock_daemon.containers.exec import Exec
@@ -54,6 +56,8 @@ async def _start_attached(call: Call, item: Exec, size: tuple[int, int] | None) 
             text = f"OCI runtime exec failed: {error.message}\r\n".encode()
             hijacked.socket.setblocking(True)
             hijacked.socket.sendall(text if item.tty else frame(STDOUT, text))
+            # Closing is not enough: on its way to a supervisor that does not look, the connection is open.
+            hijacked.socket.shutdown(socket.SHUT_RDWR)
     return hijacked
 
 

@@ -4,9 +4,11 @@ A client's connection is handed to the supervisor, which reads and writes it. Be
 it to: the connection waits here, on `container.pending`.
 """
 
+import contextlib
+import socket
 from contextlib import ExitStack
 
-from pydock_shared.errors import Conflict
+from pydock_shared.errors import Conflict, Unavailable
 
 from .model import Attachment, Container
 from .service import Containers
@@ -45,13 +47,19 @@ def close_pending(container: Container) -> None:
 
 async def _hand(containers: Containers, container: Container, attachment: Attachment) -> None:
     with attachment.socket:
-        await containers.supervisor.request(
-            "attach",
-            fds=[attachment.socket.fileno()],
-            container=container.id,
-            stdin=attachment.stdin and bool(container.config.open_stdin),
-            stdout=attachment.stdout,
-            stderr=attachment.stderr,
-            multiplexed=attachment.multiplexed,
-            detach_keys=list(attachment.detach_keys),
-        )
+        try:
+            await containers.supervisor.request(
+                "attach",
+                fds=[attachment.socket.fileno()],
+                container=container.id,
+                stdin=attachment.stdin and bool(container.config.open_stdin),
+                stdout=attachment.stdout,
+                stderr=attachment.stderr,
+                multiplexed=attachment.multiplexed,
+                detach_keys=list(attachment.detach_keys),
+            )
+        except Unavailable:
+            # Closing is not enough: on its way to a supervisor that does not look, the connection is open.
+            with contextlib.suppress(OSError):
+                attachment.socket.shutdown(socket.SHUT_RDWR)
+            raise

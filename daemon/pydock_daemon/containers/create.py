@@ -15,7 +15,7 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, healthcheck, modes, mounts, seccomp, stop, supported
+from . import capabilities, healthcheck, modes, mounts, seccomp, signals, supported
 from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
@@ -138,7 +138,7 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     _runtime(containers, host)
     _ports(host)
     if config.stop_signal:
-        stop.number(config.stop_signal)
+        signals.number(config.stop_signal)
     for entry in config.env or ():
         if not entry.partition("=")[0]:
             raise InvalidArgument(f"invalid environment variable: {entry}")

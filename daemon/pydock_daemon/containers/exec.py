@@ -119,11 +119,13 @@ class Execs:
         names_ = {"container": item.container.id, "exec": item.id}
         try:
             answer = await self._containers.supervisor.exec(names_ | request, profile, fds=fds)
+        except (Unavailable, asyncio.CancelledError):
+            # Who asked is told that it does not run: it must not run later either.
+            self.kill(item)
+            item.running, item.exit_code = False, 126
+            raise
         except PydockError as error:
             item.running, item.exit_code = False, getattr(error, "exit_code", 126)
-            raise
-        except asyncio.CancelledError:
-            self.kill(item)
             raise
         item.pid = answer["pid"]
 

@@ -30,14 +30,18 @@ async def exited(containers: Containers, event: dict[str, Any]) -> None:
         if not container.alive:
             return
         await settle(containers, container, event)
+        if container.state.status is Status.RESTARTING:
+            schedule(containers, container)
 
 
 async def settle(containers: Containers, container: Container, event: dict[str, Any]) -> None:
-    """Record an end and do what follows from it; the caller holds the lock."""
+    """Record an end and do what follows from it; the caller holds the lock, and starts one that is RESTARTING then."""
     state = container.state
     containers.networks.disconnect(container.id)
     again = wants_restart(container, event["code"])
-    long_run = event["finished_at"] - state.started_at >= LONG_RUN
+    if event["finished_at"] - state.started_at >= LONG_RUN:
+        container.delay = 0.0
+    state.restart_count += again
     state.pid, state.exit_code, state.oom_killed = 0, event["code"], bool(event.get("oom"))
     state.finished_at, state.ports = event["finished_at"], {}
     with containers.moving(container, Status.RESTARTING if again else Status.EXITED):
@@ -53,10 +57,9 @@ async def settle(containers: Containers, container: Container, event: dict[str, 
     containers.supervisor.post("delete", container=container.id, force=True)
     wait.answer(container.exits, state.exit_code)
     if again:
-        schedule(containers, container, fresh=long_run)
         return
     attach.close_pending(container)
-    if container.host.auto_remove:
+    if container.host.auto_remove and not container.stays:
         await discard.discard(containers, container, volumes=True)
 
 
@@ -73,26 +76,32 @@ def wants_restart(container: Container, code: int) -> bool:
     return False
 
 
-def schedule(containers: Containers, container: Container, *, fresh: bool) -> None:
-    """Restart a container after its delay, which doubles with every run shorter than ten seconds."""
-    container.delay = FIRST_DELAY if fresh else min(container.delay * 2 or FIRST_DELAY, LONGEST_DELAY)
-    container.restart = asyncio.create_task(_restart(containers, container), name=f"restart {container.short}")
+def schedule(containers: Containers, container: Container) -> None:
+    """Start a container that is RESTARTING after its delay, which doubles until a run lasts ten seconds."""
+    container.delay = min(container.delay * 2 or FIRST_DELAY, LONGEST_DELAY)
+    container.restart = asyncio.create_task(_after_delay(containers, container), name=f"restart {container.short}")
 
 
-async def _restart(containers: Containers, container: Container) -> None:
+async def _after_delay(containers: Containers, container: Container) -> None:
     await asyncio.sleep(container.delay)
+    container.restart = None
+    await try_again(containers, container)
+
+
+async def try_again(containers: Containers, container: Container) -> None:
+    """Start a container that is RESTARTING; a start that fails is tried again, if the policy wants it."""
     async with container.lock:
-        container.restart = None
         if container.state.status is not Status.RESTARTING:
             return
-        container.state.restart_count += 1
         try:
             await start.launch(containers, container)
         except PydockError as error:
             log.warning("restart of %s failed: %s", container.name, error.message)
-            if wants_restart(container, 128):
-                schedule(containers, container, fresh=False)
-                return
-            with containers.moving(container, Status.EXITED):
+            again = wants_restart(container, 128)
+            container.state.restart_count += again
+            with containers.moving(container, Status.RESTARTING if again else Status.EXITED):
                 pass
-            wait.answer(container.exits, container.state.exit_code)
+            if again:
+                schedule(containers, container)
+            else:
+                wait.answer(container.exits, container.state.exit_code)

@@ -12,7 +12,7 @@ import time
 
 from pydock_shared.errors import NotModified, PydockError, Unavailable
 
-from . import probes, stop
+from . import kill, probes, restart, stop
 from .exec import Execs
 from .healthcheck import Check, read
 from .model import Container, Health, Status
@@ -92,7 +92,9 @@ class Monitors:
     def adopt(self) -> None:
         """Begin the checks of containers that run already, as after a restart of the daemon; their state stays."""
         for container in self._containers:
-            if container.state.status is Status.RUNNING and container.id not in self._running:
+            if container.state.status is not Status.RUNNING and container.id in self._running:
+                self._running.pop(container.id).end()
+            elif container.state.status is Status.RUNNING and container.id not in self._running:
                 check = read(container.config)
                 if check is not None:
                     container.state.health = container.state.health or Health()
@@ -140,11 +142,11 @@ async def _carry_out(containers: Containers, container: Container, action: str) 
     log.info("container %s is unhealthy: %s", container.name, action)
     try:
         if action == "restart":
-            await stop.restart(containers, container, signal=None, timeout=None)
+            await restart.restart(containers, container, signal=None, timeout=None)
         elif action == "stop":
             await stop.stop(containers, container, signal=None, timeout=None)
         else:
-            await stop.kill(containers, container, "KILL", by_user=False)
+            await kill.kill(containers, container, "KILL", by_user=False)
     except NotModified:
         return
     except PydockError as error:

@@ -135,6 +135,8 @@ class Container:
     restart: asyncio.Task[None] | None = None
     delay: float = 0.0
     visitors: set[Child] = field(default_factory=set)
+    stays: bool = False
+    """A user's restart is under way: its end is not what `--rm` waits for."""
 
     @property
     def alive(self) -> bool:

@@ -1,6 +1,7 @@
 """At start: what the database says, what the supervisor knows, and what lies on disk, made one again. Used by `app`.
 
-It adopts what runs, settles what ended while nobody listened, restarts by policy, and removes what nobody owns.
+It adopts what runs, settles what ended while nobody listened, says what the restart policies want to run (see
+`autostart`), and removes what nobody owns.
 """
 
 import logging
@@ -10,7 +11,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import discard, exits, start
+from . import discard, exits
 from .model import Container, Status
 from .service import Containers
 
@@ -19,16 +20,22 @@ UNKNOWN_CODE = 255
 """The exit code of a container whose end nobody saw, as a host that lost its power leaves it; dockerd says the same."""
 
 
-async def reconcile(containers: Containers, hello: dict[str, Any]) -> None:
-    """Bring every record to what is true; `hello` is the supervisor's list of its containers."""
+async def reconcile(containers: Containers, hello: dict[str, Any]) -> list[Container]:
+    """Bring every record to what is true; `hello` is the supervisor's list of its containers.
+
+    Return the containers that are RESTARTING: their start is due.
+    """
     known = {entry["container"]: entry for entry in hello["containers"]}
     for container in list(containers):
         async with container.lock:
-            await _one(containers, container, known.pop(container.id, None))
+            entry = known.pop(container.id, None)
+            # What was started since the supervisor was asked is not on its list.
+            if container.state.started_at < hello["asked_at"]:
+                await _one(containers, container, entry)
     for id_ in known:
         log.warning("removing container %s: the supervisor runs it and no record names it", id_[:12])
         await containers.supervisor.request("delete", container=id_, force=True)
-    _remove_leftovers(containers)
+    return [container for container in containers if container.state.status is Status.RESTARTING]
 
 
 def live(containers: Containers, hello: dict[str, Any]) -> set[str]:
@@ -57,15 +64,15 @@ async def _one(containers: Containers, container: Container, entry: dict[str, An
     if entry is not None:
         await containers.supervisor.request("delete", container=container.id, force=True)
     status = container.state.status
-    if status is Status.RESTARTING:
-        exits.schedule(containers, container, fresh=True)
-    elif status in (Status.REMOVING, Status.DEAD) or (status is Status.EXITED and container.host.auto_remove):
+    if status in (Status.REMOVING, Status.DEAD) or (status is Status.EXITED and container.host.auto_remove):
         try:
             await discard.discard(containers, container, volumes=True)
         except PydockError as error:
             log.warning("%s", error.message)
-    elif status is Status.EXITED and _always(container):
-        await _start(containers, container)
+    elif status is Status.EXITED and _wanted(container):
+        container.state.stopped_by_user, container.state.restart_count = False, 0
+        with containers.moving(container, Status.RESTARTING):
+            pass
 
 
 def _say(containers: Containers, container: Container, entry: dict[str, Any]) -> None:
@@ -91,21 +98,15 @@ async def _alive(containers: Containers, container: Container, entry: dict[str, 
     await exits.settle(containers, container, end)
 
 
-def _always(container: Container) -> bool:
+def _wanted(container: Container) -> bool:
     """Say whether the policy brings a stopped container back when the daemon starts: `always`, even after a stop."""
     policy = container.host.restart_policy
-    return policy is not None and policy.name == "always" and container.state.started_at > 0
+    if policy is None or not container.state.started_at:
+        return False
+    return policy.name == "always" or exits.wants_restart(container, container.state.exit_code)
 
 
-async def _start(containers: Containers, container: Container) -> None:
-    container.state.stopped_by_user = False
-    try:
-        await start.launch(containers, container)
-    except PydockError as error:
-        log.warning("start of %s failed: %s", container.name, error.message)
-
-
-def _remove_leftovers(containers: Containers) -> None:
+def remove_leftovers(containers: Containers) -> None:
     """Remove the folders and snapshots that no record names: a daemon ended in the middle of a create or remove."""
     for folder in containers.root.iterdir():
         if containers.find(folder.name) is None:

@@ -27,7 +27,7 @@ async def remove(containers: Containers, container: Container, *, force: bool, v
         container.state.stopped_by_user = True
     while containers.find(container.id) is not None:
         if container.alive:
-            await stop.end(containers, container, signal.SIGKILL, -1)
+            await stop.end(containers, container, signal.SIGKILL, stop.DEFAULT_TIMEOUT)
         async with container.lock:
             # A start may have come first; and one with --rm goes by itself.
             if not container.alive and containers.find(container.id) is not None:

@@ -7,6 +7,7 @@ Each step puts its undo on a stack; a failure at any step takes back those befor
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
-from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError
+from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 
 from . import attach, devices, discard, files, modes, runtimes, seccomp
 from .logdrivers import settings
@@ -93,8 +94,8 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
         "log": settings.of(container, environment(container), containers.log_path(container)),
         "cgroup": {"path": spec["linux"]["cgroupsPath"]},
     }
-    answer = await containers.supervisor.create(request, profile)
     undo.push_async_callback(_discard, containers, container)
+    answer = await containers.supervisor.create(request, profile)
     pid = answer["pid"]
     interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
     await attach.hand_over(containers, container)
@@ -106,7 +107,9 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
 
 
 async def _discard(containers: Containers, container: Container) -> None:
-    await containers.supervisor.request("delete", container=container.id, force=True)
+    # One that does not answer now finds the word to delete behind the word to create, when it looks again.
+    with contextlib.suppress(Unavailable):
+        await containers.supervisor.request("delete", container=container.id, force=True)
 
 
 def _connect(containers: Containers, container: Container, undo: AsyncExitStack) -> Sequence[Endpoint]:

@@ -1,63 +1,35 @@
-"""Ending a container: stop, kill, restart. Used by api.containers and by forced removal.
+"""`POST /containers/{id}/stop`, and the end of a container by force. Used by api.containers, `restart`, `remove`.
 
-Stop sends the stop signal, waits, then sends KILL. When process 1 has no handler for the signal, the kernel drops it
-(pid_namespaces(7)) and waiting is useless: KILL follows at once.
+Stop sends the stop signal, waits, then sends KILL. When process 1 has no handler for the signal, waiting is useless:
+KILL follows at once, see `signals.heeds`.
 """
 
 import asyncio
+import contextlib
 import signal as signals
-from pathlib import Path
 
-from pydock_shared.errors import Conflict, InvalidArgument, NotFound, NotModified
+from pydock_shared.errors import Conflict, NotFound, NotModified, PydockError
 
 from . import wait
 from .model import Container, Status
 from .service import Containers
-from .start import start
+from .signals import heeds, number
 
 DEFAULT_TIMEOUT = 10
 AFTER_KILL = 10.0
-
-
-def number(text: str) -> int:
-    """Return the number of a signal given as `TERM`, `SIGTERM` or `15`; InvalidArgument with Docker's words."""
-    word = text.upper().removeprefix("SIG")
-    if word.isdigit() and 0 < int(word) < 65:
-        return int(word)
-    realtime, _, offset = word.partition("+") if "+" in word else word.partition("-")
-    if realtime in ("RTMIN", "RTMAX") and (not offset or offset.isdigit()):
-        base = signals.SIGRTMIN if realtime == "RTMIN" else signals.SIGRTMAX
-        return base + int(offset or 0) * (1 if realtime == "RTMIN" else -1)
-    try:
-        return int(signals.Signals[f"SIG{word}"])
-    except KeyError as error:
-        raise InvalidArgument(f"invalid signal: {text}") from error
-
-
-async def kill(containers: Containers, container: Container, signal: str, *, by_user: bool = True) -> None:
-    """Send a signal to process 1; Conflict when there is none. A user's is the last word, whatever the policy says."""
-    value = number(signal or "KILL")
-    if not container.alive:
-        raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
-    if by_user and value in (signals.SIGKILL, signals.SIGTERM, number(container.config.stop_signal or "TERM")):
-        container.state.stopped_by_user = True
-        containers.save(container)
-    if container.state.status is Status.PAUSED and value == signals.SIGKILL:
-        await containers.supervisor.request("resume", container=container.id)
-    await _send(containers, container, value)
-    containers.publish(container, "kill", signal=str(value))
+"""Seconds that a killed container has to be gone; a process that hangs in the kernel is not waited for for ever."""
 
 
 async def stop(containers: Containers, container: Container, *, signal: str | None, timeout: int | None) -> None:
     """End a container gently, then by force; NotModified when it does not run. A negative timeout waits forever."""
-    container.state.stopped_by_user = True
-    containers.save(container)
+    value = number(signal or container.config.stop_signal or "TERM")
     if container.state.status is Status.RESTARTING:
-        await _cancel_restart(containers, container)
+        await give_up_restart(containers, container)
         return
     if not container.alive:
         raise NotModified("container already stopped")
-    value = number(signal or container.config.stop_signal or "TERM")
+    container.state.stopped_by_user = True
+    containers.save(container)
     seconds = timeout if timeout is not None else container.config.stop_timeout
     await end(containers, container, value, DEFAULT_TIMEOUT if seconds is None else seconds)
     containers.publish(container, "stop")
@@ -70,53 +42,36 @@ async def end(containers: Containers, container: Container, signal: int, seconds
         return
     if container.state.status is Status.PAUSED:
         await containers.supervisor.request("resume", container=container.id)
-    await _send(containers, container, signal)
+    await send(containers, container, signal)
     containers.publish(container, "kill", signal=str(signal))
     patience = None if seconds < 0 else float(seconds) if heeds(container.state.pid, signal) else 0.0
     try:
         await asyncio.wait_for(asyncio.shield(ended), patience)
     except TimeoutError:
-        await _send(containers, container, signals.SIGKILL)
-        if signal != signals.SIGKILL:
-            containers.publish(container, "kill", signal=str(int(signals.SIGKILL)))
+        await _force(containers, container, ended, told=signal == signals.SIGKILL)
+
+
+async def _force(containers: Containers, container: Container, ended: asyncio.Future[int], *, told: bool) -> None:
+    await send(containers, container, signals.SIGKILL)
+    if not told:
+        containers.publish(container, "kill", signal=str(int(signals.SIGKILL)))
+    try:
         await asyncio.wait_for(ended, AFTER_KILL)
+    except TimeoutError as error:
+        raise PydockError(
+            f"cannot stop container: {container.name}: tried to kill container, but did not receive an exit event"
+        ) from error
 
 
-async def restart(containers: Containers, container: Container, *, signal: str | None, timeout: int | None) -> None:
-    """Stop the container if it runs, and start it."""
-    if container.alive:
-        value = number(signal or container.config.stop_signal or "TERM")
-        seconds = timeout if timeout is not None else container.config.stop_timeout
-        container.state.stopped_by_user = True
-        await end(containers, container, value, DEFAULT_TIMEOUT if seconds is None else seconds)
-    await start(containers, container)
-    containers.publish(container, "restart")
-
-
-def heeds(pid: int, signal: int) -> bool:
-    """Say whether process 1 of a container can notice a signal sent from outside: SIGKILL, or one it has a handler for.
-
-    A blocked signal may be read by signalfd(2) or sigwait(3), so it counts as noticed.
-    """
-    if signal in (signals.SIGKILL, signals.SIGSTOP):
-        return True
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return True
-    masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigCgt:", "SigBlk:"))]
-    return any(mask >> (signal - 1) & 1 for mask in masks)
-
-
-async def _send(containers: Containers, container: Container, signal: int) -> None:
-    try:
+async def send(containers: Containers, container: Container, signal: int) -> None:
+    """Send a signal to process 1; nothing happens when it has just ended, and word of that is on its way."""
+    with contextlib.suppress(NotFound, Conflict):
         await containers.supervisor.request("signal", container=container.id, signal=signal)
-    except NotFound as error:
-        if container.alive:
-            raise Conflict(f"cannot kill container: {container.name}: no such process") from error
 
 
-async def _cancel_restart(containers: Containers, container: Container) -> None:
+async def give_up_restart(containers: Containers, container: Container) -> None:
+    """End a container that waits for its next try."""
+    container.state.stopped_by_user = True
     async with container.lock:
         if container.restart:
             container.restart.cancel()

@@ -2,15 +2,19 @@
 
 No tasks and no threads on the way of a request: it is sent from the caller, its answer is a future that the event
 loop's reader sets. When the connection breaks, what was asked fails with Unavailable, and a task connects again,
-starting a new supervisor when none answers; `on_hello` is then given what that one knows, for reconcile.
+starting a new supervisor when none answers; `on_hello` is then given what that one knows, for reconcile. It is given
+that as well when requests that were given up (see `answers`) are answered after all.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
 import socket
+import struct
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +24,14 @@ import pydock_runtime
 from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 
+from .answers import Answers
 from .seccomp import Profile
 
 log = logging.getLogger("pydockd.supervisor")
 
 PATIENCE = 5.0  # seconds for a new supervisor to answer
 POLL = 0.005
+MOST_UNSENT = 1000  # messages that wait for a supervisor that reads none
 RETRIES = (0.01, 0.1, 0.5)  # seconds between attempts to connect again; the last one goes on
 SAFE_ENV = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 
@@ -62,10 +68,11 @@ class Supervisor:
         self._sock: socket.socket | None = None
         self._decoder = protocol.Decoder()
         self._numbers = itertools.count(1)
-        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._answers = Answers()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._profiles: set[str] = set()
         self._reconnecting: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._closed = False
 
     async def connect(self) -> dict[str, Any]:
@@ -93,16 +100,27 @@ class Supervisor:
         self._decoder = protocol.Decoder()
         self._profiles.clear()
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
+        self._answers.pid = _peer(sock)
+        return await self._hello()
+
+    async def _hello(self) -> dict[str, Any]:
+        asked_at = time.time_ns()
         hello = await self._ask("hello", (), {})
         self.pid = hello["pid"]
-        return hello
+        return hello | {"asked_at": asked_at}
+
+    async def _catch_up(self) -> None:
+        """What was given up has been carried out after all: let who knows better see what there is now."""
+        with contextlib.suppress(Unavailable):
+            self.on_hello(await self._hello())
 
     async def close(self) -> None:
         """Leave the supervisor to itself; it goes on without us."""
         self._closed = True
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        for task in (self._reconnecting, self._catching_up):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self._disconnect()
 
     async def request(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> dict[str, Any]:
@@ -113,18 +131,18 @@ class Supervisor:
 
     async def _ask(self, op: str, fds: Sequence[int], fields: dict[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending[number] = future
+        future = self._answers.expect(number)
         try:
             self._send({"id": number, "op": op, "fds": len(fds), **fields}, fds)
             return await future
         finally:
-            self._pending.pop(number, None)
+            self._answers.forget(number)
 
     def post(self, op: str, **fields: Any) -> None:
         """Ask for an operation whose answer nobody needs; nothing happens when the supervisor is lost."""
         if self._sock is not None:
-            self._send({"id": 0, "op": op, **fields}, ())
+            with contextlib.suppress(Unavailable):
+                self._send({"id": 0, "op": op, **fields}, ())
 
     async def create(self, fields: dict[str, Any], profile: Profile | None) -> dict[str, Any]:
         """Request `create` under a seccomp profile."""
@@ -170,6 +188,8 @@ class Supervisor:
             if sent:
                 data, fds = data[sent:], ()
             asyncio.get_running_loop().add_writer(sock.fileno(), self._on_writable)
+        elif len(self._unsent) >= MOST_UNSENT:
+            raise Unavailable("the supervisor does not answer")
         self._unsent.append((data, [os.dup(fd) for fd in fds]))
 
     def _on_writable(self) -> None:
@@ -211,9 +231,11 @@ class Supervisor:
         if "event" in message:
             {"exit": self.on_exit, "detach": self.on_detach}.get(message["event"], _ignore)(message)
             return
+        if self._answers.caught_up(message["id"]):
+            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(), name="supervisor")
         error = message.get("error")
-        future = self._pending.get(message["id"])
-        if future is None or future.done():
+        future = self._answers.find(message["id"])
+        if future is None:
             if error is not None:
                 log.warning("supervisor: %s", error["message"])
         elif error is None:
@@ -241,10 +263,7 @@ class Supervisor:
         for _, fds in self._unsent:
             protocol.close_all(fds)
         self._unsent.clear()
-        pending, self._pending = self._pending, {}
-        for future in pending.values():
-            if not future.done():
-                future.set_exception(Unavailable("the connection to the supervisor is lost"))
+        self._answers.lose(Unavailable("the connection to the supervisor is lost"))
 
     async def _reconnect(self) -> None:
         for pause in itertools.chain(RETRIES, itertools.repeat(RETRIES[-1])):
@@ -295,6 +314,12 @@ def _try_connect(path: str) -> socket.socket | None:
         sock.close()
         return None
     return sock
+
+
+def _peer(sock: socket.socket) -> int:
+    """Return the process at the other end, by SO_PEERCRED: it has not said a word yet."""
+    pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
 
 
 def _ignore(_message: dict[str, Any]) -> None:

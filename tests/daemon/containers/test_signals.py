@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pydock_daemon.containers.stop import heeds, number
+from pydock_daemon.containers.signals import heeds, number
 from pydock_shared.errors import InvalidArgument
 
 
@@ -27,9 +27,10 @@ def test_no_signal(text):
 
 @pytest.fixture
 def process():
-    """A process that has a handler for USR1 and blocks USR2."""
+    """A process that has a handler for USR1, blocks USR2 and ignores HUP."""
     code = (
         "import signal, sys; signal.signal(signal.SIGUSR1, print); "
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN); "
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); "
         "sys.stdout.write('x'); sys.stdout.flush(); signal.pause()"
     )
@@ -40,7 +41,8 @@ def process():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("SIGUSR1", True), ("SIGUSR2", True), ("SIGTERM", False), ("SIGKILL", True)]
+    ("name", "expected"),
+    [("SIGUSR1", True), ("SIGUSR2", True), ("SIGTERM", True), ("SIGHUP", False), ("SIGKILL", True)],
 )
 def test_heeds(process, name, expected):
     assert heeds(process.pid, signal.Signals[name]) is expected
@@ -51,3 +53,17 @@ def test_a_process_that_has_gone_is_not_waited_for_in_vain():
     child.wait()
     assert not os.path.exists(f"/proc/{child.pid}")
     assert heeds(child.pid, signal.SIGTERM) is True
+
+
+@pytest.mark.root
+def test_the_first_process_of_a_namespace_hears_what_it_has_a_handler_for():
+    script = "trap : USR1; echo x; read line"
+    with subprocess.Popen(
+        ["unshare", "--fork", "--pid", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout.read(1) == b"x"
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children") as file:
+            first = int(file.read())
+        assert heeds(first, signal.SIGUSR1) is True
+        assert heeds(first, signal.SIGTERM) is False
+        assert heeds(first, signal.SIGKILL) is True

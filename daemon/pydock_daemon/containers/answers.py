@@ -1,0 +1,87 @@
+"""Answers that the supervisor owes, and how long each is waited for. Part of the connection in `supervisor`.
+
+A supervisor that is merely slow has a minute. One that is stopped (SIGSTOP, a debugger) will not answer before somebody
+lets it go on: what was asked of it fails within two seconds, and says so. One timer watches over all of them.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from pydock_shared.errors import PydockError, Unavailable
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks; a stopped supervisor is noticed after one to two of them."""
+LONGEST = 60.0
+"""Seconds within which every operation is answered."""
+
+Answer = asyncio.Future[dict[str, Any]]
+
+
+class Answers:
+    """The requests under way, by their number."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        """The process that owes the answers."""
+        self._owed: dict[int, tuple[Answer, float]] = {}
+        self._late: set[int] = set()
+        self._watch: asyncio.TimerHandle | None = None
+
+    def expect(self, number: int) -> Answer:
+        """Return the future of an answer; `forget` it in the end."""
+        loop = asyncio.get_running_loop()
+        future: Answer = loop.create_future()
+        self._owed[number] = (future, loop.time())
+        if self._watch is None:
+            self._watch = loop.call_later(LOOK_EVERY, self._look)
+        return future
+
+    def forget(self, number: int) -> None:
+        """Wait no more."""
+        self._owed.pop(number, None)
+
+    def find(self, number: int) -> Answer | None:
+        """Return the future that is still waited for, if it is."""
+        future, _ = self._owed.get(number, (None, 0.0))
+        return future if future is not None and not future.done() else None
+
+    def caught_up(self, number: int) -> bool:
+        """Note an answer; say whether it is the last one of those that were given up and came after all."""
+        if number not in self._late:
+            return False
+        self._late.remove(number)
+        return not self._late
+
+    def lose(self, error: PydockError) -> None:
+        """Fail all: the connection is lost."""
+        self._late.clear()
+        owed, self._owed = self._owed, {}
+        for future, _ in owed.values():
+            if not future.done():
+                future.set_exception(error)
+
+    def _look(self) -> None:
+        self._watch = None
+        loop = asyncio.get_running_loop()
+        asleep = stopped(self.pid)
+        for number, (future, since) in self._owed.items():
+            age = loop.time() - since
+            if not future.done() and ((asleep and age >= LOOK_EVERY) or age >= LONGEST):
+                self._late.add(number)
+                future.set_exception(Unavailable(self._complaint(asleep=asleep)))
+        if self._owed:
+            self._watch = loop.call_later(LOOK_EVERY, self._look)
+
+    def _complaint(self, *, asleep: bool) -> str:
+        if asleep:
+            return f"the supervisor (process {self.pid}) is stopped: `kill -CONT {self.pid}` lets it go on"
+        return f"the supervisor (process {self.pid}) does not answer"
+
+
+def stopped(pid: int) -> bool:
+    """Say whether a process is stopped by a signal: state T of proc_pid_stat(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError):
+        return False

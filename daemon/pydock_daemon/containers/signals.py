@@ -1,0 +1,45 @@
+"""Signals: their names, and whether a container's process 1 can notice one. Used by `create`, `kill` and `stop`."""
+
+import signal as signals
+from pathlib import Path
+
+from pydock_shared.errors import InvalidArgument
+
+
+def number(text: str) -> int:
+    """Return the number of a signal given as `TERM`, `SIGTERM` or `15`; InvalidArgument with Docker's words."""
+    word = text.upper().removeprefix("SIG")
+    if word.isdigit() and 0 < int(word) < 65:
+        return int(word)
+    realtime, _, offset = word.partition("+") if "+" in word else word.partition("-")
+    if realtime in ("RTMIN", "RTMAX") and (not offset or offset.isdigit()):
+        base = signals.SIGRTMIN if realtime == "RTMIN" else signals.SIGRTMAX
+        return base + int(offset or 0) * (1 if realtime == "RTMIN" else -1)
+    try:
+        return int(signals.Signals[f"SIG{word}"])
+    except KeyError as error:
+        raise InvalidArgument(f"invalid signal: {text}") from error
+
+
+def heeds(pid: int, signal: int) -> bool:
+    """Say whether a container's main process can notice a signal sent from outside.
+
+    The kernel drops one that process 1 of a pid namespace has no handler for (pid_namespaces(7)), but for SIGKILL and
+    SIGSTOP; any other process is then ended by it. A blocked signal may be read by signalfd(2) or sigwait(3).
+    """
+    if signal in (signals.SIGKILL, signals.SIGSTOP):
+        return True
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    def held(mask: str) -> bool:
+        return bool(int(fields[mask], 16) >> (signal - 1) & 1)
+
+    if held("SigCgt") or held("SigBlk"):
+        return True
+    numbers = fields["NSpid"].split()
+    first = len(numbers) > 1 and numbers[-1] == "1"
+    return not first and not held("SigIgn")
