@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tests.bench.engines import Side, all_processes, pss
+from tests.bench.load import load
 from tests.fixtures.http import UnixConnection, ask
 
 NETWORKS = ("bridge", "none", "host")
@@ -177,6 +178,44 @@ def save_and_load(side: Side) -> float:
     return result[0]
 
 
+@contextlib.contextmanager
+def created_containers(side: Side, count: int) -> Iterator[list[str]]:
+    body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
+    names: list[str] = []
+    try:
+        for _ in range(count):
+            names.append(side.api.ok("POST", "/containers/create", body)["Id"])
+        yield names
+    finally:
+        for name in names:
+            side.api.ok("DELETE", f"/containers/{name}")
+
+
+def reads(what: str, connections: int) -> Callable[[Side], float]:
+    """Answers a second, of the list of 200 containers or of one of them."""
+
+    def measure(side: Side) -> float:
+        with created_containers(side, 200) as names:
+            target = "/containers/json?all=1" if what == "list" else f"/containers/{names[7]}/json"
+            return load(side.socket, target, connections, 3).per_second
+
+    return measure
+
+
+def crowded(side: Side) -> tuple[float, float]:
+    """One life on the bridge with nothing else running, and with 300 containers running."""
+    alone, among = [], []
+    with contextlib.closing(UnixConnection(side.socket)) as connection:
+        for _ in range(40):
+            with timed(alone):
+                life(connection, "bridge")
+        with idle_containers(side, 300):
+            for _ in range(40):
+                with timed(among):
+                    life(connection, "bridge")
+    return statistics.median(alone), statistics.median(among)
+
+
 ROWS = (
     *(Row(f"run --rm busybox true, {net}", "ms", 10, by_command_line(net), owed)
       for net, owed in zip(NETWORKS, (0.5, 0.8, 1.0), strict=True)),
@@ -190,4 +229,6 @@ ROWS = (
     Row("PSS per idle container", "MB", 1, memory_of_a_container, 0.15),
     Row("PSS of the engine, idle", "MB", 1, idle_memory, 0.7),
     Row("save and load of busybox", "ms", 5, save_and_load, 1.0),
+    *(Row(f"{what} of 200 containers, {connections} at once", "per s", 1, reads(what, connections), owed, True)
+      for what in ("list", "inspect") for connections, owed in ((1, None), (32, 0.7))),
 )  # fmt: skip

@@ -213,7 +213,8 @@ def test_mounts_made_inside_get_out_only_where_shared(root: Path, tmp_path: Path
     for name in ("one", "two"):
         (shared / name).mkdir(parents=True)
     subprocess.run(["mount", "--bind", str(shared), str(shared)], check=True)
-    subprocess.run(["mount", "--make-shared", str(shared)], check=True)
+    for kind in ("--make-private", "--make-shared"):  # a group of its own, also where the host's root is shared
+        subprocess.run(["mount", kind, str(shared)], check=True)
     script = (
         "mount -t tmpfs one /s/one; mount -t tmpfs two /p/two; mount -t tmpfs three /tmp; touch /s/one/out /p/two/out"
     )
