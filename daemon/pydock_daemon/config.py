@@ -57,6 +57,8 @@ class Config:
     labels: tuple[str, ...] = ()
     group: str = "docker"
     shutdown_timeout: int = 15
+    init: bool = False
+    init_path: str = ""
 
 
 def _text(value: Any) -> str:
@@ -148,6 +150,12 @@ def _runtime(name: str, entry: dict[str, Any]) -> OciRuntime:
     return OciRuntime(_text(entry["path"]), tuple(str(word) for word in entry.get("runtimeArgs") or ()))
 
 
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 def _yes(value: Any) -> bool:
     if value is not True:
         raise ValueError("cannot be switched off")
@@ -164,6 +172,8 @@ class Setting:
     parse: Callable[[Any], Any]
     help: str
     many: bool = False
+    switch: bool = False
+    """A flag that takes no value."""
 
 
 SETTINGS = (
@@ -211,6 +221,8 @@ SETTINGS = (
     Setting("labels", ("--label",), "labels", _texts, "label of this daemon", many=True),
     Setting("group", ("-G", "--group"), "group", _text, "group that owns the unix socket"),
     Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
+    Setting("init", ("--init",), "init", _switch, "run an init in containers that do not say", switch=True),
+    Setting("init-path", ("--init-path",), "init_path", _text, "the program of --init"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": _yes, "debug": bool}
@@ -230,9 +242,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of pydockd's command line, built from the table."""
     result = argparse.ArgumentParser(prog="pydockd", description="A container engine that serves the Docker API.")
     for setting in SETTINGS:
-        result.add_argument(
-            *setting.flags, dest=setting.key, action="append" if setting.many else "store", help=setting.help
-        )
+        action = "append" if setting.many else "store_true" if setting.switch else "store"
+        result.add_argument(*setting.flags, dest=setting.key, default=None, action=action, help=setting.help)
     result.add_argument("--config-file", default=None, help=f"settings as JSON (default {DEFAULT_FILE})")
     result.add_argument("-D", "--debug", action="store_true", default=None, help="as --log-level debug")
     result.add_argument("--validate", action="store_true", help="check the settings and exit")

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from pydock_daemon import __version__
 from pydock_daemon.config import OWN_RUNTIME, Config, OciRuntime
+from pydock_daemon.containers import initprogram
 from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
 from pydock_shared.errors import NotSupported, Unavailable
@@ -43,7 +44,7 @@ CONSTANT: dict[str, Any] = {
     "NEventsListener": 0,
     "GenericResources": None,
     "CDISpecDirs": [],
-    **dict.fromkeys(("HttpProxy", "HttpsProxy", "NoProxy", "Isolation", "InitBinary"), ""),
+    **dict.fromkeys(("HttpProxy", "HttpsProxy", "NoProxy", "Isolation"), ""),
     **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit", "InitCommit")},
     "Swarm": {
         "NodeID": "",
@@ -143,6 +144,7 @@ def _settings(config: Config) -> dict[str, Any]:
         "Runtimes": {OWN_RUNTIME: {"path": "pydock-runtime"}}
         | {name: _runtime(runtime) for name, runtime in config.runtimes.items()},
         "DefaultRuntime": config.default_runtime,
+        "InitBinary": config.init_path or initprogram.NAMES[0],
         "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in config.default_address_pools],
     }
 

@@ -15,7 +15,7 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, healthcheck, modes, mounts, seccomp, signals, supported
+from . import capabilities, healthcheck, initprogram, modes, mounts, seccomp, signals, supported
 from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
@@ -137,6 +137,8 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     _limits(host)
     _runtime(containers, host)
     _ports(host)
+    if initprogram.wanted(containers.config, host):
+        initprogram.path(containers.config)
     if config.stop_signal:
         signals.number(config.stop_signal)
     for entry in config.env or ():

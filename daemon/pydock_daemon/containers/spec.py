@@ -38,6 +38,8 @@ BASE_MOUNTS = (
     ("mqueue", "/dev/mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
 )
 NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup")
+INIT = "/sbin/docker-init"
+"""Where Docker puts it."""
 DEFAULT_SHM = 64 * 1024 * 1024
 
 
@@ -58,6 +60,8 @@ class Facts:
     cgroup_parent: str = "/pydock"
     shm_of: str | None = None
     """Host path of another container's /dev/shm when its IPC namespace is shared."""
+    init: str | None = None
+    """Host path of the init that runs the program."""
 
 
 def build(container: Container, facts: Facts) -> Spec:
@@ -76,7 +80,7 @@ def _process(spec: Spec, container: Container, facts: Facts) -> None:
     process: dict[str, Any] = {
         "terminal": bool(config.tty),
         "user": user,
-        "args": facts.args,
+        "args": [INIT, "--", *facts.args] if facts.init else facts.args,
         "env": facts.env,
         "cwd": config.working_dir or "/",
         "noNewPrivileges": "no-new-privileges" in _options(container),
@@ -133,6 +137,8 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
             mounts.append({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", *options]})
             continue
         mounts.append({"destination": target, "type": type_, "source": source, "options": kept})
+    if facts.init:
+        mounts.append({"destination": INIT, "type": "bind", "source": facts.init, "options": ["bind", "ro"]})
     own = [_mount(point) for point in container.mounts]
     covered = {mount["destination"] for mount in own}
     if "/dev/shm" not in covered:

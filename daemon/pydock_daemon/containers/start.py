@@ -17,7 +17,7 @@ from typing import Any
 from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 
-from . import attach, devices, discard, files, modes, runtimes, seccomp
+from . import attach, devices, discard, files, initprogram, modes, runtimes, seccomp
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
@@ -191,6 +191,7 @@ def _facts(containers: Containers, container: Container) -> Facts:
         device_rules=rules,
         cgroup_parent=f"/{containers.cgroup_parent}",
         shm_of=shm,
+        init=initprogram.path(containers.config) if initprogram.wanted(containers.config, host) else None,
     )
 
 

@@ -34,7 +34,6 @@ HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "DeviceRequests": _unset,
     "IOMaximumBandwidth": _unset,
     "IOMaximumIOps": _unset,
-    "Init": _unset,
     "Isolation": _only("default"),
     "KernelMemory": _unset,
     "KernelMemoryTCP": _unset,
