@@ -25,7 +25,8 @@ def heeds(pid: int, signal: int) -> bool:
     """Say whether a container's main process can notice a signal sent from outside.
 
     The kernel drops one that process 1 of a pid namespace has no handler for (pid_namespaces(7)), but for SIGKILL and
-    SIGSTOP; any other process is then ended by it. A blocked signal may be read by signalfd(2) or sigwait(3).
+    SIGSTOP; any other process is then ended by it. A blocked signal may be read by signalfd(2), and one that is waited
+    for by sigwait(3), as tini does, does not show as blocked meanwhile.
     """
     if signal in (signals.SIGKILL, signals.SIGSTOP):
         return True
@@ -38,8 +39,20 @@ def heeds(pid: int, signal: int) -> bool:
     def held(mask: str) -> bool:
         return bool(int(fields[mask], 16) >> (signal - 1) & 1)
 
-    if held("SigCgt") or held("SigBlk"):
+    if held("SigCgt") or held("SigBlk") or _waits_for_signals(pid, asleep=fields["State"].startswith("S")):
         return True
     numbers = fields["NSpid"].split()
     first = len(numbers) > 1 and numbers[-1] == "1"
     return not first and not held("SigIgn")
+
+
+def _waits_for_signals(pid: int, *, asleep: bool) -> bool:
+    """Say whether a thread is in sigtimedwait(2) right now, by where it sleeps in the kernel: proc_pid_wchan(5).
+
+    A kernel without names says 0 of one that sleeps as well: then nobody knows, and it is so taken.
+    """
+    try:
+        places = [(task / "wchan").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return False
+    return any("sigtimedwait" in place for place in places) or (asleep and set(places) == {"0"})

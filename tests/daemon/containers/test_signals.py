@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -67,3 +68,21 @@ def test_the_first_process_of_a_namespace_hears_what_it_has_a_handler_for():
         assert heeds(first, signal.SIGUSR1) is True
         assert heeds(first, signal.SIGTERM) is False
         assert heeds(first, signal.SIGKILL) is True
+
+
+@pytest.mark.root
+def test_who_waits_for_a_signal_hears_it():
+    code = (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); print(flush=True); "
+        "signal.sigwait([signal.SIGTERM])"
+    )
+    with subprocess.Popen(
+        ["unshare", "--fork", "--pid", "--kill-child", sys.executable, "-c", code], stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout.read(1) == b"\n"
+        with open(f"/proc/{parent.pid}/task/{parent.pid}/children") as file:
+            first = int(file.read())
+        for _ in range(100):
+            assert heeds(first, signal.SIGTERM) is True
+            time.sleep(0.001)
+        parent.kill()
