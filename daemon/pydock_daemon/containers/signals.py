@@ -1,5 +1,6 @@
 """Signals: their names, and whether a container's process 1 can notice one. Used by `create`, `kill` and `stop`."""
 
+import functools
 import signal as signals
 from pathlib import Path
 
@@ -22,37 +23,45 @@ def number(text: str) -> int:
 
 
 def heeds(pid: int, signal: int) -> bool:
-    """Say whether a container's main process can notice a signal sent from outside.
+    """Say whether a container's main process would notice a signal from outside now; ask before it is sent.
 
     The kernel drops one that process 1 of a pid namespace has no handler for (pid_namespaces(7)), but for SIGKILL and
-    SIGSTOP; any other process is then ended by it. A blocked signal may be read by signalfd(2), and one that is waited
-    for by sigwait(3), as tini does, does not show as blocked meanwhile.
+    SIGSTOP; any other process is then ended by it. A blocked signal may be read by signalfd(2). One that is waited for
+    by sigwait(3), as tini does, does not show as blocked meanwhile: who wakes between two looks is seen by the third.
     """
     if signal in (signals.SIGKILL, signals.SIGSTOP):
         return True
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        return _takes(pid, signal) or _waits_for_signals(pid) or _takes(pid, signal)
     except OSError:
         return True
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+
+def _takes(pid: int, signal: int) -> bool:
+    """Say whether a signal is caught, blocked, or has its default effect, by proc_pid_status(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
     def held(mask: str) -> bool:
         return bool(int(fields[mask], 16) >> (signal - 1) & 1)
 
-    if held("SigCgt") or held("SigBlk") or _waits_for_signals(pid, asleep=fields["State"].startswith("S")):
-        return True
     numbers = fields["NSpid"].split()
     first = len(numbers) > 1 and numbers[-1] == "1"
-    return not first and not held("SigIgn")
+    return held("SigCgt") or held("SigBlk") or not (first or held("SigIgn"))
 
 
-def _waits_for_signals(pid: int, *, asleep: bool) -> bool:
-    """Say whether a thread is in sigtimedwait(2) right now, by where it sleeps in the kernel: proc_pid_wchan(5).
+def _waits_for_signals(pid: int) -> bool:
+    """Say whether a thread is in sigtimedwait(2), by where it sleeps in the kernel: proc_pid_wchan(5).
 
-    A kernel without names says 0 of one that sleeps as well: then nobody knows, and it is so taken.
+    A kernel without names tells nothing: then it may be so.
     """
+    places = [(task / "wchan").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return any("sigtimedwait" in place for place in places) or not _kernel_has_names()
+
+
+@functools.cache
+def _kernel_has_names() -> bool:
     try:
-        places = [(task / "wchan").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+        return Path("/proc/2/wchan").read_text() != "0"  # kthreadd, which sleeps
     except OSError:
         return False
-    return any("sigtimedwait" in place for place in places) or (asleep and set(places) == {"0"})

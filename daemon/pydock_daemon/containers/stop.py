@@ -42,9 +42,9 @@ async def end(containers: Containers, container: Container, signal: int, seconds
         return
     if container.state.status is Status.PAUSED:
         await containers.supervisor.request("resume", container=container.id)
+    patience = None if seconds < 0 else float(seconds) if heeds(container.state.pid, signal) else 0.0
     await send(containers, container, signal)
     containers.publish(container, "kill", signal=str(signal))
-    patience = None if seconds < 0 else float(seconds) if heeds(container.state.pid, signal) else 0.0
     try:
         await asyncio.wait_for(asyncio.shield(ended), patience)
     except TimeoutError:
