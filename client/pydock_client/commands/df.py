@@ -38,13 +38,22 @@ def _reclaimable(free: int, size: int) -> str:
 
 def _df(call: Call) -> None:
     options = call.options
-    usage: Usage = call.daemon.call("GET", "/system/df")
+    usage = _flat(call.daemon.call("GET", "/system/df", {"verbose": True}))
     if options["verbose"]:
         if options["format"] not in ("", "table"):
             raise Failure("the verbose and the format options conflict")
         _verbose(usage)
         return
     LISTING.show([_images(usage), _containers(usage), _volumes(usage), _cache(usage)], options["format"])
+
+
+def _flat(usage: Usage) -> Usage:
+    """Return an answer of API 1.52 and later in the form of those before: lists side by side."""
+    if "ImageUsage" not in usage:
+        return usage
+    kinds = (("Images", "Image"), ("Containers", "Container"), ("Volumes", "Volume"), ("BuildCache", "BuildCache"))
+    lists = {name: (usage.get(f"{kind}Usage") or {}).get("Items") or [] for name, kind in kinds}
+    return {"LayersSize": usage["ImageUsage"].get("TotalSize", 0), **lists}
 
 
 def _images(usage: Usage) -> Usage:

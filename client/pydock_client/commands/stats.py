@@ -16,8 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pydock_client.http import Pending
-
 _CLEAR = "\x1b[H\x1b[J"
 
 
@@ -71,10 +69,24 @@ def _stats(call: Call) -> None:
         sys.stdout.flush()
         if call.arguments and not rows:
             return
-        time.sleep(0.5)  # each answer has taken about a second: the daemon measures twice
+        time.sleep(1)
 
 
 def _rows(call: Call) -> list[dict[str, Any]]:
+    """Ask for all in one request; a daemon that has none for that is asked for each."""
+    names = call.arguments
+    query = {"containers": ",".join(names), "all": call.options["all"]}
+    try:
+        found = call.daemon.call("GET", "/containers/stats", query)
+    except NotFound as error:
+        if "page not found" not in error.message:
+            raise
+        return _one_by_one(call)
+    asked = names or [stats["id"][:12] for stats in found]
+    return [_row(name, stats) for name, stats in zip(asked, found, strict=True)]
+
+
+def _one_by_one(call: Call) -> list[dict[str, Any]]:
     """Ask for all at the same time; one that has gone meanwhile is left out, unless it was asked for by name."""
     names = call.arguments
     if not names:
@@ -83,22 +95,20 @@ def _rows(call: Call) -> list[dict[str, Any]]:
     requests = [(name, call.daemon.begin("GET", f"/containers/{name}/stats", {"stream": "0"})) for name in names]
     rows = []
     for name, request in requests:
-        row = _row(name, request, asked=bool(call.arguments))
-        if row is not None:
-            rows.append(row)
+        try:
+            stats = request.response().json()
+        except NotFound:
+            if call.arguments:
+                raise
+            continue
+        rows.append(_row(name if call.arguments else stats["id"][:12], stats))
     return rows
 
 
-def _row(name: str, request: Pending, *, asked: bool) -> dict[str, Any] | None:
-    try:
-        stats: dict[str, Any] = request.response().json()
-    except NotFound:
-        if asked:
-            raise
-        return None
+def _row(name: str, stats: dict[str, Any]) -> dict[str, Any]:
     memory = _used(stats.get("memory_stats") or {})
     return {
-        "asked": name if asked else stats["id"][:12],
+        "asked": name,
         "id": stats["id"],
         "name": stats["name"].removeprefix("/"),
         "cpu": _cpu(stats),

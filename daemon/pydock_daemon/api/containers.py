@@ -5,13 +5,13 @@ import asyncio
 from aiohttp import web
 
 from pydock_daemon.containers import inspect as views
-from pydock_daemon.containers import kill, listing, pause, processes, remove, restart, stop, wait
+from pydock_daemon.containers import kill, listing, pause, processes, remove, restart, stop, update, wait
 from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
 from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
-from pydock_shared.wire.container import CreateContainer
+from pydock_shared.wire.container import CreateContainer, UpdateContainer
 
 from .routing import Call, empty, json_response
 from .system import architecture
@@ -37,7 +37,8 @@ async def list_containers(call: Call) -> web.StreamResponse:
 
 async def _sizes(call: Call, container: Container) -> dict[str, int]:
     written = await asyncio.to_thread(call.engine.snapshots.usage, container.id)
-    return {"SizeRw": written, "SizeRootFs": written + call.engine.images.resolve(container.image).size}
+    image = call.engine.images.get(container.image)
+    return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
 
 
 def check_platform(platform: str) -> None:
@@ -118,6 +119,12 @@ async def rename_container(call: Call) -> web.StreamResponse:
     return empty()
 
 
+async def update_container(call: Call) -> web.StreamResponse:
+    """POST /containers/{name}/update."""
+    body = await call.body(UpdateContainer)
+    return json_response({"Warnings": await update.update(call.engine.containers, _container(call), body) or None})
+
+
 async def remove_container(call: Call) -> web.StreamResponse:
     """DELETE /containers/{name}."""
     if call.flag("link"):
@@ -178,6 +185,7 @@ ROUTES = (
     ("POST", "/containers/{name}/pause", pause_container),
     ("POST", "/containers/{name}/unpause", unpause_container),
     ("POST", "/containers/{name}/rename", rename_container),
+    ("POST", "/containers/{name}/update", update_container),
     ("POST", "/containers/{name}/wait", wait_container),
     ("POST", "/containers/{name}/resize", resize_container),
     ("DELETE", "/containers/{name}", remove_container),

@@ -12,14 +12,14 @@ from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
 from pydock_shared.errors import NotFound
 
-from . import archives, containers, events, exec, images, networks, streams, system, volumes
+from . import archives, containers, events, exec, images, networks, stats, streams, system, usage, volumes
 from .errors import answer
 from .routing import Call, Router
 from .versions import NEWEST, split, text
 
 ROUTER = Router(
     route
-    for module in (system, containers, archives, streams, exec, images, networks, volumes, events)
+    for module in (system, usage, containers, stats, archives, streams, exec, images, networks, volumes, events)
     for route in module.ROUTES
 )
 GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images)

@@ -180,12 +180,9 @@ ABSENT = (
     ("POST", "/build"),
     ("POST", "/build/prune"),
     ("GET", "/containers/{name}/attach/ws"),
-    ("GET", "/containers/{name}/stats"),
-    ("POST", "/containers/{name}/update"),
     ("POST", "/grpc"),
     ("GET", "/plugins"),
     ("POST", "/session"),
-    ("GET", "/system/df"),
 )
 SWARM = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs")
 ROUTES = (

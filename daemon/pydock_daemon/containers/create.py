@@ -15,13 +15,12 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, healthcheck, initprogram, modes, mounts, seccomp, signals, supported
+from . import capabilities, healthcheck, initprogram, limits, modes, mounts, seccomp, signals, supported
 from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
 
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
-LEAST_MEMORY = 6 * 1024 * 1024
 
 
 def create(containers: Containers, body: CreateContainer, name: str | None) -> tuple[Container, list[str]]:
@@ -36,6 +35,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
     settle(containers, config, host)
     endpoints = _endpoints(body, host)
     validate(containers, config, host)
+    warnings = limits.discard(host)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
     id_ = names.new_id()
     container = Container(
@@ -60,7 +60,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         containers.add(container)
         undo.pop_all()
     containers.publish(container, "create")
-    return container, warnings(host)
+    return container, warnings
 
 
 def _hostname(containers: Containers, container: Container) -> str:
@@ -134,7 +134,7 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     healthcheck.validate(config)
     _restart_policy(host)
     _logging(host)
-    _limits(host)
+    limits.check(host)
     _runtime(containers, host)
     _ports(host)
     if initprogram.wanted(containers.config, host):
@@ -154,6 +154,13 @@ def _restart_policy(host: HostConfig) -> None:
     policy = host.restart_policy
     if policy is None:
         return
+    check_restart_policy(policy)
+    if host.auto_remove and policy.name not in ("", "no"):
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+
+
+def check_restart_policy(policy: RestartPolicy) -> None:
+    """Refuse a policy that there is not; also for `update`."""
     if policy.name not in RESTART_POLICIES:
         raise InvalidArgument(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -164,31 +171,12 @@ def _restart_policy(host: HostConfig) -> None:
         raise InvalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     if count < 0:
         raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
-    if host.auto_remove and policy.name not in ("", "no"):
-        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
 
 
 def _logging(host: HostConfig) -> None:
     log = host.log_config
     if log is not None:
         options.check(log.type or "json-file", log.config or {})
-
-
-def _limits(host: HostConfig) -> None:
-    if host.memory and host.memory < LEAST_MEMORY:
-        raise InvalidArgument("Minimum memory limit allowed is 6MB")
-    if host.memory_swap and host.memory_swap > 0 and not host.memory:
-        raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if host.memory and host.memory_swap and 0 < host.memory_swap < host.memory:
-        raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
-    for name, value in (("Period", host.cpu_period), ("Quota", host.cpu_quota)):
-        if host.nano_cpus and value:
-            raise InvalidArgument(f"Conflicting options: Nano CPUs and CPU {name} cannot both be set")
-    cpus = len(os.sched_getaffinity(0))
-    if not 0 <= (host.nano_cpus or 0) <= cpus * 10**9:
-        raise InvalidArgument(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
-    if host.shm_size and host.shm_size < 0:
-        raise InvalidArgument("SHM size can not be less than 0")
 
 
 def _ports(host: HostConfig) -> None:
@@ -245,11 +233,3 @@ def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str
     if not known:
         undo.callback(volumes.remove, volume.name, force=True, in_use=[])
     return MountPoint(**{**vars(point), "name": volume.name, "source": str(volumes.mountpoint(volume.name))})
-
-
-def warnings(host: HostConfig) -> list[str]:
-    """Return Docker's warnings about settings that do less than they seem to."""
-    found = []
-    if host.memory and host.memory_swap is None and host.oom_kill_disable:
-        found.append("OOM killer is disabled for the container, but no memory limit is set")
-    return found

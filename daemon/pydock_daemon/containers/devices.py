@@ -24,6 +24,32 @@ def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return found, [_rule(text) for text in host.device_cgroup_rules or ()]
 
 
+# Attribute of the request -> list of OCI's `blockIO`, and the key of its number
+BLOCK = (
+    ("blkio_weight_device", "weightDevice", "weight"),
+    ("blkio_device_read_bps", "throttleReadBpsDevice", "rate"),
+    ("blkio_device_write_bps", "throttleWriteBpsDevice", "rate"),
+    ("blkio_device_read_iops", "throttleReadIOPSDevice", "rate"),
+    ("blkio_device_write_iops", "throttleWriteIOPSDevice", "rate"),
+)
+
+
+def block_limits(host: HostConfig) -> dict[str, list[dict[str, int]]]:
+    """Return the limits of block devices in OCI form; PydockError names a device that is not there."""
+    found: dict[str, list[dict[str, int]]] = {}
+    for attribute, name, key in BLOCK:
+        for limit in getattr(host, attribute) or ():
+            try:
+                info = os.stat(limit.path)
+            except OSError as error:
+                raise PydockError(f"{limit.path}: no such file or directory") from error
+            if not stat.S_ISBLK(info.st_mode):
+                raise PydockError(f"{limit.path}: not a block device")
+            number = {"major": os.major(info.st_rdev), "minor": os.minor(info.st_rdev), key: getattr(limit, key)}
+            found.setdefault(name, []).append(number)
+    return found
+
+
 def _device(source: str, target: str, access: str) -> list[dict[str, Any]]:
     if not set(access) <= set("rwm"):
         raise InvalidArgument(f"invalid device mode: {access}")

@@ -22,14 +22,20 @@ DEVICE_RULES: tuple[tuple[str, int | None, int | None, str], ...] = (
 )
 
 
-def resources(host: HostConfig, *, extra_rules: list[dict[str, Any]], devices: list[dict[str, Any]]) -> dict[str, Any]:
+def resources(
+    host: HostConfig,
+    *,
+    extra_rules: list[dict[str, Any]],
+    devices: list[dict[str, Any]],
+    block_limits: dict[str, list[dict[str, int]]] | None = None,
+) -> dict[str, Any]:
     """Return the OCI resources of a container; sections without a setting are left out."""
     result: dict[str, Any] = {
         "devices": device_rules(host, extra_rules, devices),
         "memory": _memory(host),
         "cpu": _cpu(host),
         "pids": {"limit": host.pids_limit} if host.pids_limit else {},
-        "blockIO": {"weight": host.blkio_weight} if host.blkio_weight else {},
+        "blockIO": (block_limits or {}) | ({"weight": host.blkio_weight} if host.blkio_weight else {}),
     }
     return {name: section for name, section in result.items() if section}
 
@@ -62,6 +68,8 @@ def _memory(host: HostConfig) -> dict[str, Any]:
         memory["reservation"] = host.memory_reservation
     if host.memory_swappiness is not None and host.memory_swappiness >= 0:
         memory["swappiness"] = host.memory_swappiness
+    if host.kernel_memory_tcp:
+        memory["kernelTCP"] = host.kernel_memory_tcp
     if host.oom_kill_disable:
         memory["disableOOMKiller"] = True
     return memory

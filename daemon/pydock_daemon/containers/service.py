@@ -90,6 +90,10 @@ class Containers:
         """Return the folder of a container's own files: resolv.conf, hosts, hostname, log."""
         return self.root / container.id
 
+    def cgroup_path(self, container: Container) -> str:
+        """Return a container's cgroup below the root of the hierarchies, by Docker's rules for the cgroupfs driver."""
+        return f"/{(container.host.cgroup_parent or self.cgroup_parent).strip('/')}/{container.id}"
+
     def log_path(self, container: Container) -> Path:
         """Return the log file of a container."""
         suffix = "-json.log" if container.host.log_config and container.host.log_config.type == "json-file" else ".log"

@@ -57,7 +57,9 @@ class Facts:
     devices: list[dict[str, Any]] = field(default_factory=list)
     """Devices of the host that are passed on, in OCI form."""
     device_rules: list[dict[str, Any]] = field(default_factory=list)
-    cgroup_parent: str = "/pydock"
+    block_limits: dict[str, list[dict[str, int]]] = field(default_factory=dict)
+    cgroup: str = "/pydock/container"
+    """Path of the cgroup below the root of the hierarchies."""
     shm_of: str | None = None
     """Host path of another container's /dev/shm when its IPC namespace is shared."""
     init: str | None = None
@@ -188,8 +190,10 @@ def _paths(spec: Spec, container: Container, facts: Facts) -> None:
 
 
 def _cgroup(spec: Spec, container: Container, facts: Facts) -> None:
-    spec["linux"]["cgroupsPath"] = f"{facts.cgroup_parent}/{container.id}"
-    spec["linux"]["resources"] = resources(container.host, extra_rules=facts.device_rules, devices=[*facts.devices])
+    spec["linux"]["cgroupsPath"] = facts.cgroup
+    spec["linux"]["resources"] = resources(
+        container.host, extra_rules=facts.device_rules, devices=[*facts.devices], block_limits=facts.block_limits
+    )
     spec["linux"]["devices"] = facts.devices
 
 

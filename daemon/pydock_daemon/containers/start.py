@@ -114,7 +114,7 @@ async def _discard(containers: Containers, container: Container) -> None:
 
 def _connect(containers: Containers, container: Container, undo: AsyncExitStack) -> Sequence[Endpoint]:
     networks = containers.networks
-    mode = container.host.network_mode or "bridge"
+    mode = "none" if container.config.network_disabled else container.host.network_mode or "bridge"
     undo.callback(networks.disconnect, container.id)
     return networks.connect(
         container.id, container.name, container.config.hostname or container.short, mode, container.endpoints
@@ -189,7 +189,8 @@ def _facts(containers: Containers, container: Container) -> Facts:
         shared=shared,
         devices=passed,
         device_rules=rules,
-        cgroup_parent=f"/{containers.cgroup_parent}",
+        block_limits=devices.block_limits(host),
+        cgroup=containers.cgroup_path(container),
         shm_of=shm,
         init=initprogram.path(containers.config) if initprogram.wanted(containers.config, host) else None,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_runtime import cgroup
-from pydock_shared.times import rfc3339nano
+from pydock_shared.times import rfc3339
 
 from .model import Container
 
@@ -60,8 +60,8 @@ def _networks(text: str) -> dict[str, dict[str, int]]:
 def record(container: Container, now: Sample | None, before: Sample | None) -> dict[str, Any]:
     """Return an answer of the API; without a sample that of a container that does not run."""
     shown = {
-        "read": rfc3339nano(now.at) if now else NEVER,
-        "preread": rfc3339nano(before.at) if before else NEVER,
+        "read": rfc3339(now.at) if now else NEVER,
+        "preread": rfc3339(before.at) if before else NEVER,
         "pids_stats": _pids(now),
         "blkio_stats": _block(now),
         "num_procs": 0,
@@ -87,7 +87,7 @@ def _block(sample: Sample | None) -> dict[str, Any]:
     tables: dict[str, Any] = {"io_service_bytes_recursive": None}
     tables |= {f"io_{name}_recursive": None for name in IO_TABLES} | {"sectors_recursive": None}
     if sample:
-        tables = dict.fromkeys(tables, [])
+        tables = {key: [] for key in tables}
         tables["io_service_bytes_recursive"] = sample.usage.get("blkio", {}).get("ioServiceBytesRecursive", [])
     return tables
 

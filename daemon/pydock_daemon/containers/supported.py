@@ -21,13 +21,7 @@ def _only(*words: Any) -> Callable[[Any], bool]:
 
 
 HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
-    "BlkioDeviceReadBps": _unset,
-    "BlkioDeviceReadIOps": _unset,
-    "BlkioDeviceWriteBps": _unset,
-    "BlkioDeviceWriteIOps": _unset,
-    "BlkioWeightDevice": _unset,
     "Cgroup": _unset,
-    "CgroupParent": _unset,
     "ContainerIDFile": lambda value: True,
     "CpuCount": _unset,
     "CpuPercent": _unset,
@@ -36,14 +30,12 @@ HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "IOMaximumIOps": _unset,
     "Isolation": _only("default"),
     "KernelMemory": _unset,
-    "KernelMemoryTCP": _unset,
     "Links": _unset,
     "StorageOpt": _unset,
     "UsernsMode": _only("host"),
     "VolumeDriver": _only("local"),
 }
 CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
-    "NetworkDisabled": _unset,
     "OnBuild": _unset,
 }
 

@@ -6,9 +6,10 @@ Order, so that nothing is half done: refuse, change the running container, write
 from typing import Any
 
 from pydock_shared.errors import Conflict, InvalidArgument, PydockError
+from pydock_shared.wire import wire_name
 from pydock_shared.wire.container import HostConfig, Resources, UpdateContainer
 
-from . import create, supported
+from . import create, devices, limits, supported
 from .model import Container, Status
 from .resources import resources
 from .service import Containers
@@ -21,16 +22,19 @@ async def update(containers: Containers, container: Container, asked: UpdateCont
     """Change what is given; return warnings. InvalidArgument, Conflict with Docker's words."""
     async with container.lock:
         if container.state.status in (Status.REMOVING, Status.DEAD):
-            raise Conflict(f'Container is marked for removal and cannot be "update".')
+            raise Conflict(
+                f'Cannot update container {container.id}: Container is marked for removal and cannot be "update".'
+            )
         changes = _changes(asked)
         host = _merged(container, changes)
         _check(container, asked, host)
-        create.check_limits(host)
+        limits.check(host)
+        warnings = limits.discard(host)
         if asked.env is not None:
             _check_env(container, asked.env)
-        limits = _live(changes, host)
-        if container.alive and limits:
-            await _apply(containers, container, limits)
+        live = _live(changes, host)
+        if container.alive and live:
+            await _apply(containers, container, live)
         if asked.restart_policy and asked.restart_policy.name:
             host.restart_policy = asked.restart_policy
         container.host = host
@@ -38,7 +42,7 @@ async def update(containers: Containers, container: Container, asked: UpdateCont
             container.config.env = asked.env
         containers.save_asked(container)
     containers.publish(container, "update")
-    return create.warnings(host)
+    return warnings
 
 
 def _changes(asked: UpdateContainer) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def _changes(asked: UpdateContainer) -> dict[str, Any]:
     found = {name: value for name, value in given.items() if value not in (None, 0, "", [], {})}
     for name in IGNORED:
         if name in found:
-            raise InvalidArgument(f"{Resources.model_fields[name].alias} cannot be updated")
+            raise InvalidArgument(f"{wire_name(name)} cannot be updated")
     return found
 
 
@@ -68,18 +72,25 @@ def _check(container: Container, asked: UpdateContainer, host: HostConfig) -> No
         (asked.cpu_quota, before.nano_cpus, "CPU Quota", "NanoCPUs"),
     ):
         if new and old:
-            raise Conflict(f"Conflicting options: {name} cannot be updated as {other} has already been set")
+            raise _refused(container, f"Conflicting options: {name} cannot be updated as {other} has already been set")
     swap = before.memory_swap or 2 * (before.memory or 0)
     if asked.memory and not asked.memory_swap and 0 < swap < asked.memory:
-        raise Conflict(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        raise _refused(
+            container,
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
         )
     policy = asked.restart_policy
     if policy and policy.name:
         if host.auto_remove and policy.name != "no":
-            raise InvalidArgument("Restart policy cannot be updated because AutoRemove is enabled for the container")
+            raise _refused(
+                container, "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            )
         create.check_restart_policy(policy)
     supported.check(container.config, host)
+
+
+def _refused(container: Container, why: str) -> Conflict:
+    return Conflict(f"Cannot update container {container.id}: {why}")
 
 
 def _check_env(container: Container, env: list[str]) -> None:
@@ -93,15 +104,12 @@ def _check_env(container: Container, env: list[str]) -> None:
 
 def _live(changes: dict[str, Any], host: HostConfig) -> dict[str, Any]:
     """Return the OCI resources that change, complete in what belongs together (memory with swap, quota with period)."""
-    whole = resources(host, extra_rules=[], devices=[])
+    whole = resources(host, extra_rules=[], devices=[], block_limits=devices.block_limits(host))
     whole.pop("devices", None)
-    wanted = resources(HostConfig.model_validate(changes_by_alias(changes)), extra_rules=[], devices=[])
+    by_wire_name = {wire_name(name): value for name, value in changes.items()}
+    asked = HostConfig.model_validate(by_wire_name)
+    wanted = resources(asked, extra_rules=[], devices=[], block_limits=devices.block_limits(asked))
     return {name: section for name, section in whole.items() if name in wanted}
-
-
-def changes_by_alias(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return changed resources by their names on the wire."""
-    return {str(Resources.model_fields[name].alias): value for name, value in changes.items()}
 
 
 async def _apply(containers: Containers, container: Container, limits: dict[str, Any]) -> None:

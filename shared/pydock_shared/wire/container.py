@@ -288,6 +288,7 @@ class CreateContainer(ContainerConfig):
 
 
 class UpdateContainer(Resources):
-    """The body of `POST /containers/{id}/update`."""
+    """The body of `POST /containers/{id}/update`; `Env`, of a container that does not run, is an extension."""
 
+    env: Texts | None = None
     restart_policy: RestartPolicy | None = None
