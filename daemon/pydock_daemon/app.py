@@ -129,7 +129,7 @@ def _own_roots(settings: Config, stack: ExitStack) -> None:
 
 
 async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
-    """Make the services, lowest first, and bring records and facts together."""
+    """Make the services, lowest first."""
     root = settings.data_root
     store = Store.open(root / "pydock.db", SCHEMAS)
     stack.callback(store.close)
@@ -169,11 +169,18 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         execs=execs,
         supervisor=supervisor,
     )
-    monitors = Monitors(containers, execs)
+    await _bring_together(engine, stack)
+    return engine
+
+
+async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
+    """Connect to what runs without this daemon, and make records and facts agree: now, and after each reconnection."""
+    containers, supervisor, links = engine.containers, engine.supervisor, engine.networks
+    monitors = Monitors(containers, engine.execs)
     containers.on_move = monitors.moved
     stack.callback(monitors.close)
     tasks = _Tasks()
-    _listen_to(supervisor, containers, execs, tasks)
+    _listen_to(supervisor, containers, engine.execs, tasks)
     hello = await supervisor.connect()
     stack.push_async_callback(supervisor.close)
     await links.open()
@@ -189,7 +196,6 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     await settle(hello)
     reconcile.remove_leftovers(containers)
     stack.callback(_cancel, tasks, containers)
-    return engine
 
 
 class _Tasks(set[asyncio.Task[None]]):
