@@ -154,6 +154,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         capabilities=available(Path("/proc/self/status").read_text()),
         cgroup_parent=_cgroup_parent(settings),
     )
+    stack.push_async_callback(containers.shipping.close)
     pictures.users = containers.users_of_image
     execs = Execs(containers)
     engine = Engine(

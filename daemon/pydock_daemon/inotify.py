@@ -46,6 +46,10 @@ class FolderWatch:
         self._changed.clear()
         return True
 
+    def wake(self) -> None:
+        """Let `wait` return as if something had changed."""
+        self._changed.set()
+
     def _on_readable(self) -> None:
         try:
             os.read(self._fd, READ_SIZE)

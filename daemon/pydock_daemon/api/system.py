@@ -30,7 +30,7 @@ CONSTANT: dict[str, Any] = {
         "Volume": ["local"],
         "Network": ["bridge", "host", "null"],
         "Authorization": None,
-        "Log": sorted(options.DRIVERS.keys() - options.REMOTE),
+        "Log": sorted(options.DRIVERS),
     },
     **dict.fromkeys(
         ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit"), True

@@ -19,6 +19,7 @@ async def discard(containers: Containers, container: Container, *, volumes: bool
     with containers.moving(container, Status.REMOVING):
         pass
     attach.close_pending(container)
+    await containers.shipping.finish(container)
     try:
         containers.networks.disconnect(container.id)
         containers.snapshots.remove(container.id)

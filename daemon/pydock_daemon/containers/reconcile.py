@@ -35,6 +35,8 @@ async def reconcile(containers: Containers, hello: dict[str, Any]) -> list[Conta
     for id_ in known:
         log.warning("removing container %s: the supervisor runs it and no record names it", id_[:12])
         await containers.supervisor.request("delete", container=id_, force=True)
+    for container in containers:
+        containers.shipping.resume(container, containers.log_path(container), start.environment(container))
     return [container for container in containers if container.state.status is Status.RESTARTING]
 
 

@@ -21,6 +21,7 @@ from pydock_daemon.volumes.service import Volumes
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 
 from .model import Container, Status, from_row
+from .shipping.service import Shipping
 from .supervisor import Supervisor
 
 
@@ -49,6 +50,7 @@ class Containers:
         self.networks = networks
         self.volumes = volumes
         self.supervisor = supervisor
+        self.shipping = Shipping()
         self.capabilities = capabilities
         self.cgroup_parent = cgroup_parent
         self.on_move: Callable[[Container, Status], None] = lambda container, before: None

@@ -78,6 +78,9 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     _write_files(containers, container, endpoints, directory)
     ports = _publish(containers, container, endpoints)
     await ensure_sources(containers, container)
+    driver = await containers.shipping.connect(container, environment(container))
+    if driver is not None:
+        undo.callback(driver.close)
     spec = build(container, _facts(containers, container))
     profile = _profile(container, spec)
     runtime = runtimes.chosen(containers.config, container)
@@ -104,6 +107,8 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
     with containers.moving(container, Status.RUNNING):
         pass
+    if driver is not None:
+        containers.shipping.begin(container, containers.log_path(container), driver)
 
 
 async def _discard(containers: Containers, container: Container) -> None:

@@ -49,8 +49,6 @@ def of(container: Container, environment: list[str], path: Path) -> dict[str, An
     options = (log.config if log else None) or {}
     if driver == "none":
         return {"driver": "none"}
-    if driver in REMOTE:
-        raise LoggingError(f"logger: no log driver named '{driver}' is registered")
     try:
         if driver in REMOTE:
             return _cached(options, path)
