@@ -71,6 +71,10 @@ class LogFile(Protocol):
 
     inode: int
 
+    @property
+    def begin(self) -> int:
+        """By what the file is known, see logformat.begin_of."""
+
     def read(self) -> list[Batch] | None:
         """Return the next batches, None at the end of what is written so far."""
 
@@ -91,13 +95,18 @@ class _File:
         """With `bounded`, what is written after this moment is not read. Raises OSError."""
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.inode = os.fstat(self._fd).st_ino
+            self.inode = os.fstat(self._fd).st_ino  # of a compressed one: that of the plain one it was
         except FileNotFoundError:
             self._fd, self.inode = _unpacked(path.with_name(path.name + logformat.GZ_SUFFIX))
         self._path = path
         self._size = os.fstat(self._fd).st_size
         self._end = self._size if bounded else None
         self._at = 0
+
+    @property
+    def begin(self) -> int:
+        """By what the file is known, see logformat.begin_of."""
+        return logformat.begin_in(self._fd)
 
     def close(self) -> None:
         """Close the file."""
@@ -144,12 +153,6 @@ class LocalFile(_File):
     """A file of the driver `local`."""
 
     _window: tuple[int, bytes] = (0, b"")
-
-    @property
-    def begin(self) -> int:
-        """The time of the first frame, 0: there is none yet; see logformat.begin_of."""
-        head = os.pread(self._fd, HEADER.size, 0)
-        return int(HEADER.unpack(head)[3]) if len(head) == HEADER.size else 0
 
     @property
     def at(self) -> int:

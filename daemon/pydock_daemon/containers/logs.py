@@ -167,14 +167,15 @@ class Chain:
             self._files.popleft().close()
 
     def _existing(self) -> list[LogFile]:
-        # Newest first: a rotation meanwhile shows a file twice, and loses none.
+        # Newest first: a rotation meanwhile shows a file twice, and loses none. In the middle of one a number is free.
         files: list[LogFile] = []
-        for number in range(len(os.listdir(self._path.parent)) + 1 if self._path.parent.is_dir() else 0):
+        numbers = len(os.listdir(self._path.parent)) + 1 if self._path.parent.is_dir() else 0
+        for number in range(numbers):
             file = self._try_open(self._numbered(number))
             if file is None:
-                if number:
+                if number and self._inode(number + 1) is None:
                     break
-            elif any(other.inode == file.inode for other in files):
+            elif any((other.inode, other.begin) == (file.inode, file.begin) for other in files):
                 file.close()
             else:
                 files.append(file)

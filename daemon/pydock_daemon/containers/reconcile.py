@@ -11,7 +11,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import discard, exits
+from . import discard, exits, start
 from .model import Container, Status
 from .service import Containers
 

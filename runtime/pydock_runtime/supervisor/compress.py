@@ -32,7 +32,8 @@ def begin(poller: Poller, path: str, done: Callable[..., None]) -> None:
     """Compress `path` beside itself; `done(inode, result, whole=...)` owns the result. Raises OSError."""
     with contextlib.ExitStack() as stack:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, source)
+        failed = stack.enter_context(contextlib.ExitStack())
+        failed.callback(os.close, source)
         facts = os.fstat(source)
         result = f"{path.rpartition('.')[0]}.{time.time_ns()}{UNFINISHED}"
         target = os.open(result, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, facts.st_mode & 0o777)
@@ -41,6 +42,7 @@ def begin(poller: Poller, path: str, done: Callable[..., None]) -> None:
         pid = os.fork()
         if not pid:
             _child(source, target, header)
+        failed.pop_all()
     pidfd = os.pidfd_open(pid)
 
     def on_end(_events: int) -> None:
@@ -49,7 +51,10 @@ def begin(poller: Poller, path: str, done: Callable[..., None]) -> None:
         with contextlib.suppress(ChildProcessError):  # the sweep for orphans came first, see runtimes
             ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
-        done(facts.st_ino, result, whole=ended is not None and ended.si_status == 0)
+        try:
+            done(facts.st_ino, result, whole=ended is not None and ended.si_status == 0)
+        finally:
+            os.close(source)  # until here no other file can have its inode
 
     poller.watch(pidfd, EPOLLIN, on_end)
 

@@ -128,9 +128,11 @@ class LogFile:
             return True
         try:
             with open(self._cursor or "", "rb") as file:
-                begin, _offset = logformat.CURSOR.unpack(file.read())
+                begin, offset = logformat.CURSOR.unpack(file.read())
         except (OSError, struct.error):
             return False
+        if not last:
+            return int(offset) >= self.size and logformat.begin_of(self.path) == begin
         return any(logformat.begin_of(name) == begin for name in names[:-1])
 
     def _open(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 
 HEADER = struct.Struct(">IBBQ")
 """What a frame begins with: length of the payload, stream, flags, nanoseconds since the epoch."""
@@ -20,6 +21,8 @@ ENDED = 2
 STREAMS = {1: "stdout", 2: "stderr"}
 LINE_LIMIT = 16 << 10
 """Bytes of a line that are kept waiting for its end; a longer one is kept in pieces of this length. Docker's figure."""
+
+LONGEST_LINE = 128 << 10  # of json-file: a line of LINE_LIMIT bytes that are all escaped, and its rest
 
 CURSOR = struct.Struct(">QQ")
 """What pydockd has sent on of a log: the beginning (see `begin_of`) of a file, and how many bytes of it."""
@@ -41,7 +44,8 @@ def gz_header(mtime: int, inode: int, begin: int) -> bytes:
 
 def gz_origin(path: str) -> tuple[int, int]:
     """Return inode and beginning of what a compressed log file was; zeros when it does not say. Raises OSError."""
-    data = _head(path, _GZ_HEAD.size + GZ_EXTRA.size)
+    with open(path, "rb", buffering=0) as file:
+        data = file.read(_GZ_HEAD.size + GZ_EXTRA.size)
     if len(data) == _GZ_HEAD.size + GZ_EXTRA.size and data[:4] == _GZ_MAGIC and data[12:14] == _GZ_FIELD:
         inode, begin = GZ_EXTRA.unpack_from(data, _GZ_HEAD.size)
         return inode, begin
@@ -49,26 +53,27 @@ def gz_origin(path: str) -> tuple[int, int]:
 
 
 def begin_of(path: str) -> int:
-    """Return the time of the first frame of a `local` file, by which it is known however it is renamed or compressed.
-
-    0: it has no frame yet, or there is no such file.
-    """
+    """Return by what a log file is known however it is renamed or compressed; 0: nothing is in it, or there is none."""
     try:
-        data = _head(path, HEADER.size)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         try:
             return gz_origin(path + GZ_SUFFIX)[1]
         except FileNotFoundError:
             return 0
-    if len(data) < HEADER.size:
-        return 0
-    _size, stream, _flags, time = HEADER.unpack(data)
-    return time if stream in STREAMS else 0
-
-
-def _head(path: str, size: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.pread(fd, size, 0)
+        return begin_in(fd)
     finally:
         os.close(fd)
+
+
+def begin_in(fd: int) -> int:
+    """Return `begin_of` of an open plain file: the time of the first frame, or two checksums of the first line."""
+    head = os.pread(fd, HEADER.size, 0)
+    if len(head) < HEADER.size:
+        return 0
+    _size, stream, _flags, time = HEADER.unpack(head)
+    if stream in STREAMS:
+        return int(time)
+    line = os.pread(fd, LONGEST_LINE, 0).partition(b"\n")[0]
+    return zlib.crc32(line) << 32 | zlib.adler32(line)

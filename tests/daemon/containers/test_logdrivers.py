@@ -157,6 +157,11 @@ def test_what_the_supervisor_is_told() -> None:
     assert told("json-file", max_size="-1")["max_size"] == 0
     assert told("local") == {"driver": "local", **file, "max_size": 2 * 10**7, "max_files": 5, "compress": True}
     chosen = told("json-file", labels="a.b,c,none", env_regex="^FO", tag="{{.Name}}<{{.ImageName}}>")
+    syslog = told("syslog", syslog_address="udp://127.0.0.1:1", cache_max_size="1m")
+    assert (syslog["driver"], syslog["max_size"], syslog["cursor"]) == ("local", 10**6, "/x/sent/cursor")
+    assert "cursor" not in told("syslog", mode="non-blocking")
+    assert told("syslog", mode="non-blocking", max_buffer_size="400m")["max_size"] == 100 << 20
+    assert told("fluentd", fluentd_buffer_limit="400m")["max_size"] == 100 << 20
     assert chosen["attributes"] == '{"FOO":"b=r","a.b":"1","c":"x y,z","tag":"web\\u003cbusybox\\u003e"}'
 
 

@@ -106,9 +106,8 @@ def _cached(options: dict[str, str], path: Path) -> dict[str, Any]:
     """Return the settings of the file behind a driver that sends lines on, see docs/adr."""
     files = _local({name.removeprefix("cache-"): text for name, text in options.items() if name.startswith("cache-")})
     cached: dict[str, Any] = {"driver": "local", "path": str(path), **files}
-    if options.get("mode") == "non-blocking":
-        buffered = parse_size(options.get("max-buffer-size", "1m"))
-        cached["max_size"] = max(cached["max_size"], buffered // max(cached["max_files"] - 1, 1))
-    else:
+    buffered = max(parse_size(options.get(name) or "0") for name in ("max-buffer-size", "fluentd-buffer-limit"))
+    cached["max_size"] = max(cached["max_size"], buffered // max(cached["max_files"] - 1, 1))
+    if options.get("mode") != "non-blocking":
         cached["cursor"] = str(cursor_path(path))
     return cached

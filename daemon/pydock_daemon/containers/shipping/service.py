@@ -16,7 +16,9 @@ from .shipper import Shipper
 
 log = logging.getLogger("pydockd.shipping")
 PATIENCE = 10.0
-"""Seconds that a container about to be removed waits for its last lines to arrive; Docker's figure."""
+"""Seconds that a container about to be removed waits for its last lines to arrive, one when its server does not answer.
+
+Docker's figure."""
 
 
 class Shipping:
@@ -66,8 +68,10 @@ class Shipping:
         if shipper is None:
             return
         shipper.wake()
-        if shipper.reached:
-            await asyncio.wait([shipper.task], timeout=PATIENCE)
+        for seconds in range(int(PATIENCE)):
+            if shipper.task.done() or (seconds and not shipper.reached):
+                break
+            await asyncio.wait([shipper.task], timeout=1)
         await _cancel(shipper)
 
     async def close(self) -> None:
