@@ -1,12 +1,12 @@
 """A further process in a running container (`exec`). Used by the supervisor and the verb.
 
-A helper enters the container's namespaces and forks with CLONE_PARENT, so that the new process is in its pid namespace
-and still our child.
+It is forked into the container's pid namespace, and enters the others itself. The caller has a single thread.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 
 from pydock_runtime import abi, credentials, init, launch, linux, namespaces, sync, terminal
 
@@ -66,7 +66,7 @@ def spawn_exec(
         )
         ours, work.sync = sync.pair()
         try:
-            new, pidfd = launch.by_helper(lambda mouth: _fork_inside(work, mouth))
+            new, pidfd = _fork_into_pids(work)
         except BaseException:
             ours.close()
             raise
@@ -77,21 +77,42 @@ def spawn_exec(
     return launch.Child(new, pidfd, ours, cgroup)
 
 
-def _fork_inside(work: _Work, mouth: socket.socket) -> int:
+def _fork_into_pids(work: _Work) -> tuple[int, int]:
+    """Fork a child into the pid namespace of the target: entering one counts for the children only, until we leave it.
+
+    A helper that enters everything and forks would cost as much again as the process itself.
+    """
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        linux.setns(work.target, abi.CLONE_NEWPID)
+        try:
+            pid, pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
+        except BaseException:
+            _return(home)
+            raise
+        if pid == 0:
+            init.run(work, lambda: _story(work, home))
+        _return(home)
+    finally:
+        os.close(home)
+    return pid, pidfd
+
+
+def _return(home: int) -> None:
+    try:
+        linux.setns(home, abi.CLONE_NEWPID)
+    except OSError:
+        # The next container would come to life inside this one. A new supervisor takes over the others.
+        os.abort()
+
+
+def _story(work: _Work, home: int) -> NoReturn:
+    os.close(home)
     # Everything that is done by paths of the host comes before its namespaces are left.
-    init.forget_parent(work.sync, mouth, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
+    init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
-    # Only the process that stays goes through: in a cgroup at its limit the helper could keep us waiting for ever.
     entrances = work.cgroup.entrances()
-    linux.setns(work.target, namespaces.JOINED)
-    pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
-    if pid == 0:
-        mouth.close()
-        init.run(work, lambda: _story(work, entrances))
-    return pid
-
-
-def _story(work: _Work, entrances: list[int]) -> NoReturn:
+    linux.setns(work.target, namespaces.JOINED & ~abi.CLONE_NEWPID)
     os.close(work.target)
     for fd in entrances:
         os.write(fd, b"0")

@@ -7,7 +7,6 @@ lock; an operation that changes a container holds that container's lock.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -187,4 +186,6 @@ class Containers:
 
 
 def _state(container: Container) -> str:
-    return json.dumps(asdict(container.state))
+    # Not asdict, which copies everything: it is written at every move and every probe of health.
+    state = container.state
+    return json.dumps(vars(state) | {"health": vars(state.health) if state.health else None})

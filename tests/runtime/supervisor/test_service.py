@@ -235,3 +235,38 @@ def test_garbage_ends_a_connection_and_nothing_else(house: House) -> None:
         sock.sendall(b"\xff" * 100)
         assert sock.recv(10) == b""
     house.client.request("hello")
+
+
+def test_an_exec_whose_output_comes_with_its_end(house: House) -> None:
+    name = house.run("sleep", "60")
+    script = "printf 12345; printf 678 >&2; exit 4"
+    house.client.request("exec", container=name, exec="e", process=process(["sh", "-c", script]), capture=6)
+    event = house.client.event("exit", name, "e")
+    assert event["code"] == 4
+    assert event["output"].endswith("...")
+    assert len(event["output"]) == 6 + 3
+    house.client.request("exec", container=name, exec="f", process=process(["echo", "-n", "all"]), capture=6)
+    assert house.client.event("exit", name, "f")["output"] == "all"
+
+
+def test_an_exec_is_killed_with_its_group_and_no_other(house: House) -> None:
+    name = house.run("sleep", "60")
+    script = "sleep 54 & echo begun; wait"
+    house.client.request("exec", container=name, exec="e", process=process(["sh", "-c", script]), capture=100)
+    house.client.request("signal", container=name, exec="e", signal=9, group=True)
+    assert house.client.event("exit", name, "e")["code"] == 137
+    house.client.request("exec", container=name, exec="ps", process=process(["ps"]), capture=4096)
+    listed = house.client.event("exit", name, "ps")["output"]
+    assert "sleep 60" in listed
+    assert "sleep 54" not in listed
+
+
+def test_killing_an_exec_leaves_the_pause_alone(house: House) -> None:
+    name = house.run("sleep", "60")
+    house.client.request("exec", container=name, exec="e", process=process(["sleep", "60"]))
+    house.client.request("pause", container=name)
+    house.client.request("signal", container=name, exec="e", signal=9)
+    [line] = [entry for entry in house.client.request("hello")["containers"] if entry["container"] == name]
+    assert line["status"] == "paused"
+    house.client.request("resume", container=name)
+    assert house.client.event("exit", name, "e")["code"] == 137
