@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.fixtures.archives import entry, extract_names, tar
-from tests.fixtures.engine import Engine
+from tests.fixtures.engine import Engine, eventually
 
 import pydock_client
 from pydock_client import Client
@@ -55,6 +55,21 @@ def test_a_container_through_its_life(client: Client):
     container.remove()
     with pytest.raises(NotFound):
         client.containers.get("other")
+
+
+def test_health_and_the_end(client: Client):
+    check = {"Test": ["CMD", "true"], "Interval": 50_000_000}
+    script = "trap 'exit 6' HUP; while :; do sleep 0.05; done"
+    container = client.containers.create("busybox", ["sh", "-c", script], Healthcheck=check, StopSignal="HUP")
+    assert container.health == "none"
+    container.start()
+    eventually(lambda: container.reload() or container.health == "healthy")
+    assert [found.health for found in client.containers.list()] == ["healthy"]
+    container.restart(5, signal="KILL")
+    # Its trap is set once SIGHUP, the lowest bit, is caught.
+    container.exec(["sh", "-c", "until grep -q 'SigCgt:.*[13579bdf]$' /proc/1/status; do :; done"])
+    container.stop(5, signal="HUP")
+    assert container.wait() == 6
 
 
 def test_files(client: Client):

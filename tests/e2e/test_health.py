@@ -106,6 +106,21 @@ def test_none_and_no_check(cli: Cli):
     cli.fails("create", "--health-cmd", "x", "--health-interval", "1us", "busybox", code=1, message=message)
 
 
+def test_the_check_of_an_image(docker: Cli):
+    docker("create", "--name", "base", "busybox")
+    docker("commit", "--change", "HEALTHCHECK --interval=100ms --retries=2 CMD false", "base", "checked")
+    try:
+        docker("run", "-d", "--name", "web", "checked", "sleep", "60")
+        docker("run", "-d", "--name", "other", "--health-cmd", "true", "checked", "sleep", "60")
+        becomes(docker, "unhealthy")
+        becomes(docker, "healthy", "other")
+        merged = json.loads(docker("inspect", "-f", "{{json .Config.Healthcheck}}", "other"))
+        assert merged == {"Test": ["CMD-SHELL", "true"], "Interval": 100_000_000, "Retries": 2}
+    finally:
+        docker("rm", "-f", "web", "other")
+        docker("rmi", "checked")
+
+
 def test_docker_py_reads_it(client: docker_py.DockerClient):
     check = {"test": ["CMD", "test", "-d", "/"], "interval": 100_000_000}
     container = client.containers.run("busybox", "sleep 60", detach=True, healthcheck=check)

@@ -28,6 +28,13 @@ class Container(Thing):
         state = self.attributes["State"]
         return str(state["Status"] if isinstance(state, dict) else state)
 
+    @property
+    def health(self) -> str:
+        """starting, healthy or unhealthy, when it was last asked; none without a health check."""
+        state = self.attributes["State"]
+        found = state.get("Health") if isinstance(state, dict) else self.attributes.get("Health")
+        return str(found["Status"] if found else "none")
+
     def reload(self) -> None:
         """Ask the daemon again."""
         self.attributes = self.connection.json("GET", f"{self.url}/json")
@@ -39,13 +46,13 @@ class Container(Thing):
         """Start the container."""
         self._do("start")
 
-    def stop(self, timeout: int | None = None) -> None:
-        """Stop it, by force after `timeout` seconds."""
-        self._do("stop", t=timeout)
+    def stop(self, timeout: int | None = None, *, signal: str | None = None) -> None:
+        """Stop it by its stop signal or the one given, by force after `timeout` seconds."""
+        self._do("stop", t=timeout, signal=signal)
 
-    def restart(self, timeout: int | None = None) -> None:
+    def restart(self, timeout: int | None = None, *, signal: str | None = None) -> None:
         """Stop and start it."""
-        self._do("restart", t=timeout)
+        self._do("restart", t=timeout, signal=signal)
 
     def kill(self, signal: str = "") -> None:
         """Send it a signal, SIGKILL unless another is named."""
@@ -63,9 +70,9 @@ class Container(Thing):
         """Give it another name."""
         self._do("rename", name=name)
 
-    def wait(self) -> int:
-        """Wait until it is not running, and return its exit code."""
-        return int(self.connection.json("POST", f"{self.url}/wait")["StatusCode"])
+    def wait(self, condition: str = "not-running") -> int:
+        """Wait until it is `not-running`, for its `next-exit`, or until it is `removed`; return its exit code."""
+        return int(self.connection.json("POST", f"{self.url}/wait", {"condition": condition})["StatusCode"])
 
     def remove(self, *, force: bool = False, volumes: bool = False) -> None:
         """Remove it, running or not with `force`, its anonymous volumes as well with `volumes`."""
