@@ -9,13 +9,14 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, HealthConfig
 
 ACTION_LABEL = "io.pydock.health.action"
 """Label of a container: what is done when it becomes unhealthy."""
 ACTIONS = ("none", "restart", "kill", "stop")
-SCHEMES = ("http", "https", "tcp")
+SCHEMES = ("http", "https", "tcp", "grpc")
+LONGEST_SERVICE = 1000
 DEFAULT_SHELL = ["/bin/sh", "-c"]
 SECOND, MILLISECOND = 10**9, 10**6
 # Docker's defaults, in nanoseconds.
@@ -96,8 +97,6 @@ def _url(words: list[str]) -> SplitResult | None:
     scheme = text.partition("://")[0]
     if "://" not in text or not scheme.isalnum() or len(text.split()) != 1:
         return None
-    if scheme == "grpc":
-        raise NotSupported(f"health check {text}: grpc is not supported")
     if scheme not in SCHEMES:
         raise InvalidArgument(f"health check {text}: the scheme must be one of {', '.join(SCHEMES)}")
     try:
@@ -107,6 +106,8 @@ def _url(words: list[str]) -> SplitResult | None:
         raise InvalidArgument(f"health check {text}: {error}") from error
     if scheme == "tcp" and (not port or url.path):
         raise InvalidArgument(f"health check {text}: must be tcp://HOST:PORT")
+    if scheme == "grpc" and (not port or len(url.path) > LONGEST_SERVICE):
+        raise InvalidArgument(f"health check {text}: must be grpc://HOST:PORT or grpc://HOST:PORT/SERVICE")
     if host not in (None, "localhost"):
         try:
             ipaddress.ip_address(host or "")

@@ -1,12 +1,14 @@
 """One look at a container's health: a command inside it, or a question of the daemon's own. Used by `health`.
 
-`http://`, `https://` and `tcp://` are asked by the daemon through a socket in the container's network namespace, so
-they need nothing in the image and work with every network mode. A probe that takes too long is ended.
+`http://`, `https://`, `tcp://` and `grpc://` are asked by the daemon through a socket in the container's network
+namespace, so they need nothing in the image and work with every network mode. A probe that takes too long is ended.
 """
 
 import asyncio
+import importlib
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import SplitResult
 
@@ -40,8 +42,7 @@ async def probe(execs: Execs, container: Container, check: Check) -> Result:
     """Look once. Only Unavailable is raised: the fault is the engine's, and says nothing about the container."""
     if check.url is None:
         return await _command(execs, container, check)
-    ask = _tcp if check.url.scheme == "tcp" else _http
-    return await _ask(ask, container, check.url, check.timeout)
+    return await _ask(QUESTIONS[check.url.scheme], container, check.url, check.timeout)
 
 
 async def _command(execs: Execs, container: Container, check: Check) -> Result:
@@ -97,12 +98,28 @@ def _address(url: SplitResult) -> tuple[str, int]:
     return "127.0.0.1" if host == "localhost" else host, url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 
-async def _tcp(container: Container, url: SplitResult) -> Result:
+async def _connect(stack: ExitStack, container: Container, url: SplitResult) -> socket.socket:
     host, port = _address(url)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with netns.open_socket(container.state.pid, family) as sock:
-        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    sock = stack.enter_context(netns.open_socket(container.state.pid, family))
+    await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    return sock
+
+
+async def _tcp(container: Container, url: SplitResult) -> Result:
+    with ExitStack() as stack:
+        await _connect(stack, container, url)
     return Result(0, "")
+
+
+async def _grpc(container: Container, url: SplitResult) -> Result:
+    """Ask the server, or the service that the path names; SERVING is healthy."""
+    # Its library is loaded by those who use it.
+    grpc = await asyncio.to_thread(importlib.import_module, f"{__package__}.grpcprobe")
+    with ExitStack() as stack:
+        sock = await _connect(stack, container, url)
+        state: str = await grpc.check(sock, url.netloc, url.path.strip("/"))
+    return Result(0 if state == grpc.SERVING else 1, state)
 
 
 async def _http(container: Container, url: SplitResult) -> Result:
@@ -118,3 +135,6 @@ async def _http(container: Container, url: SplitResult) -> Result:
         body = (await response.content.read(OUTPUT)).decode(errors="replace")
         code = 0 if 200 <= response.status < 400 else 1
         return Result(code, f"HTTP {response.status} {response.reason or ''}\n{body}"[:OUTPUT])
+
+
+QUESTIONS: dict[str, Question] = {"http": _http, "https": _http, "tcp": _tcp, "grpc": _grpc}

@@ -3,7 +3,7 @@
 import pytest
 
 from pydock_daemon.containers import healthcheck
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.units import format_duration
 from pydock_shared.wire.container import ContainerConfig, HealthConfig
 
@@ -65,10 +65,11 @@ def test_a_url_that_stands_alone_is_asked_by_the_daemon(test: list[str], scheme:
         (config("CMD", "a", retries=-1), "Retries in Healthcheck cannot be negative"),
         (config("HTTP", "a"), "unknown healthcheck type 'HTTP'"),
         (config("CMD"), "needs a command"),
-        (config("CMD", "ftp://localhost/"), "the scheme must be one of http, https, tcp"),
+        (config("CMD", "ftp://localhost/"), "the scheme must be one of http, https, tcp, grpc"),
         (config("CMD", "http://example.com/"), "must be an address or localhost"),
         (config("CMD", "http://localhost:99999/"), "Port out of range"),
         (config("CMD", "tcp://localhost"), "must be tcp://HOST:PORT"),
+        (config("CMD", "grpc://localhost/web"), "must be grpc://HOST:PORT or"),
         (ContainerConfig(labels={healthcheck.ACTION_LABEL: "explode"}), "must be one of none, restart, kill, stop"),
     ],
 )
@@ -76,11 +77,6 @@ def test_what_makes_no_sense_is_refused(asked: ContainerConfig, message: str):
     with pytest.raises(InvalidArgument) as caught:
         healthcheck.validate(asked)
     assert message in caught.value.message
-
-
-def test_grpc_is_refused_by_name():
-    with pytest.raises(NotSupported, match="grpc is not supported"):
-        healthcheck.validate(config("CMD", "grpc://localhost:50051"))
 
 
 @pytest.mark.parametrize(
