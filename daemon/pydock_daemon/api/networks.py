@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from pydock_daemon.containers import networking
 from pydock_daemon.networks import define
-from pydock_shared.errors import Forbidden, InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.network import NetworkConnect, NetworkCreate, NetworkDisconnect
 
 from .routing import Call, Route, empty, json_response
@@ -46,38 +47,21 @@ async def prune_networks(call: Call) -> web.StreamResponse:
 
 
 async def connect_container(call: Call) -> web.StreamResponse:
-    """Put a container that does not run into a network; it gets its place there when it starts."""
+    """Put a container into a network: at once when it runs, else when it starts."""
     body = await call.body(NetworkConnect)
-    containers, networks = call.engine.containers, call.engine.networks
-    network = networks.get(call.params["id"])
-    container = containers.get(body.container or "")
-    async with container.lock:
-        if network.name in container.endpoints or network.id in container.endpoints:
-            raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-        if container.alive:
-            raise NotSupported("connecting a running container to a network is not supported")
-        settings = body.endpoint_config.model_dump(by_alias=True, exclude_none=True) if body.endpoint_config else {}
-        endpoints = {**container.endpoints, network.name: settings}
-        networks.check(container.host.network_mode or "bridge", endpoints)
-        container.endpoints = endpoints
-        containers.save_asked(container)
+    network = call.engine.networks.get(call.params["id"])
+    container = call.engine.containers.get(body.container or "")
+    settings = body.endpoint_config.model_dump(by_alias=True, exclude_none=True) if body.endpoint_config else {}
+    await networking.connect(call.engine.containers, container, network, settings)
     return empty(200)
 
 
 async def disconnect_container(call: Call) -> web.StreamResponse:
-    """Take a container that does not run out of a network."""
+    """Take a container out of a network."""
     body = await call.body(NetworkDisconnect)
-    containers, networks = call.engine.containers, call.engine.networks
-    network = networks.get(call.params["id"])
-    container = containers.get(body.container or "")
-    async with container.lock:
-        known = {network.name, network.id} & set(container.endpoints)
-        if not known:
-            raise Forbidden(f"container {container.id} is not connected to network {network.name}")
-        if container.alive:
-            raise NotSupported("disconnecting a running container from a network is not supported")
-        container.endpoints = {name: entry for name, entry in container.endpoints.items() if name not in known}
-        containers.save_asked(container)
+    network = call.engine.networks.get(call.params["id"])
+    container = call.engine.containers.get(body.container or "")
+    await networking.disconnect(call.engine.containers, container, network)
     return empty(200)
 
 

@@ -76,7 +76,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     endpoints = _connect(containers, container, undo)
     directory = containers.directory(container)
     _write_files(containers, container, endpoints, directory)
-    ports = _publish(containers, container, endpoints)
+    ports = publish(containers, container, endpoints)
     await ensure_sources(containers, container)
     driver = await containers.shipping.connect(container, environment(container))
     if driver is not None:
@@ -119,14 +119,16 @@ async def _discard(containers: Containers, container: Container) -> None:
 
 def _connect(containers: Containers, container: Container, undo: AsyncExitStack) -> Sequence[Endpoint]:
     networks = containers.networks
-    mode = "none" if container.config.network_disabled else container.host.network_mode or "bridge"
+    mode = container.host.network_mode or "bridge"
+    if container.config.network_disabled or not container.endpoints:
+        return []  # not wanted, taken out of all, or another container's
     undo.callback(networks.disconnect, container.id)
-    return networks.connect(
-        container.id, container.name, container.config.hostname or container.short, mode, container.endpoints
-    )
+    hostname = container.config.hostname or container.short
+    return networks.connect(container.id, container.name, hostname, mode, container.endpoints)
 
 
-def _publish(containers: Containers, container: Container, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def publish(containers: Containers, container: Container, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Publish the ports of a container that is in these networks; return NetworkSettings.Ports."""
     if not endpoints:
         return {}
     bindings = {

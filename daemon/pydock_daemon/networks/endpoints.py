@@ -2,11 +2,14 @@
 
 import ipaddress
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydock_shared import names
 from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported
 
+from .links import mac_of, veth_name
 from .model import Endpoint, Network
 
 if TYPE_CHECKING:
@@ -125,6 +128,35 @@ def _refuse(settings: dict[str, Any]) -> None:
     ):
         if value:
             raise NotSupported(f"EndpointSettings.{name} is not supported")
+
+
+def place(
+    networks: "Networks", undo: ExitStack, number: int, item: Plan, container: str, name: str, hostname: str
+) -> Endpoint:
+    """Return the endpoint of a plan, with an address of its network that `undo` gives back."""
+    network = item.network
+    endpoint = Endpoint(names.new_id(), network.id, network.name, container, name)
+    if not network.subnet:
+        return endpoint
+    pool = networks.pools[network.id]
+    address = pool.claim(item.address) if item.address else pool.take()
+    undo.callback(pool.release, address)
+    own = (name, *item.aliases, container[:12], hostname) if not network.predefined else ()
+    return Endpoint(
+        **{
+            **vars(endpoint),
+            "interface": f"eth{number}",
+            "link": veth_name(),
+            "mac": item.mac or mac_of(address),
+            "address": f"{ipaddress.IPv4Address(address)}/{network.prefix}",
+            "gateway": "" if network.internal else network.gateway,
+            "mtu": network.mtu,
+            "default_route": item.default_route,
+            "custom": not network.predefined,
+            "aliases": tuple(item.aliases),
+            "dns_names": tuple(dict.fromkeys(own)),
+        }
+    )
 
 
 def view(asked: dict[str, Any], network: Network | None, endpoint: Endpoint | None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ that comes back finds them; the kernel keeps links and rules meanwhile. Operatio
 in `define`; `setup` makes and takes away what stands in the host.
 """
 
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +16,11 @@ from typing import Any
 from pydock_daemon.config import Config
 from pydock_daemon.events import Events
 from pydock_daemon.store import Store
-from pydock_shared import names
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavailable
 
 from . import dns, flows, hosts, links, ports, setup
 from .claims import PREFIX, Claims
-from .endpoints import Plan, plan, view
+from .endpoints import place, plan, view
 from .firewall import Firewall
 from .ipam import Pool
 from .links import Links
@@ -163,43 +161,23 @@ class Networks:
         self.disconnect(container_id)
         plans = plan(self, mode, endpoints)
         with ExitStack() as undo:
-            made = [self._place(undo, number, item, container_id, name, hostname) for number, item in enumerate(plans)]
-            with self.store.transaction() as db:
-                db.executemany(
-                    "insert into endpoints (id, network, container, record) values (?, ?, ?, ?)",
-                    [(endpoint.id, endpoint.network_id, container_id, endpoint.record()) for endpoint in made],
-                )
+            made = [place(self, undo, number, item, container_id, name, hostname) for number, item in enumerate(plans)]
+            self.keep_endpoints(container_id, made)
             undo.pop_all()
-        self._endpoints[container_id] = made
-        self._tell_peers(made, arrived=True)
+        self.tell_peers(made, arrived=True)
         for endpoint in made:
-            self._event("connect", endpoint)
+            self.tell("connect", endpoint)
         return [endpoint for endpoint in made if endpoint.address]
 
-    def _place(self, undo: ExitStack, number: int, item: Plan, container: str, name: str, hostname: str) -> Endpoint:
-        network = item.network
-        endpoint = Endpoint(names.new_id(), network.id, network.name, container, name)
-        if not network.subnet:
-            return endpoint
-        pool = self.pools[network.id]
-        address = pool.claim(item.address) if item.address else pool.take()
-        undo.callback(pool.release, address)
-        own = (name, *item.aliases, container[:12], hostname) if not network.predefined else ()
-        return Endpoint(
-            **{
-                **vars(endpoint),
-                "interface": f"eth{number}",
-                "link": links.veth_name(),
-                "mac": item.mac or links.mac_of(address),
-                "address": f"{ipaddress.IPv4Address(address)}/{network.prefix}",
-                "gateway": "" if network.internal else network.gateway,
-                "mtu": network.mtu,
-                "default_route": item.default_route,
-                "custom": not network.predefined,
-                "aliases": tuple(item.aliases),
-                "dns_names": tuple(dict.fromkeys(own)),
-            }
-        )
+    def keep_endpoints(self, container_id: str, endpoints: list[Endpoint]) -> None:
+        """Make these the endpoints of a container, in one transaction."""
+        with self.store.transaction() as db:
+            db.execute("delete from endpoints where container = ?", (container_id,))
+            db.executemany(
+                "insert into endpoints (id, network, container, record) values (?, ?, ?, ?)",
+                [(endpoint.id, endpoint.network_id, container_id, endpoint.record()) for endpoint in endpoints],
+            )
+        self._endpoints[container_id] = endpoints
 
     def plug(self, endpoint: Endpoint, pid: int) -> dict[str, Any]:
         """Make the veth pair of an endpoint, with its other end in a process's namespace; return the supervisor's part.
@@ -282,33 +260,55 @@ class Networks:
             db.execute("delete from endpoints where container = ?", (container_id,))
             if published:
                 db.execute("delete from ports where container = ?", (container_id,))
+        self._withdraw(published)
+        for endpoint in gone:
+            self.release(endpoint)
+        self.tell_peers(gone, arrived=False)
+        for endpoint in gone:
+            self.tell("disconnect", endpoint)
+
+    def release(self, endpoint: Endpoint) -> None:
+        """Give back the address of an endpoint and let its link fall silent."""
+        if endpoint.address:
+            self.links.silence(endpoint.link)
+            self.pools[endpoint.network_id].release(endpoint.number)
+
+    def unpublish(self, container_id: str) -> None:
+        """Take back the published ports of a container."""
+        published = self._published.pop(container_id, [])
+        if published:
+            with self.store.transaction() as db:
+                db.execute("delete from ports where container = ?", (container_id,))
+            self._withdraw(published)
+
+    def _withdraw(self, published: list[Published]) -> None:
         self.firewall.withdraw(published)
         self._ports.release(published)
         flows.forget(self._netfilter, published)
-        for endpoint in gone:
-            if endpoint.address:
-                self.links.silence(endpoint.link)
-                self.pools[endpoint.network_id].release(endpoint.number)
-        self._tell_peers(gone, arrived=False)
-        for endpoint in gone:
-            self._event("disconnect", endpoint)
 
-    def _event(self, action: str, endpoint: Endpoint) -> None:
+    def tell(self, action: str, endpoint: Endpoint) -> None:
+        """Publish the event that a container came into a network or left it."""
         network = self.by_id[endpoint.network_id]
         attributes = {"container": endpoint.container, "name": network.name, "type": network.driver}
         self.events.publish("network", action, network.id, attributes)
 
-    def _tell_peers(self, endpoints: Iterable[Endpoint], *, arrived: bool) -> None:
+    def tell_peers(self, endpoints: Iterable[Endpoint], *, arrived: bool) -> None:
+        """Add or remove the names of endpoints in the hosts files of the others in their networks."""
         for endpoint in endpoints:
-            for peer in self._peers(endpoint):
+            for peer in self.peers(endpoint):
                 lines = [_name_line(endpoint)]
                 hosts.edit(self.hosts_path(peer.container), **{"add" if arrived else "remove": lines})
 
-    def _peers(self, endpoint: Endpoint) -> list[Endpoint]:
+    def peers(self, endpoint: Endpoint) -> list[Endpoint]:
+        """Return the others that an endpoint of a user-defined network knows by name."""
         if not endpoint.custom:
             return []
         network = self.by_id[endpoint.network_id]
         return [other for other in self.endpoints(network) if other.container != endpoint.container]
+
+    def lines_of_peers(self, endpoint: Endpoint) -> list[str]:
+        """Return the lines of a hosts file for the others in an endpoint's network."""
+        return [_name_line(peer) for peer in self.peers(endpoint)]
 
     def settings(self, container_id: str, endpoints: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return NetworkSettings.Networks of a container: what was asked, and what it has while it runs."""
@@ -348,7 +348,7 @@ class Networks:
         if mode == "host":
             return hosts.HOST_FILE.read_text() + hosts.text(added)
         own = hosts.own_lines([endpoint.ip for endpoint in endpoints], hostname, domain)
-        peers = [_name_line(peer) for endpoint in endpoints for peer in self._peers(endpoint)]
+        peers = [line for endpoint in endpoints for line in self.lines_of_peers(endpoint)]
         return hosts.text([*hosts.FIXED, *added, *own, *peers])
 
     def reconcile(self, live: set[str]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 
+from pydock_runtime import join
 from pydock_runtime import spec as specs
 from pydock_runtime.supervisor import asked, protocol
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
@@ -167,6 +168,11 @@ class Container:
     def update(self, resources: dict[str, Any]) -> None:
         """Change the limits. Raises OSError, RuntimeFailure."""
         self._live_cgroup().update(resources)
+
+    def configure(self, interfaces: list[dict[str, Any]]) -> None:
+        """Configure interfaces of its network namespace. Raises OSError, RuntimeFailure."""
+        self._require_running()
+        join.configure(self.init.pid, interfaces)
 
     def signal(self, request: Request) -> None:
         """Signal init or an exec, with `group` its process group too.

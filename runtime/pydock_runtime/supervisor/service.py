@@ -238,6 +238,10 @@ class Service:
         self._container(request).update(request.fields["resources"])
         request.answer({})
 
+    def configure(self, request: Request) -> None:
+        self._container(request).configure(request.fields["interfaces"])
+        request.answer({})
+
     def delete(self, request: Request) -> None:
         if request.fields.get("force") and request.fields["container"] not in self.containers:
             request.answer({})  # what was asked for is so: nothing of it is left
@@ -262,6 +266,7 @@ OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
     "pause": Service.pause,
     "resume": Service.resume,
     "update": Service.update,
+    "configure": Service.configure,
     "delete": Service.delete,
     "shutdown": Service.shutdown,
 }
