@@ -10,6 +10,9 @@ from pydock_shared.errors import Conflict, InvalidArgument, PydockError
 from .model import Container
 from .service import Containers
 
+PATIENCE = 20.0
+"""Seconds that the host's ps has, which asks every process there is."""
+
 
 async def top(containers: Containers, container: Container, arguments: str) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows that `ps ARGUMENTS` shows of the container's processes; they must include PID."""
@@ -25,7 +28,14 @@ async def top(containers: Containers, container: Container, arguments: str) -> t
     process = await asyncio.create_subprocess_exec(
         "ps", *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
     )
-    output, complaint = await process.communicate()
+    try:
+        output, complaint = await asyncio.wait_for(process.communicate(), PATIENCE)
+    except TimeoutError as error:
+        raise PydockError(f"ps did not end within {PATIENCE:.0f} seconds") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode != 0:
         raise PydockError(f"ps: {complaint.decode(errors='replace').strip()}")
     own = namespace(container.state.pid)
