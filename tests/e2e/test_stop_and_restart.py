@@ -125,28 +125,20 @@ def test_policies_at_the_start_of_the_daemon(engine: Engine, tool: Cli):
             up(tool, "--restart", policy, name=name)
             if stopped:
                 tool("stop", "-t", "0", name)
+    up(tool, "--restart", "always", name="base")
+    up(tool, "--restart", "always", "--network", "container:base", name="user")
     pids = [int(pid) for pid in tool("inspect", "-f", "{{.State.Pid}}", *tool("ps", "-q").split()).split()]
     engine.kill()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)  # as a host that is switched off
-    engine.start()
-    running = {"always-stopped", "always-up", "unless-stopped-up", "on-failure-up"}
-    eventually(lambda: set(tool("ps", "--format", "{{.Names}}", "--filter", "status=running").split()) == running)
-
-
-def test_who_needs_another_is_started_after_it(engine: Engine, tool: Cli):
-    up(tool, "--restart", "always", name="base")
-    up(tool, "--restart", "always", "--network", "container:base", name="user")
-    pids = [int(tool("inspect", "-f", "{{.State.Pid}}", name)) for name in ("base", "user")]
-    engine.kill()
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
     since = time.time()
     engine.start()
-    eventually(lambda: tool("ps", "--format", "{{.Names}}", "--filter", "status=running") == "user\nbase")
-    assert state(tool, "user") == "running 0 1"  # the first try succeeded
-    assert "cannot join" not in engine.log.read_text()
+    running = {"always-stopped", "always-up", "unless-stopped-up", "on-failure-up", "base", "user"}
+    eventually(lambda: set(tool("ps", "--format", "{{.Names}}", "--filter", "status=running").split()) == running)
+    # Who needs another is started after it: the first try succeeded.
+    assert state(tool, "user") == "running 0 1"
     assert actions(tool, since, "user") == ["die", "start"]
+    assert "cannot join" not in engine.log.read_text()
 
 
 def test_a_start_by_policy_that_fails_is_tried_again(engine: Engine, tool: Cli, tmp_path: Path):
