@@ -126,6 +126,7 @@ class Chain:
         self._open = opener
         self._follow = follow
         self._files: deque[LogFile] = deque()
+        self.lost = False  # a follower was so slow that a file went before it was read
 
     def start(self, tail: int | None, wanted: Filter) -> int:
         """Open what there is and go to the beginning of what counts; returns how many such lines to skip there."""
@@ -198,6 +199,7 @@ class Chain:
         # oldest.
         while True:
             number = self._number_of(self._files[0].inode)
+            self.lost |= self._inode(number) is None
             file = self._try_open(self._numbered(number - 1))
             if file is None:
                 return False
@@ -208,7 +210,9 @@ class Chain:
 
     def _number_of(self, inode: int) -> int:
         number = 1
-        while (other := self._inode(number)) is not None and other != inode:
+        while (other := self._inode(number)) != inode:
+            if other is None and self._inode(number + 1) is None:
+                break  # not there; one number alone is free in the middle of a rotation
             number += 1
         return number
 

@@ -1,5 +1,7 @@
 """Log options: what is refused, in dockerd's words, and what they make of a container."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,15 @@ def test_what_the_supervisor_is_told() -> None:
 )
 def test_tags(template: str, text: str) -> None:
     assert info.of(container("syslog", {"tag": template}), ["X=y"]).tag() == text
+
+
+def test_the_options_of_the_daemon_are_looked_at_when_it_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pydock_daemon.app", "--validate", "--log-driver", "local", "--log-opt"]
+    done = subprocess.run([*command, "x=y"], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "failed to set log opts: unknown log opt 'x' for log driver local" in done.stderr
+    done = subprocess.run([*command, "max-size=1m"], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (0, "configuration OK\n")
 
 
 def test_details_are_those_of_docker() -> None:

@@ -194,7 +194,9 @@ async def test_fluentd_waits_for_acknowledgements() -> None:
             return b"".join(msgpack.packb({"ack": message[3]["chunk"]}) for message in unpacker)
 
         server.answer = acknowledge
-        await send("fluentd", fluentd_address=server.address, fluentd_request_ack="true")
+        many = [Record("stdout", NOW, b"%d" % number) for number in range(20_000)]
+        await send("fluentd", many, fluentd_address=server.address, fluentd_request_ack="true")
+        assert len(list(_unpacked(server.data))) == 20_000
         server.answer = lambda data: b"\xc1nonsense"
         with pytest.raises(ConnectionAbortedError):
             await send("fluentd", fluentd_address=server.address, fluentd_request_ack="true")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.daemon.test_logs import open_log
 from tests.fixtures.receivers import Receiver
 from tests.runtime.supervisor.test_logfile import turn
@@ -126,6 +127,39 @@ async def test_one_file_alone_waits_as_well(tmp_path: Path) -> None:
         await until(lambda: numbers(server.data) == list(range(21)))
         sending.task.cancel()
         await asyncio.wait([sending.task])
+    log.close()
+
+
+async def test_a_container_that_starts_anew_has_another_connection(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = open_log(path, "local")
+    log.write(1, b"number 0.\n")
+    with Receiver("tcp") as server:
+        sending = shipper(path, server.port)  # stopped: it ends as soon as all is sent
+        sending.renew(make("fluentd", info(fluentd_address=server.address, tag="again")))
+        await until(lambda: b"again" in server.data)
+        await asyncio.wait_for(sending.task, 5)
+        sending = shipper(path, server.port)
+        await asyncio.sleep(0)
+        sending.renew(make("fluentd", info(fluentd_address=server.address)))
+        log.write(1, b"number 1.\n")
+        log.close()
+        await asyncio.wait_for(sending.task, 5)
+        assert numbers(server.data) == [0, 1]
+
+
+async def test_what_was_dropped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "log"
+    log = open_log(path, "local", max_size=100, max_files=2)  # non-blocking: no cursor is waited for
+    with Receiver("tcp") as server:
+        log.write(1, b"number 0.%s\n" % bytes(100))
+        await asyncio.wait_for(shipper(path, server.port).task, 5)
+        for number in range(1, 5):
+            log.write(1, b"number %d.%s\n" % (number, bytes(100)))
+        assert "dropped" not in caplog.text
+        await asyncio.wait_for(shipper(path, server.port).task, 5)
+        assert numbers(server.data) == [0, 3, 4]
+        assert "log of web: lines were dropped before they could be sent on" in caplog.text
     log.close()
 
 

@@ -24,6 +24,7 @@ SECOND = 1_000_000_000
 EVENT_TIME = 0  # the extension type of a time with nanoseconds
 READ_SIZE = 64 << 10
 MOST_ANSWER = 1 << 20
+UNACKNOWLEDGED = 500  # records; their answers find place in the buffers of a connection that is not read meanwhile
 
 
 class Fluentd:
@@ -59,6 +60,11 @@ class Fluentd:
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send; returns when the other side has all. Raises OSError."""
+        size = UNACKNOWLEDGED if self._acknowledged else len(records)
+        for at in range(0, len(records), size):
+            await self._send(records[at : at + size])
+
+    async def _send(self, records: Sequence[Record]) -> None:
         awaited: set[bytes] = set()
         packed = bytearray()
         for record in records:

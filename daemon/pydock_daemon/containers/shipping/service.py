@@ -15,10 +15,10 @@ from .drivers import make
 from .shipper import Shipper
 
 log = logging.getLogger("pydockd.shipping")
-PATIENCE = 10.0
-"""Seconds that a container about to be removed waits for its last lines to arrive, one when its server does not answer.
+PATIENCE = 10
+"""Seconds without progress that a container about to be removed waits for its last lines to arrive, Docker's figure.
 
-Docker's figure."""
+One second when its server does not answer."""
 
 
 class Shipping:
@@ -68,10 +68,11 @@ class Shipping:
         if shipper is None:
             return
         shipper.wake()
-        for seconds in range(int(PATIENCE)):
-            if shipper.task.done() or (seconds and not shipper.reached):
-                break
+        waited, sent = 0, shipper.sent
+        while not shipper.task.done() and waited < (PATIENCE if shipper.reached else 1):
             await asyncio.wait([shipper.task], timeout=1)
+            waited = waited + 1 if shipper.sent == sent else 0
+            sent = shipper.sent
         await _cancel(shipper)
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 Made by service, which cancels it. Nothing is kept in memory but one block of the file: what cannot be sent stays there,
 in order, and is tried again. The cursor is written after the other side has a block: a record may be sent twice, when
-pydockd ends in between, and is never left out.
+pydockd ends in between or a connection breaks, and is never left out.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 from pydock_daemon.containers.logdrivers.settings import cursor_path
@@ -23,6 +24,8 @@ from .spool import Spool
 
 log = logging.getLogger("pydockd.shipping")
 QUIET = 1.0  # seconds after which the end of the container is looked for, should nothing be told
+GROUP = 4096  # records that are sent in one go, and then once more when it fails
+DROPPED = "log of %s: lines were dropped before they could be sent on"
 FAILED = 5.0  # seconds before a file that cannot be read is tried again
 
 
@@ -60,6 +63,7 @@ class Shipper:
         self._stopped = stopped
         self._watch: FolderWatch | None = None
         self.reached = True
+        self.sent = 0
         self.task = asyncio.create_task(self._run(), name=f"shipper of {name}")
 
     def renew(self, driver: Driver) -> None:
@@ -78,7 +82,9 @@ class Shipper:
             while True:
                 try:
                     await self._follow()
-                    return
+                    if self._next is None:
+                        return
+                    self._take_next()  # started anew at the very moment
                 except (OSError, PydockError) as error:
                     # Of the log, not of the connection. A removed container's is gone, and so is its shipper.
                     if not self._path.parent.is_dir():
@@ -90,6 +96,11 @@ class Shipper:
             if self._next is not None:
                 self._next.close()
 
+    def _take_next(self) -> None:
+        if self._next is not None:
+            self._driver.close()
+            self._driver, self._next = self._next, None
+
     async def _follow(self) -> None:
         with ExitStack() as stack:
             self._watch = stack.enter_context(FolderWatch(self._path.parent))
@@ -98,7 +109,7 @@ class Shipper:
             spool = Spool(self._path)
             stack.callback(spool.close)
             if not await asyncio.to_thread(spool.start_at, *cursor.read()):
-                log.warning("log of %s: lines were dropped before they could be sent on", self._name)
+                log.warning(DROPPED, self._name)
             splitter = Splitter()
             while True:
                 # Asked before reading: what was written before the stop is read after it.
@@ -109,17 +120,19 @@ class Shipper:
                         return
                     await self._watch.wait(QUIET)
                     continue
-                place = spool.place()
-                await self._deliver(list(splitter.records(batches)))
-                cursor.write(*place)
+                if spool.lost:
+                    log.warning(DROPPED, self._name)
+                    spool.lost = False
+                records = splitter.records(batches)
+                while group := list(islice(records, GROUP)):
+                    await self._deliver(group)
+                cursor.write(*spool.place())
 
     async def _deliver(self, records: list[Record]) -> None:
-        """Send a block, trying again as long as the driver wants to."""
+        """Send some records, trying again as long as the driver wants to."""
         attempt = 0
         while True:
-            if self._next is not None:
-                self._driver.close()
-                self._driver, self._next = self._next, None
+            self._take_next()
             try:
                 await self._driver.connect()
                 await self._driver.send(records)
@@ -138,4 +151,5 @@ class Shipper:
                 if not self.reached:
                     log.info("log of %s is sent on again", self._name)
                 self.reached = True
+                self.sent += len(records)
                 return
