@@ -40,10 +40,14 @@ def test_the_same_keys_in_the_file(tmp_path):
         "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}],
         "log-opts": {"max-size": "10m"},
         "live-restore": True,
+        "init": True,
+        "init-path": "/usr/bin/tini-static",
     }
     made = load(file=file, tmp_path=tmp_path).config
     assert (made.hosts, made.bridge, made.log_options) == (("unix:///tmp/a.sock",), "br7", {"max-size": "10m"})
     assert made.default_address_pools == (("10.10.0.0/16", 24),)
+    assert (made.init, made.init_path) == (True, "/usr/bin/tini-static")
+    assert (load(file={}, tmp_path=tmp_path).config.init, load("--init").config.init) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,7 @@ def test_the_same_keys_in_the_file(tmp_path):
         ([], "{", "unable to configure the daemon with file"),
         ([], "[]", "needs a JSON object"),
         ([], {"live-restore": False}, "live-restore: cannot be switched off"),
+        ([], {"init": "yes"}, "invalid value for init: must be true or false"),
         (["--bip", "nonsense"], {}, "invalid value for bip"),
         (["-H", "npipe://x"], {}, "invalid value for hosts"),
         (["--bridge", "far-too-long-for-a-link"], {}, "invalid value for bridge"),

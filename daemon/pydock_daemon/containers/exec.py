@@ -101,11 +101,12 @@ class Execs:
 
     async def run(self, container: Container, asked: ExecCreate, *, capture: int) -> Exec:
         """Run a command; its `end` gives the exit code and the first `capture` bytes of output, or Unavailable."""
-        item = self.create(container, asked, ())
+        with self._containers.store.transaction():  # one for both events
+            item = self.create(container, asked, ())
+            self._containers.publish(container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
         item.started = item.running = True
         item.end = asyncio.get_running_loop().create_future()
         process, profile = self._process(item, None)
-        self._containers.publish(container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
         try:
             await self._begin(item, {"process": process, "capture": capture}, profile, [])
         except BaseException:
