@@ -72,7 +72,9 @@ async def about(containers: Containers, container: Container, path: str) -> dict
 async def taken(containers: Containers, container: Container, path: str) -> AsyncIterator[tuple[dict[str, Any], Child]]:
     """Give the PathStat of a path and the child whose output is its archive."""
     async with _named(container, path), filesystem.opened(containers, container, "get", path=path) as child:
-        yield _wire(await child.answer()), child
+        found = _wire(await child.answer())
+        containers.publish(container, "archive-path")
+        yield found, child
 
 
 async def put(
@@ -97,6 +99,7 @@ async def put(
     }
     async with _named(container, path), filesystem.opened(containers, container, "put", write=True, **fields) as child:
         await child.feed(read)
+    containers.publish(container, "extract-to-dir")
 
 
 @asynccontextmanager

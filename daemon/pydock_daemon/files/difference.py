@@ -26,9 +26,13 @@ class Change(NamedTuple):
     path: str
 
 
-def changes() -> Iterator[Change]:
-    """Yield the changes in a `difference` view, a folder before what is in it, names sorted."""
-    yield from _inside("", opaque=layer.is_opaque(WRITTEN), below=True)
+def changes(*, linked: bool = False) -> Iterator[Change]:
+    """Yield the changes in a `difference` view, a folder before what is in it, names sorted.
+
+    With `linked` a file with several names counts as changed under each: as files they differ in nothing, and a layer
+    that had only the new names would tear them apart.
+    """
+    yield from _inside("", opaque=layer.is_opaque(WRITTEN), below=True, linked=linked)
 
 
 def layer_tar() -> Iterator[bytes]:
@@ -38,7 +42,7 @@ def layer_tar() -> Iterator[bytes]:
     if _differs(os.lstat(WRITTEN), os.lstat(LOWER)):
         empty = False
         yield from layer.member(".", WRITTEN, links)
-    for change in changes():
+    for change in changes(linked=True):
         empty = False
         name = change.path.removeprefix("/")
         if change.kind == DELETED:
@@ -49,7 +53,7 @@ def layer_tar() -> Iterator[bytes]:
         yield layer.END
 
 
-def _inside(folder: str, *, opaque: bool, below: bool) -> Iterator[Change]:
+def _inside(folder: str, *, opaque: bool, below: bool, linked: bool) -> Iterator[Change]:
     """Yield the changes in a folder; `below` says that there is one of this name below, `opaque` that it is hidden."""
     written = [item.name for item in layer.listed(WRITTEN + folder)]
     hidden = {item.name for item in layer.listed(LOWER + folder)} if below and opaque else set[str]()
@@ -59,12 +63,12 @@ def _inside(folder: str, *, opaque: bool, below: bool) -> Iterator[Change]:
             yield Change(DELETED, path)
             continue
         try:
-            yield from _one(path, below=below)
+            yield from _one(path, below=below, linked=linked)
         except FileNotFoundError:
             continue  # gone since it was listed
 
 
-def _one(path: str, *, below: bool) -> Iterator[Change]:
+def _one(path: str, *, below: bool, linked: bool) -> Iterator[Change]:
     new, old = os.lstat(WRITTEN + path), _found(LOWER + path) if below else None
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
         if old:
@@ -74,12 +78,12 @@ def _one(path: str, *, below: bool) -> Iterator[Change]:
     was_folder = old is not None and stat.S_ISDIR(old.st_mode)
     inner: Iterator[Change] = iter(())
     if is_folder:
-        inner = _inside(path, opaque=layer.is_opaque(WRITTEN + path), below=was_folder)
+        inner = _inside(path, opaque=layer.is_opaque(WRITTEN + path), below=was_folder, linked=linked)
     first = next(inner, None)
     empty = first is None if is_folder else not new.st_size
     if not old and not (empty and path in MOUNT_POINTS):
         yield Change(ADDED, path)
-    elif old and (first or _differs(new, old) or _capability(WRITTEN + path) != _capability(LOWER + path)):
+    elif old and (first or _changed(path, new, old) or (linked and new.st_nlink > 1 and not is_folder)):
         yield Change(MODIFIED, path)
     if first:
         yield first
@@ -91,6 +95,10 @@ def _found(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _changed(path: str, new: os.stat_result, old: os.stat_result) -> bool:
+    return _differs(new, old) or _capability(WRITTEN + path) != _capability(LOWER + path)
 
 
 def _differs(new: os.stat_result, old: os.stat_result) -> bool:

@@ -6,10 +6,11 @@ Whoever starts a `Child` leaves its context, which ends the process and with it 
 import asyncio
 import contextlib
 import json
+import os
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydock_daemon.snapshots import unpacking
 from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, NotFound, PydockError
@@ -39,10 +40,8 @@ ERRORS: dict[str, Callable[[str], PydockError]] = {
 class Child:
     """A running child."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        assert process.stdout
-        self._output = process.stdout
+    def __init__(self, process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:
+        self._process, self._output = process, output
 
     async def answer(self) -> dict[str, Any]:
         """Return the next line; what went wrong is raised as the error that it is."""
@@ -97,22 +96,39 @@ async def started(verb: str, view: dict[str, Any], **fields: Any) -> AsyncIterat
     """Start a child that has entered a view; Ended when the process that `view` names is no more."""
     request = json.dumps({"verb": verb, "view": view, **fields})
     pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        request,
-        stdin=pipe if verb == "put" else nothing,
-        stdout=pipe,
-        limit=LONGEST_LINE,
-        pass_fds=[view["pidfd"]] if "pidfd" in view else [],
-        env={},
-    )
-    child = Child(process)
+    async with _pipe() as (output, end):
+        with end:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                request,
+                stdin=pipe if verb == "put" else nothing,
+                stdout=end,
+                pass_fds=[view["pidfd"]] if "pidfd" in view else [],
+                env={},
+            )
+        child = Child(process, output)
+        try:
+            await child.answer()
+            yield child
+        finally:
+            # A cancelled context must not leave the process: its mounts hold the container's folders.
+            await asyncio.shield(child.end())
+
+
+@asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, BinaryIO]]:
+    """Give a pipe: a reader, and its other end, which is the caller's to close.
+
+    asyncio's own pipe of a process would make its end wait for somebody to read what a stalled client does not take.
+    """
+    ours, theirs = os.pipe()
+    reader, loop = asyncio.StreamReader(LONGEST_LINE), asyncio.get_running_loop()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(ours, "rb", 0))
     try:
-        await child.answer()
-        yield child
+        yield reader, os.fdopen(theirs, "wb", 0)
     finally:
-        # A cancelled context must not leave the process: its mounts hold the container's folders.
-        await asyncio.shield(child.end())
+        transport.close()
 
 
 def is_of(pid: int, pidfd: int, word: str) -> bool:

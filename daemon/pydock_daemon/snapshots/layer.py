@@ -61,14 +61,16 @@ def size(folder: Path) -> int:
     """Return the bytes of the files of a tree, each once however many names it has."""
     total, seen, pending = 0, set[tuple[int, int]](), [os.fspath(folder)]
     while pending:
-        with os.scandir(pending.pop()) as found:
-            for item in found:
+        for item in listed(pending.pop()):
+            try:
                 status = item.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(item.path)
-                elif status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
-                    total += status.st_size
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(item.path)
+            elif status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
     return total
 
 

@@ -86,7 +86,7 @@ class Extractor:
                 os.utime(name, ns=(mtime, mtime), follow_symlinks=False)
 
     def _parents(self, name: bytes) -> None:
-        os.makedirs(os.path.dirname(name), 0o755, exist_ok=True)
+        make_folder(os.path.dirname(name))
 
     def _clear(self, entry: Entry, name: bytes) -> None:
         """Remove what stands where an entry is to go. A folder over a whiteout of this layer hides the lower one."""
@@ -103,7 +103,7 @@ class Extractor:
     def _whiteout(self, name: bytes, base: bytes) -> None:
         folder = os.path.dirname(name)
         if base == OPAQUE:
-            os.makedirs(folder or b".", 0o755, exist_ok=True)
+            make_folder(folder or b".")
             os.setxattr(folder or b".", b"trusted.overlay.opaque", b"y", follow_symlinks=False)
             return
         if base.startswith(META):
@@ -113,7 +113,7 @@ class Extractor:
             raise ArchiveError(f"invalid whiteout: {os.fsdecode(name)}")
         path = os.path.join(folder, hidden)
         try:
-            os.makedirs(folder or b".", 0o755, exist_ok=True)
+            make_folder(folder or b".")
             os.mknod(path, stat.S_IFCHR, 0)
         except FileExistsError:
             # It hides the lower layers' file only; of this layer a folder stays and becomes opaque, a file just stays.
@@ -199,6 +199,15 @@ def inside(name: bytes) -> bytes:
         elif part not in (b"", b"."):
             parts.append(part)
     return b"/".join(parts) or b"."
+
+
+def make_folder(name: bytes) -> None:
+    """Make a folder and those above it that are missing, each with mode 0755."""
+    before = os.umask(0o022)  # the mode of makedirs is that of the last one only
+    try:
+        os.makedirs(name, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def is_folder(name: bytes) -> bool:

@@ -48,9 +48,10 @@ def picture(root: Path) -> dict[str, tuple[object, ...]]:
             data: Any = os.readlink(path) if stat.S_ISLNK(status.st_mode) else ""
             if stat.S_ISREG(status.st_mode):
                 data = Path(path).read_bytes()
+            names = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
             time = 0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
             found[os.path.normpath(path).removeprefix(str(root))] = (
-                status.st_mode, status.st_uid, status.st_gid, time, status.st_rdev, data
+                status.st_mode, status.st_uid, status.st_gid, time, status.st_rdev, names, data
             )  # fmt: skip
     return found
 
