@@ -294,3 +294,9 @@ def test_old_gnu_numbers_and_negative_times() -> None:
     data = info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
     (found,) = list(tarstream.Archive(io.BytesIO(data)))
     assert (found.uid, found.mtime) == (5_000_000, -12345 * 10**9)
+
+
+async def test_folders_without_an_entry_of_their_own(bench: Bench) -> None:
+    layer = await bench.unpack(tar([entry("a/b/c/file"), entry("x/y/.wh.gone")]))
+    for name in ("a", "a/b", "a/b/c", "x", "x/y"):
+        assert stat.S_IMODE((bench.snapshots.diff(layer.chain) / name).stat().st_mode) == 0o755
