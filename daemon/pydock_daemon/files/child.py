@@ -12,26 +12,23 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pydock_daemon.snapshots import compression, layer, unpack
+from pydock_daemon.snapshots import compression, extract
 from pydock_daemon.snapshots.compression import CompressionError
 from pydock_daemon.snapshots.tarstream import Archive, ArchiveError
 from pydock_runtime import abi, linux
 from pydock_runtime.errors import RuntimeFailure
-from pydock_runtime.user import resolve
 
-from . import difference, insert, paths, view
+from . import paths, view
 
 DEEPEST = 10_000
 """More than a path can have parts: trees are walked by recursion."""
 GONE, MISSING, INVALID, READ_ONLY, FAILED = "gone", "missing", "invalid", "read-only", "failed"
-CALLERS = {*unpack.INVALID, errno.EBUSY, errno.EPERM, errno.EISDIR, errno.ENOTEMPTY, errno.EXDEV}
+CALLERS = {*extract.INVALID, errno.EBUSY, errno.EPERM, errno.EISDIR, errno.ENOTEMPTY, errno.EXDEV}
 """Errors that the archive or the path causes, and no disk does."""
 Request = dict[str, Any]
-Openers = dict[str, compression.Open]
 
 
 class Refused(Exception):
@@ -62,83 +59,85 @@ class Output:
         self._file.flush()
 
 
-def _stat(request: Request, output: Output) -> None:
-    output.say(paths.about(paths.absolute(request["path"])))
+Work = Callable[[Output], None]
 
 
-def _get(request: Request, output: Output) -> None:
-    path = paths.absolute(request["path"])
-    output.say(paths.about(path))
-    output.begun = True
-    output.stream(layer.subtree(path, paths.base(path)))
+def _stat(request: Request) -> Work:
+    return lambda output: output.say(paths.about(paths.absolute(request["path"])))
 
 
-def _put(request: Request, output: Output) -> None:
-    place = paths.enter_folder(paths.absolute(request["path"]))
-    if os.statvfs(".").f_flag & os.ST_RDONLY:
-        inside = any(place == target or place.startswith(f"{target}/") for target in request["mounted"])
-        raise Refused("mounted volume is marked read-only" if inside else "container rootfs is marked read-only")
-    owner = None
-    if request["user"]:
-        user = resolve({"username": request["user"]})
-        owner = user.uid, user.gid
-    archive = Archive(_decompressed(request["openers"]))
-    os.umask(0)
-    insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"]).extract(archive)
-    output.say({})
+def _get(request: Request) -> Work:
+    from pydock_daemon.snapshots import layer
+
+    def work(output: Output) -> None:
+        path = paths.absolute(request["path"])
+        output.say(paths.about(path))
+        output.begun = True
+        output.stream(layer.subtree(path, paths.base(path)))
+
+    return work
 
 
-def _openers() -> Openers:
-    """Load the readers of all compressions: what standard input is only shows when it comes."""
-    return {kind: compression.opener(kind) for kind in compression.OPENERS}
+def _put(request: Request) -> Work:
+    from pydock_runtime.user import resolve
+
+    from . import insert
+
+    # Which of them standard input needs only shows when it comes.
+    openers = {kind: compression.opener(kind) for kind in compression.OPENERS}
+
+    def work(output: Output) -> None:
+        place = paths.enter_folder(paths.absolute(request["path"]))
+        if os.statvfs(".").f_flag & os.ST_RDONLY:
+            inside = any(place == target or place.startswith(f"{target}/") for target in request["mounted"])
+            raise Refused("mounted volume is marked read-only" if inside else "container rootfs is marked read-only")
+        owner = None
+        if request["user"]:
+            user = resolve({"username": request["user"]})
+            owner = user.uid, user.gid
+        archive = Archive(compression.decompressed(extract.blob(0), openers))
+        os.umask(0)
+        insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"]).extract(archive)
+        output.say({})
+
+    return work
 
 
-def _decompressed(openers: Openers) -> Iterator[bytes]:
-    chunks, head = unpack.blob(0), b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= compression.HEAD:
-            break
-    return openers[compression.detect(head)](_again(head, chunks))
+def _export(request: Request) -> Work:
+    from pydock_daemon.snapshots import layer
+
+    return lambda output: output.stream(layer.export_rootfs("/"))
 
 
-def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
-    yield from rest
+def _changes(request: Request) -> Work:
+    from . import difference
+
+    return lambda output: output.stream(difference.listed())
 
 
-def _export(request: Request, output: Output) -> None:
-    output.stream(layer.export_rootfs(Path("/")))
+def _layer(request: Request) -> Work:
+    from . import difference
+
+    return lambda output: output.stream(difference.layer_tar())
 
 
-def _changes(request: Request, output: Output) -> None:
-    output.stream(_listed())
+VERBS: dict[str, Callable[[Request], Work]] = {
+    "stat": _stat,
+    "get": _get,
+    "put": _put,
+    "export": _export,
+    "changes": _changes,
+    "layer": _layer,
+}
+"""Each loads what it needs, while that can be trusted, and returns the work that is done inside."""
 
 
-def _listed() -> Iterator[bytes]:
-    """Yield Docker's JSON of the changes, `null` when there are none."""
-    before = b"["
-    for change in difference.changes():
-        path = os.fsencode(change.path).decode(errors="replace")
-        yield before + json.dumps({"Path": path, "Kind": change.kind}).encode()
-        before = b","
-    yield b"null\n" if before == b"[" else b"]\n"
-
-
-def _layer(request: Request, output: Output) -> None:
-    output.stream(difference.layer_tar())
-
-
-VERBS = {"stat": _stat, "get": _get, "put": _put, "export": _export, "changes": _changes, "layer": _layer}
-
-
-def work(request: Request, output: Output) -> None:
+def carry_out(request: Request, output: Output) -> None:
     """Carry out a request and answer it."""
-    if request["verb"] == "put":
-        request["openers"] = _openers()
+    work = VERBS[request["verb"]](request)
     view.enter(request["view"])
     output.say({})
-    VERBS[request["verb"]](request, output)
+    work(output)
 
 
 def _told(error: Exception) -> dict[str, str] | None:
@@ -153,7 +152,7 @@ def _told(error: Exception) -> dict[str, str] | None:
         return {"kind": INVALID, "error": str(error)}
     if isinstance(error, OSError):
         kind = READ_ONLY if error.errno == errno.EROFS else INVALID if error.errno in CALLERS else FAILED
-        return {"kind": kind, "error": unpack.describe(error)}
+        return {"kind": kind, "error": extract.describe(error)}
     return None
 
 
@@ -163,7 +162,7 @@ def main() -> None:
     sys.setrecursionlimit(DEEPEST)
     output = Output()
     try:
-        work(json.loads(sys.argv[1]), output)
+        carry_out(json.loads(sys.argv[1]), output)
     except BrokenPipeError:
         os._exit(1)
     except Exception as error:

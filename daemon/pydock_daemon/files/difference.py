@@ -4,6 +4,7 @@ As in Docker this compares two trees: a folder counts as changed when its mode o
 has changed, a file also by its size and time. Only what was written is walked; the tree below is looked up beside it.
 """
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -51,6 +52,16 @@ def layer_tar() -> Iterator[bytes]:
             yield from layer.member(name, WRITTEN + change.path, links)
     if not empty:
         yield layer.END
+
+
+def listed() -> Iterator[bytes]:
+    """Yield Docker's JSON of the changes, `null` when there are none."""
+    before = b"["
+    for change in changes():
+        path = os.fsencode(change.path).decode(errors="replace")
+        yield before + json.dumps({"Path": path, "Kind": change.kind}).encode()
+        before = b","
+    yield b"null\n" if before == b"[" else b"]\n"
 
 
 def _inside(folder: str, *, opaque: bool, below: bool, linked: bool) -> Iterator[Change]:

@@ -9,13 +9,13 @@ import os
 import stat
 from collections.abc import Callable
 
-from pydock_daemon.snapshots import tarstream, unpack
+from pydock_daemon.snapshots import extract, tarstream
 from pydock_daemon.snapshots.tarstream import Archive, ArchiveError, Entry
 
 User = Callable[[], tuple[int, int] | None]
 
 
-class Insertion(unpack.Extractor):
+class Insertion(extract.Extractor):
     """Writes the members of an archive below the working directory, whose name in the container is `place`."""
 
     def __init__(self, place: str, *, owner: tuple[int, int] | None, keep_kinds: bool) -> None:
@@ -36,7 +36,7 @@ class Insertion(unpack.Extractor):
     def _own(self, entry: Entry, name: bytes) -> None:
         if self._owner:
             entry.uid, entry.gid = self._owner
-        if max(entry.uid, entry.gid) > unpack.LARGEST_ID or min(entry.uid, entry.gid) < 0:
+        if max(entry.uid, entry.gid) > extract.LARGEST_ID or min(entry.uid, entry.gid) < 0:
             raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
 
     def _make_room(self, entry: Entry, name: bytes) -> None:
@@ -53,7 +53,7 @@ class Insertion(unpack.Extractor):
             path = os.path.join(self._place, os.fsdecode(name))
             raise ArchiveError(f'cannot overwrite {kinds[was]} "{path}" with {kinds[will_be]} "{self._place}"')
         if was and not will_be:
-            unpack.remove_tree(name)
+            extract.remove_tree(name)
         elif not was:
             os.unlink(name)
 

@@ -4,7 +4,7 @@ Used by the unpacking child (which loads what it needs before it is confined) an
 comes in pieces of at most a megabyte, however far a hostile stream expands.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, cast
 
 PIECE = 1 << 20
@@ -130,14 +130,18 @@ def opener(kind: str) -> Open:
     return OPENERS[kind]()
 
 
-def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the plain bytes of a stream of unknown compression; CompressionError when it is corrupt."""
+def decompressed(chunks: Iterator[bytes], loaded: Mapping[str, Open] | None = None) -> Iterator[bytes]:
+    """Return the plain bytes of a stream of unknown compression; CompressionError when it is corrupt.
+
+    Where nothing can be imported any more `loaded` has the readers of all kinds.
+    """
     head = b""
     for chunk in chunks:
         head += chunk
         if len(head) >= HEAD:
             break
-    return opener(detect(head))(_again(head, chunks))
+    kind = detect(head)
+    return (loaded[kind] if loaded else opener(kind))(_again(head, chunks))
 
 
 def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 PIECE = 1 << 20
 OPAQUE = b"trusted.overlay.opaque"
@@ -24,11 +23,12 @@ KINDS = {
     stat.S_IFBLK: tarfile.BLKTYPE,
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
+Place = str | os.PathLike[str]
 Links = dict[tuple[int, int], str]
 """The first name of each file that has several, by device and inode."""
 
 
-def export_rootfs(root: Path) -> Iterator[bytes]:
+def export_rootfs(root: Place) -> Iterator[bytes]:
     """Yield the tar of a whole tree. Sockets are left out: no archive format has them."""
     links: Links = {}
     for name, path in walk(os.fspath(root), ".", ""):
@@ -44,7 +44,7 @@ def subtree(path: str, name: str) -> Iterator[bytes]:
     yield END
 
 
-def layer_of(upper: Path) -> Iterator[bytes]:
+def layer_of(upper: Place) -> Iterator[bytes]:
     """Yield the OCI layer of an overlayfs upper folder: its whiteouts and opaque folders in the form of layers."""
     links: Links = {}
     for name, path in walk(os.fspath(upper), ".", ""):
@@ -57,7 +57,7 @@ def layer_of(upper: Path) -> Iterator[bytes]:
     yield END
 
 
-def size(folder: Path) -> int:
+def size(folder: Place) -> int:
     """Return the bytes of the files of a tree, each once however many names it has."""
     total, seen, pending = 0, set[tuple[int, int]](), [os.fspath(folder)]
     while pending:
