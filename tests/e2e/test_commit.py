@@ -10,6 +10,7 @@ import docker as docker_py
 import pytest
 from tests.fixtures.cli import Cli
 from tests.fixtures.http import Api
+from tests.fixtures.registry import serving
 
 SCRIPT = "echo new >/new; mkdir /d; echo x >/d/x; rm /etc/group; chmod 711 /root; exec sleep 1000"
 
@@ -89,6 +90,20 @@ def test_saved_and_loaded(cli: Cli, web: str, made: str, tmp_path: Path):
     cli("load", "-i", f"{tmp_path}/saved.tar")
     assert cli("image", "inspect", "-f", "{{.Id}}", made) == id_
     assert cli("run", "--rm", made, "cat", "/new") == "new"
+
+
+def test_pushed_and_pulled(cli: Cli, web: str, made: str, tmp_path: Path):
+    with serving(tmp_path) as registry:
+        name = registry.name("tools/made:1")
+        id_ = cli("commit", web, name)
+        cli("push", "-q", name)
+        assert len(registry.inspect("tools/made:1")["Layers"]) == 2
+        cli("rm", "-f", web)
+        cli("rmi", name)
+        cli("pull", "-q", name)
+        assert cli("run", "--rm", name, "cat", "/new") == "new"
+        assert cli("image", "inspect", "-f", "{{.Id}}", name) == id_
+        cli("rmi", name)
 
 
 @pytest.mark.parametrize(("option", "actions"), [((), ["pause", "commit", "unpause"]), (("-p=false",), ["commit"])])
