@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,8 @@ class FolderWatch:
     """Tells that a file in a folder was written, closed, renamed or made; not which. A context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError: no such folder, too many watches."""
+        """Raises OSError: no such folder, too many watches. `on_change` may be set: it is called at once, and waits for
+        nothing."""
         self._fd = linux.inotify_init()
         try:
             linux.inotify_add_watch(self._fd, str(folder), CHANGES)
@@ -25,6 +27,7 @@ class FolderWatch:
             os.close(self._fd)
             raise
         self._changed = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
@@ -56,3 +59,4 @@ class FolderWatch:
         except BlockingIOError:
             return
         self._changed.set()
+        self.on_change()

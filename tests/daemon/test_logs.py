@@ -205,6 +205,25 @@ async def test_following_crosses_rotations_and_ends_with_the_container(tmp_path:
         assert text(await task) == expected + b"last"
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_a_follower_that_is_slow_keeps_the_files_it_has_not_read(tmp_path: Path, driver: str) -> None:
+    path = tmp_path / "log"
+    log = open_log(path, driver, max_size=10_000, max_files=2)
+    log.write(1, b"first\n")
+    stopped = False
+    following = read_logs(path, driver, follow=True, stopped=lambda: stopped)
+    assert text(await anext(following)) == b"first\n"
+    expected = [b"line %d %s\n" % (number, b"x" * 200) for number in range(500)]
+    for line in expected:
+        log.write(1, line)
+        await asyncio.sleep(0)  # the client takes nothing meanwhile
+    log.close()
+    stopped = True
+    async with asyncio.timeout(5):
+        rest = [batch async for batches in following for batch in batches]
+    assert text(rest) == b"".join(expected)
+
+
 async def test_following_waits_for_the_first_output(tmp_path: Path) -> None:
     path = tmp_path / "log"
     stopped = False

@@ -19,7 +19,8 @@ from pydock_runtime.supervisor.logformat import HEADER, STREAMS, TRAILER
 from pydock_shared.errors import PydockError
 from pydock_shared.times import parse_rfc3339
 
-BLOCK = 1 << 20
+READ = 256 << 10  # bytes that are taken apart in one go: others have their turn in between
+BLOCK = 1 << 20  # bytes that an entry has at most
 FIXED = HEADER.size + TRAILER.size
 HEAD, STREAM, TIME = b'{"log":"', b'","stream":"', b',"time":"'
 
@@ -112,8 +113,8 @@ class _File:
         """Close the file."""
         os.close(self._fd)
 
-    def _block(self) -> bytes:
-        size = BLOCK if self._end is None else min(BLOCK, self._end - self._at)
+    def _block(self, most: int = READ) -> bytes:
+        size = most if self._end is None else min(most, self._end - self._at)
         return os.pread(self._fd, size, self._at)
 
     def _search(self, lines: int | None, wanted: Filter, before: Callable[[int], tuple[Batch, int] | None]) -> int:
@@ -170,7 +171,7 @@ class LocalFile(_File):
         at, end = 0, len(block)
         while end - at >= FIXED:
             size, stream, flags, time = HEADER.unpack_from(block, at)
-            if size > BLOCK - FIXED or stream not in STREAMS:
+            if size > READ - FIXED or stream not in STREAMS:
                 raise PydockError(f"log file {self._path} is damaged at {self._at + at}")
             if end - at < FIXED + size:
                 break
@@ -222,6 +223,9 @@ class JsonFile(_File):
         """Return the batches of the next block: lines of the same time and stream are one batch."""
         block = self._block()
         cut = block.rfind(b"\n") + 1
+        if not cut and len(block) == READ:
+            block = self._block(BLOCK)
+            cut = block.rfind(b"\n") + 1
         if not cut and len(block) == BLOCK:
             raise PydockError(f"log file {self._path} is damaged at {self._at}")
         self._at += cut

@@ -8,13 +8,14 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Lock
 
 from pydock_daemon.inotify import FolderWatch
 from pydock_runtime.supervisor import logformat
 from pydock_runtime.supervisor.logformat import LINE_LIMIT
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.framing import STDERR, STDOUT, frame
 from pydock_shared.times import rfc3339_fixed
 
@@ -24,6 +25,7 @@ Details = Callable[[Batch], bytes]
 
 STOP_POLLS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 QUIET_POLL = 1.0
+MOST_OPEN = 16
 STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
@@ -55,6 +57,8 @@ async def read_logs(
         chain = Chain(path, opener, follow=follow)
         stack.callback(chain.close)
         skip = await asyncio.to_thread(chain.start, tail, counted)
+        if watch is not None:
+            watch.on_change = chain.glance
         quiet, history = 0, True
         while True:
             # Asked before reading: what was written before the stop is read after it.
@@ -126,6 +130,7 @@ class Chain:
         self._open = opener
         self._follow = follow
         self._files: deque[LogFile] = deque()
+        self._lock = Lock()  # of the files: reading goes on in a thread meanwhile
         self.lost = False  # a follower was so slow that a file went before it was read
 
     def start(self, tail: int | None, wanted: Filter) -> int:
@@ -152,15 +157,33 @@ class Chain:
             if not self._files and not self._find_first():
                 return None
             batches = self._files[0].read()
-            if batches is None and self._follow and len(self._files) == 1 and self._rotated():
-                batches = self._files[0].read()  # written between our reading and the rotation
-                if batches is None and not self._find_next():
+            if batches is None:
+                with self._lock:
+                    self._keep_up()
+                if len(self._files) == 1:
                     return None
+                batches = self._files[0].read()  # written between our reading and the rotation
             if batches is not None:
                 return batches
-            if len(self._files) == 1:
-                return None
             self._files.popleft().close()
+
+    def glance(self) -> None:
+        """Open the files that have come since, before they go; called on the event loop when the folder changes.
+
+        An open file can be read though it has gone. Of a slow reader no more than MOST_OPEN are kept. What goes wrong
+        goes wrong again when it is read.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                with suppress(OSError, PydockError):
+                    self._keep_up()
+            finally:
+                self._lock.release()
+
+    def _keep_up(self) -> None:
+        while self._follow and 0 < len(self._files) < MOST_OPEN and self._rotated():
+            if not self._find_next():
+                return
 
     def close(self) -> None:
         """Close every file."""
@@ -190,20 +213,21 @@ class Chain:
 
     def _rotated(self) -> bool:
         try:
-            return self._path.stat().st_ino != self._files[0].inode
+            return self._path.stat().st_ino != self._files[-1].inode
         except FileNotFoundError:
             return False  # between two files; the new one will be told by inotify
 
     def _find_next(self) -> bool:
-        # The file after ours has the number before ours; where ours is gone too, we are too slow and go on with the
+        # The file after our last has the number before it; where ours is gone too, we are too slow and go on with the
         # oldest.
+        inode = self._files[-1].inode
         while True:
-            number = self._number_of(self._files[0].inode)
+            number = self._number_of(inode)
             self.lost |= self._inode(number) is None
             file = self._try_open(self._numbered(number - 1))
             if file is None:
                 return False
-            if self._number_of(self._files[0].inode) == number:
+            if self._number_of(inode) == number:
                 self._files.append(file)
                 return True
             file.close()  # one more rotation in between

@@ -24,7 +24,7 @@ from .spool import Spool
 
 log = logging.getLogger("pydockd.shipping")
 QUIET = 1.0  # seconds after which the end of the container is looked for, should nothing be told
-GROUP = 4096  # records that are sent in one go, and then once more when it fails
+GROUP = 1024  # records that are sent in one go, and then once more when it fails
 DROPPED = "log of %s: lines were dropped before they could be sent on"
 FAILED = 5.0  # seconds before a file that cannot be read is tried again
 
