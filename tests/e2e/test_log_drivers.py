@@ -29,9 +29,9 @@ def test_lines_arrive_and_are_read_back(cli: Cli):
         cli("run", "--name", "web", *syslog(server, *more), "busybox", "sh", "-c", "echo out; echo err >&2")
         server.until(b"err\n")
         server.until(b"out\n")
+        result = cli.result("logs", "web")
     assert re.search(rb"<30>1 \S+ \S+ web \d+ web - out\n", server.data)
     assert re.search(rb"<27>1 \S+ \S+ web \d+ web - err\n", server.data)
-    result = cli.result("logs", "web")
     assert (result.stdout, result.stderr) == ("out\n", "err\n")
     assert cli("inspect", "-f", "{{.LogPath}} {{.HostConfig.LogConfig.Type}}", "web") == "syslog"
 
@@ -51,9 +51,9 @@ def test_without_a_server_no_start(cli: Cli):
         (("gelf", "gelf-address=tcp://127.0.0.1:1"), f"gelf: cannot connect to GELF endpoint: 127.0.0.1:1 {refused}"),
     ):
         driver, option = options
-        call = ("run", "--log-driver", driver, "--log-opt", option, "--rm", "busybox", "true")
+        call = ("run", "--name", "web", "--log-driver", driver, "--log-opt", option, "--rm", "busybox", "true")
         cli.fails(*call, code=125, message=re.escape(INITIALIZE + message))
-    assert cli("ps", "-aq") == ""
+    assert cli("ps", "-aq", "--filter", "name=web") == ""
     fluentd = ("--log-driver", "fluentd", "--log-opt", "fluentd-address=127.0.0.1:1", "--log-opt", "fluentd-async=true")
     assert cli("run", "--rm", *fluentd, "busybox", "echo", "hi") == "hi"
     udp = ("--log-driver", "syslog", "--log-opt", "syslog-address=udp://127.0.0.1:1")
