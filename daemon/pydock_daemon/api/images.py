@@ -1,14 +1,13 @@
-"""/images and /distribution: list, inspect, pull, push, load, save, import, tag, remove, prune."""
+"""/images: list, inspect, pull, push, load, save, import, tag, remove, prune."""
 
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save, search
+from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save
 from pydock_daemon.images.body import Read
 from pydock_daemon.images.importing import Wanted
 from pydock_daemon.images.model import Platform, parse_platform
@@ -60,17 +59,17 @@ async def create_image(call: Call) -> web.StreamResponse:
 
 
 async def _pull(call: Call) -> web.StreamResponse:
-    images, platform, credentials = call.engine.images, _platform(call), _credentials(call)
+    images, platform, known = call.engine.images, _platform(call), credentials(call)
     ref = with_tag(reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag"))
     async with progress_stream(call) as stream:
         for tag in [ref] if ref.tag or ref.digest else await _all_tags(call, ref):
-            await pull.pull(images, tag, platform, credentials, stream.send)
+            await pull.pull(images, tag, platform, known, stream.send)
     return await stream.finish()
 
 
 async def _all_tags(call: Call, ref: Reference) -> list[Reference]:
     try:
-        repository = await call.engine.images.registries.reach(ref, _credentials(call), "pull")
+        repository = await call.engine.images.registries.reach(ref, credentials(call), "pull")
         return [Reference(ref.domain, ref.path, tag) for tag in await repository.tags()]
     except Refused as error:
         raise as_pull_error(error, ref) from error
@@ -158,7 +157,7 @@ async def push_image(call: Call) -> web.StreamResponse:
     if ref.digest:
         raise InvalidArgument("cannot push a digest reference")
     async with progress_stream(call) as stream:
-        await push.push(call.engine.images, ref, _credentials(call), stream.send)
+        await push.push(call.engine.images, ref, credentials(call), stream.send)
     return await stream.finish()
 
 
@@ -175,35 +174,6 @@ async def prune_images(call: Call) -> web.StreamResponse:
     return json_response({"ImagesDeleted": pruned.records or None, "SpaceReclaimed": pruned.freed})
 
 
-async def search_images(call: Call) -> web.StreamResponse:
-    """GET /images/search."""
-    term = call.query.get("term", "")
-    limit = call.number("limit")
-    found = await search.search(call.engine.images.registries, term, limit, call.filters(), _credentials(call))
-    return json_response(found)
-
-
-async def distribution(call: Call) -> web.StreamResponse:
-    """GET /distribution/{name}/json: what a registry has under a name."""
-    ref = reference.parse(call.params["name"])
-    platforms: list[dict[str, Any]]
-    try:
-        repository, document = await call.engine.images.registries.find(
-            ref, ref.digest or ref.tag or "latest", _credentials(call)
-        )
-    except Refused as error:
-        raise as_pull_error(error, ref) from error
-    if document.media_type in manifest.INDEXES:
-        entries = json.loads(document.data)["manifests"]
-        platforms = [entry["platform"] for entry in entries if entry.get("platform")]
-    else:
-        parsed = manifest.parse_manifest(document.data, document.media_type)
-        about = json.loads(await repository.document(parsed.config.digest, parsed.config.size))
-        platforms = [{key: about[key] for key in ("architecture", "os", "variant") if about.get(key)}]
-    descriptor = {"mediaType": document.media_type, "digest": document.digest, "size": len(document.data)}
-    return json_response({"Descriptor": descriptor, "Platforms": platforms})
-
-
 def with_tag(ref: Reference, tag: str | None) -> Reference:
     """Return a reference with the tag, or the digest, of a parameter instead of its own."""
     if not tag:
@@ -214,7 +184,8 @@ def with_tag(ref: Reference, tag: str | None) -> Reference:
     return Reference(ref.domain, ref.path, tag)
 
 
-def _credentials(call: Call) -> auth.Credentials:
+def credentials(call: Call) -> auth.Credentials:
+    """Return what the client knows for a registry."""
     return auth.decode_header(call.request.headers.get("X-Registry-Auth", ""))
 
 
@@ -245,7 +216,6 @@ def _check_platform(call: Call, actual: Platform) -> None:
 ROUTES: tuple[Route, ...] = (
     ("GET", "/images/json", list_images),
     ("GET", "/images/get", save_images),
-    ("GET", "/images/search", search_images),
     ("POST", "/images/create", create_image),
     ("POST", "/images/load", load_images),
     ("POST", "/images/prune", prune_images),
@@ -255,5 +225,4 @@ ROUTES: tuple[Route, ...] = (
     ("POST", "/images/{name:path}/tag", tag_image),
     ("POST", "/images/{name:path}/push", push_image),
     ("DELETE", "/images/{name:path}", remove_image),
-    ("GET", "/distribution/{name:path}/json", distribution),
 )

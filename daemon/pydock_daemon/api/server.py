@@ -12,16 +12,32 @@ from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
 from pydock_shared.errors import NotFound
 
-from . import archives, containers, events, exec, images, networks, stats, streams, system, usage, volumes
+from . import (
+    absent,
+    archives,
+    containers,
+    events,
+    exec,
+    images,
+    networks,
+    registries,
+    stats,
+    streams,
+    system,
+    usage,
+    volumes,
+    websocket,
+)
 from .errors import answer
-from .routing import Call, Router
+from .routing import Call, Route, Router
 from .versions import NEWEST, split, text
 
-ROUTER = Router(
-    route
-    for module in (system, usage, containers, stats, archives, streams, exec, images, networks, volumes, events)
-    for route in module.ROUTES
+MODULES = (
+    *(system, usage, containers, stats, archives, streams, websocket, exec),
+    *(registries, images, networks, volumes, events, absent),
 )
+ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
+ROUTER = Router(ROUTES)
 GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images)
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
 SERVER = f"Pydock/{__version__} (linux)"

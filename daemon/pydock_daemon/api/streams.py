@@ -52,7 +52,7 @@ async def attach(call: Call) -> web.StreamResponse:
     hijacked = hijack(call.request, content_type=content_type(call, tty=tty))
     try:
         if wanted["logs"]:
-            await _replay(call, container, hijacked.socket, wanted, framed=not tty)
+            await replay(call, container, hijacked.socket, wanted, framed=not tty)
         if wanted["stream"]:
             attachment = Attachment(
                 socket=hijacked.socket.dup(),
@@ -68,7 +68,7 @@ async def attach(call: Call) -> web.StreamResponse:
     return hijacked
 
 
-async def _replay(call: Call, container: Container, sock: Any, wanted: dict[str, bool], *, framed: bool) -> None:
+async def replay(call: Call, container: Container, sock: Any, wanted: dict[str, bool], *, framed: bool) -> None:
     """Send what was logged so far to a client that asked for it."""
     loop = asyncio.get_running_loop()
     sock.setblocking(False)

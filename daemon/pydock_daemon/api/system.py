@@ -1,4 +1,4 @@
-"""/_ping, /version, /info: what this engine is. Everything of swarm answers as an engine outside a swarm."""
+"""/_ping, /version, /info: what this engine is."""
 
 import os
 import platform
@@ -12,11 +12,10 @@ from pydock_daemon.config import OWN_RUNTIME, Config, OciRuntime
 from pydock_daemon.containers import initprogram
 from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
-from pydock_shared.errors import NotSupported, Unavailable
 from pydock_shared.times import now_rfc3339nano
 
 from . import versions
-from .routing import Call, json_response
+from .routing import Call, Route, json_response
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 NO_CACHE = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
@@ -161,35 +160,15 @@ def _os_release(key: str) -> str:
         return ""
 
 
-async def no_swarm(call: Call) -> web.StreamResponse:
-    """Answer for everything that needs a swarm."""
-    raise Unavailable(
-        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
-        "swarm and try again."
-    )
+async def nothing_to_choose(call: Call) -> web.StreamResponse:
+    """OPTIONS of any path: Docker answers nothing, well."""
+    return web.Response()
 
 
-async def absent(call: Call) -> web.StreamResponse:
-    """Answer for what Docker's API has and this engine does not carry out: refused by name."""
-    path = versions.split(call.request.rel_url.raw_path)[1]
-    raise NotSupported(f"{call.request.method} {path.rstrip('/')} is not supported")
-
-
-ABSENT = (
-    ("POST", "/auth"),
-    ("POST", "/build"),
-    ("POST", "/build/prune"),
-    ("GET", "/containers/{name}/attach/ws"),
-    ("POST", "/grpc"),
-    ("GET", "/plugins"),
-    ("POST", "/session"),
-)
-SWARM = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs")
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     ("GET", "/_ping", ping),
     ("HEAD", "/_ping", ping),
     ("GET", "/version", version),
     ("GET", "/info", info),
-    *((method, path, absent) for method, path in ABSENT),
-    *(("GET", path, no_swarm) for path in SWARM),
+    ("OPTIONS", "/{path:path}", nothing_to_choose),
 )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError, Unauthorized
 
 CLIENT = "pydock"
 _CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z][\w-]*)(?:\s+(?=[\w-]+\s*=)|\s*(?:,|$))")
@@ -55,11 +55,12 @@ def decode_header(text: str) -> Credentials:
         raise InvalidArgument("invalid X-Registry-Auth header: needs a JSON object")
     username, password = str(data.get("username") or ""), str(data.get("password") or "")
     if data.get("auth") and not username:
-        username, password = _joined(str(data["auth"]))
+        username, password = joined(str(data["auth"]))
     return Credentials(username, password, str(data.get("identitytoken") or ""), str(data.get("registrytoken") or ""))
 
 
-def _joined(text: str) -> tuple[str, str]:
+def joined(text: str) -> tuple[str, str]:
+    """Return user and password of an `auth` field; InvalidArgument when it is none."""
     try:
         username, _, password = base64.b64decode(text).decode().partition(":")
     except ValueError as error:
@@ -105,6 +106,22 @@ async def authorization(
 async def _token(
     session: aiohttp.ClientSession, parameters: dict[str, str], credentials: Credentials, scopes: list[str], tls: Any
 ) -> str:
+    return (await tokens(session, parameters, credentials, scopes, tls))[0]
+
+
+async def tokens(
+    session: aiohttp.ClientSession,
+    parameters: dict[str, str],
+    credentials: Credentials,
+    scopes: list[str],
+    tls: Any,
+    *,
+    offline: bool = False,
+) -> tuple[str, str]:
+    """Return the token for a challenge's parameters and, with `offline` and when the server has such, a lasting one.
+
+    Unauthorized when the server refuses the credentials, PydockError when it gives none for another reason.
+    """
     realm = parameters.get("realm", "")
     if not realm.startswith(("http://", "https://")):
         raise PydockError(f"the registry names no usable token server: {realm!r}")
@@ -116,7 +133,8 @@ async def _token(
     else:
         headers = {"Authorization": credentials.basic} if credentials.username else {}
         account = {"account": credentials.username} if credentials.username else {}
-        query = [*service.items(), *(("scope", scope) for scope in scopes), *account.items()]
+        lasting = {"offline_token": "true", "client_id": CLIENT} if offline else {}
+        query = [*service.items(), *(("scope", scope) for scope in scopes), *account.items(), *lasting.items()]
         sending = session.get(realm, params=query, headers=headers, ssl=tls)
     try:
         async with sending as response:
@@ -125,10 +143,13 @@ async def _token(
     except (aiohttp.ClientError, TimeoutError) as error:
         raise PydockError(f'Get "{realm}": {error or "timeout"}') from error
     if status != 200:
-        detail = "incorrect username or password" if status == 401 and credentials.username else f"status {status}"
-        raise PydockError(f'Get "{realm}": unauthorized: {detail}')
+        refused = status == 401 and bool(credentials.username or credentials.identity_token)
+        kind, detail = (
+            (Unauthorized, "incorrect username or password") if refused else (PydockError, f"status {status}")
+        )
+        raise kind(f'Get "{realm}": unauthorized: {detail}')
     try:
         data = json.loads(body)
-        return str(data.get("token") or data["access_token"])
+        return str(data.get("token") or data["access_token"]), str(data.get("refresh_token") or "")
     except (ValueError, KeyError, AttributeError) as error:
         raise PydockError(f"the token server {realm} gave no token") from error

@@ -89,7 +89,7 @@ class Repository:
                     raise await _refusal(response)
                 yield response
         except aiohttp.ClientError as error:
-            raise Unreachable(f'{method.title()} "{url}": {_cause(error)}') from error
+            raise Unreachable(f'{method.title()} "{url}": {cause(error)}') from error
         except TimeoutError as error:
             raise Unreachable(f'{method.title()} "{url}": timeout') from error
 
@@ -167,7 +167,7 @@ class Repository:
             async with self._session.get(f"{self.endpoint.api}/", ssl=self.endpoint.tls) as response:
                 return response.status in (200, 401)
         except aiohttp.ClientError as error:
-            raise Unreachable(f'Get "{self.endpoint.api}/": {_cause(error)}') from error
+            raise Unreachable(f'Get "{self.endpoint.api}/": {cause(error)}') from error
         except TimeoutError as error:
             raise Unreachable(f'Get "{self.endpoint.api}/": timeout') from error
 
@@ -283,7 +283,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
     return Refused(response.status, code, message)
 
 
-def _cause(error: aiohttp.ClientError) -> str:
+def cause(error: aiohttp.ClientError) -> str:
+    """Return in words why a request failed."""
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno or 0
         why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
