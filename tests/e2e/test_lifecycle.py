@@ -202,6 +202,24 @@ def test_inspect_says_what_was_asked_for(cli: Cli):
     assert found["State"]["FinishedAt"] == "0001-01-01T00:00:00Z"
 
 
+def test_inspect_sees_every_change(api: Api):
+    """Also of what it has shown before: the record's settled half is put together once."""
+    name = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]}, name="first")["Id"]
+    before = api.ok("GET", f"/containers/{name}/json")
+    api.ok("POST", f"/containers/{name}/update", {"Memory": 64 << 20, "RestartPolicy": {"Name": "on-failure"}})
+    api.ok("POST", f"/containers/{name}/rename", name="second")
+    api.ok("POST", f"/containers/{name}/start")
+    api.ok("POST", f"/containers/{name}/wait")
+    after = api.ok("GET", f"/containers/{name}/json")
+    assert (before["Name"], after["Name"]) == ("/first", "/second")
+    assert (before["HostConfig"]["Memory"], after["HostConfig"]["Memory"]) == (0, 64 << 20)
+    assert after["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
+    assert (before["State"]["Status"], after["State"]["Status"]) == ("created", "exited")
+    assert list(before) == list(after)
+    assert api.ok("GET", f"/containers/{name}/json", size="1")["SizeRootFs"] > 0
+    assert "SizeRootFs" not in api.ok("GET", f"/containers/{name}/json")
+
+
 def test_start_of_a_missing_command_leaves_it_created(cli: Cli):
     cli("create", "--name", "broken", "busybox", "nosuch")
     cli.fails("start", "broken", code=1, message='exec: "nosuch": executable file not found in \\$PATH')

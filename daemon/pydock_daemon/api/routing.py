@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json
 
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
@@ -131,7 +132,11 @@ def match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
 
 def json_response(data: Any, status: int = 200) -> web.Response:
     """Return data as Docker's JSON: with a newline at its end."""
-    return web.Response(body=json.dumps(data).encode() + b"\n", status=status, content_type="application/json")
+    try:
+        text = to_json(data)
+    except PydanticSerializationError:  # a name that is not UTF-8, which the other one escapes
+        text = json.dumps(data).encode()
+    return web.Response(body=text + b"\n", status=status, content_type="application/json")
 
 
 def empty(status: int = 204) -> web.Response:

@@ -92,6 +92,18 @@ def mount(point: MountPoint) -> dict[str, Any]:
 
 def inspect(containers: Containers, container: Container, exec_ids: list[str]) -> dict[str, Any]:
     """Return the whole of a container."""
+    if container.settled is None:
+        container.settled = _settled(containers, container)
+    return container.settled | {
+        "State": _state(container),
+        "RestartCount": container.state.restart_count,
+        "ExecIDs": exec_ids or None,
+        "NetworkSettings": _network(containers, container),
+    }
+
+
+def _settled(containers: Containers, container: Container) -> dict[str, Any]:
+    """Return what is the same until somebody updates or renames the container; None where something else comes."""
     config = container.config
     args = [*(config.entrypoint or ()), *(config.cmd or ())]
     directory = containers.directory(container)
@@ -101,25 +113,25 @@ def inspect(containers: Containers, container: Container, exec_ids: list[str]) -
         "Created": rfc3339(container.created),
         "Path": args[0] if args else "",
         "Args": args[1:],
-        "State": _state(container),
+        "State": None,
         "Image": container.image,
         "ResolvConfPath": str(directory / "resolv.conf"),
         "HostnamePath": str(directory / "hostname"),
         "HostsPath": str(directory / "hosts"),
         "LogPath": str(containers.log_path(container)) if logs and logs.type == "json-file" else "",
         "Name": f"/{container.name}",
-        "RestartCount": container.state.restart_count,
+        "RestartCount": None,
         "Driver": "overlay2",
         "Platform": container.platform,
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": exec_ids or None,
+        "ExecIDs": None,
         "HostConfig": _host(container),
         "GraphDriver": containers.snapshots.graph_driver(container.id),
         "Mounts": [mount(point) for point in container.mounts if point.type != "tmpfs" or not container.host.tmpfs],
         "Config": _config(container),
-        "NetworkSettings": _network(containers, container),
+        "NetworkSettings": None,
     }
 
 

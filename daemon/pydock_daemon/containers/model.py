@@ -135,6 +135,8 @@ class Container:
     restart: asyncio.Task[None] | None = None
     delay: float = 0.0
     visitors: set[Child] = field(default_factory=set)
+    settled: dict[str, Any] | None = None
+    """What `inspect` has made of the half that was asked; None again after every change of that half."""
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

@@ -133,6 +133,7 @@ class Containers:
             db.execute("update containers set name = ? where id = ?", (name, container.id))
         del self._by_name[container.name]
         container.name = name
+        container.settled = None
         self._by_name[name] = container
 
     def save(self, container: Container) -> None:
@@ -142,6 +143,7 @@ class Containers:
 
     def save_asked(self, container: Container) -> None:
         """Write what was asked of a container, after an update of it."""
+        container.settled = None
         with self.store.transaction() as db:
             db.execute("update containers set asked = ? where id = ?", (container.asked(), container.id))
 

@@ -1,8 +1,10 @@
 """From a path to its handler."""
 
+import json
+
 import pytest
 
-from pydock_daemon.api.routing import Router
+from pydock_daemon.api.routing import Router, json_response
 from pydock_daemon.api.versions import split
 from pydock_shared.errors import InvalidArgument
 
@@ -54,3 +56,11 @@ def test_version(path, expected):
 def test_version_out_of_range(path, word):
     with pytest.raises(InvalidArgument, match=word):
         split(path)
+
+
+@pytest.mark.parametrize("text", ["plain", 'a "quoted"\n\x00', "é<&>\u2028", "a name that is \udcff not UTF-8"])
+def test_any_text_is_json(text):
+    answer = json_response({text: [text, 1 << 70, None]}, 201)
+    assert answer.status == 201
+    assert answer.body.endswith(b"}\n")
+    assert json.loads(answer.body) == {text: [text, 1 << 70, None]}
