@@ -1,16 +1,18 @@
 """Answers that the supervisor owes, and how long each is waited for. Part of the connection in `supervisor`.
 
 A supervisor that is merely slow has a minute. One that is stopped (SIGSTOP, a debugger) will not answer before somebody
-lets it go on: what was asked of it fails within two seconds, and says so. One timer watches over all of them.
+lets it go on: what was asked of it fails within two seconds, says so, and is not carried out later. One timer watches
+over all of them.
 """
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
+from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import PydockError, Unavailable
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = protocol.STALE
 """Seconds between two looks; a stopped supervisor is noticed after one to two of them."""
 LONGEST = 60.0
 """Seconds within which every operation is answered."""
@@ -25,7 +27,9 @@ class Answers:
         self.pid = 0
         """The process that owes the answers."""
         self._owed: dict[int, tuple[Answer, float]] = {}
-        self._late: set[int] = set()
+        self._given_up: set[int] = set()
+        self.late = 0
+        """Answers that came after they were given up, since somebody last looked into what they mean."""
         self._watch: asyncio.TimerHandle | None = None
 
     def expect(self, number: int) -> Answer:
@@ -46,16 +50,17 @@ class Answers:
         future, _ = self._owed.get(number, (None, 0.0))
         return future if future is not None and not future.done() else None
 
-    def caught_up(self, number: int) -> bool:
-        """Note an answer; say whether it is the last one of those that were given up and came after all."""
-        if number not in self._late:
+    def came(self, number: int) -> bool:
+        """Note an answer; say whether it was given up before."""
+        if number not in self._given_up:
             return False
-        self._late.remove(number)
-        return not self._late
+        self._given_up.remove(number)
+        self.late += 1
+        return True
 
     def lose(self, error: PydockError) -> None:
         """Fail all: the connection is lost."""
-        self._late.clear()
+        self._given_up.clear()
         owed, self._owed = self._owed, {}
         for future, _ in owed.values():
             if not future.done():
@@ -68,7 +73,7 @@ class Answers:
         for number, (future, since) in self._owed.items():
             age = loop.time() - since
             if not future.done() and ((asleep and age >= LOOK_EVERY) or age >= LONGEST):
-                self._late.add(number)
+                self._given_up.add(number)
                 future.set_exception(Unavailable(self._complaint(asleep=asleep)))
         if self._owed:
             self._watch = loop.call_later(LOOK_EVERY, self._look)

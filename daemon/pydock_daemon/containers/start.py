@@ -112,7 +112,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
 
 
 async def _discard(containers: Containers, container: Container) -> None:
-    # One that does not answer now finds the word to delete behind the word to create, when it looks again.
+    # One that does not answer now finds the word to delete behind what it had begun, when it looks again.
     with contextlib.suppress(Unavailable):
         await containers.supervisor.request("delete", container=container.id, force=True)
 

@@ -31,6 +31,7 @@ log = logging.getLogger("pydockd.supervisor")
 
 PATIENCE = 5.0  # seconds for a new supervisor to answer
 POLL = 0.005
+CATCH_UP = 0.02  # seconds from a late answer to the question what there is now
 MOST_UNSENT = 1000  # messages that wait for a supervisor that reads none
 RETRIES = (0.01, 0.1, 0.5)  # seconds between attempts to connect again; the last one goes on
 SAFE_ENV = ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
@@ -110,9 +111,12 @@ class Supervisor:
         return hello | {"asked_at": asked_at}
 
     async def _catch_up(self) -> None:
-        """What was given up has been carried out after all: let who knows better see what there is now."""
+        """What was given up may have been carried out after all: let who knows better see what there is now."""
         with contextlib.suppress(Unavailable):
-            self.on_hello(await self._hello())
+            while self._answers.late:
+                self._answers.late = 0
+                await asyncio.sleep(CATCH_UP)  # they come together
+                self.on_hello(await self._hello())
 
     async def close(self) -> None:
         """Leave the supervisor to itself; it goes on without us."""
@@ -133,7 +137,8 @@ class Supervisor:
         number = next(self._numbers)
         future = self._answers.expect(number)
         try:
-            self._send({"id": number, "op": op, "fds": len(fds), **fields}, fds)
+            sent = asyncio.get_running_loop().time()
+            self._send({"id": number, "op": op, "sent": sent, "fds": len(fds), **fields}, fds)
             return await future
         finally:
             self._answers.forget(number)
@@ -231,7 +236,7 @@ class Supervisor:
         if "event" in message:
             {"exit": self.on_exit, "detach": self.on_detach}.get(message["event"], _ignore)(message)
             return
-        if self._answers.caught_up(message["id"]):
+        if self._answers.came(message["id"]) and (self._catching_up is None or self._catching_up.done()):
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(), name="supervisor")
         error = message.get("error")
         future = self._answers.find(message["id"])

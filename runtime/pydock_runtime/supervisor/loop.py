@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 
 from pydock_runtime import reexec
 from pydock_runtime.supervisor import adopt, protocol
@@ -85,6 +86,11 @@ def serve(exec_root: str) -> None:
         if not service.busy:
             sys.exit(0)
 
+    def resume(_signal: int, _frame: FrameType | None) -> None:
+        # Who asked something of us while we were stopped has been told that it failed: it must not happen later.
+        service.resumed_at = time.monotonic()
+
+    signal.signal(signal.SIGCONT, resume)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, terminate)
     # Collections would touch, and so copy, every page in each forked child: they happen in idle moments of the parent

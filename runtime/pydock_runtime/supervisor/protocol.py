@@ -3,9 +3,9 @@
 A frame is a 32-bit big-endian length and that many bytes of UTF-8 JSON (an object). Descriptors ride (SCM_RIGHTS) on
 the first byte of the frame whose `fds` member counts them: the kernel may glue the bytes of several frames into one
 read, so the count, and not the read, says whose they are. Received descriptors belong to whoever gets the message;
-close them.
+close them. `sent` is the monotonic clock: after a stop of its process the supervisor refuses what is older than STALE.
 
-    request   {"id": 7, "op": "start", "container": "...", ...}
+    request   {"id": 7, "op": "start", "sent": 1234.5, "container": "...", ...}
     answer    {"id": 7, "result": {...}}  or  {"id": 7, "error": {"kind": "not-found", "message": "..."}}
     event     {"event": "exit", "container": "...", "exec": null, "code": 0, ...}
 """
@@ -34,6 +34,7 @@ EXEC_NOT_FOUND = "exec-not-found"
 EXEC_DENIED = "exec-denied"
 SYSTEM = "system"
 
+STALE = 1.0  # seconds after which pydockd gives up what it asked of a supervisor that is stopped
 MAX_FRAME = 64 << 20
 MAX_FDS = 32
 READ_SIZE = 64 << 10

@@ -47,11 +47,13 @@ class Service:
         "containers",
         "poller",
         "records",
+        "resumed_at",
         "runtimes",
     )
 
     def __init__(self, poller: Poller, exec_root: str, listener: socket.socket) -> None:
         self.poller = poller
+        self.resumed_at = 0.0
         self.records = Records(exec_root)
         self.runtimes = Runtimes(exec_root, poller, self._awaited)
         self.containers: dict[str, Container] = {}
@@ -144,6 +146,8 @@ class Service:
     def _on_request(self, request: Request) -> None:
         operation = OPERATIONS.get(request.op)
         try:
+            if request.fields.get("sent", self.resumed_at) < self.resumed_at - protocol.STALE and request.op != "hello":
+                raise Refused(protocol.SYSTEM, f"{request.op}: given up while the supervisor was stopped")
             if operation is None:
                 raise Refused(protocol.INVALID, f"no such operation: {request.op}")
             operation(self, request)
