@@ -5,6 +5,7 @@ queue: each is woken and reads the rows after its own number, so that a slow one
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -27,6 +28,7 @@ create index if not exists events_time on events (time);
 KEEP = 10_000
 """Rows kept; older ones are dropped, in steps of a tenth."""
 
+PAGE = 200
 Event = dict[str, Any]
 
 
@@ -61,21 +63,37 @@ class Events:
         )
         return [_event(row) for row in rows]
 
-    async def follow(self, after: int) -> AsyncIterator[Event]:
-        """Yield every event with a sequence number above `after`, forever."""
+    def before(self, moment: int) -> int:
+        """Return the sequence number after which everything is that happened at a moment or later."""
+        row = self._store.one("select min(seq) as seq from events where time >= ?", (moment,))
+        return int(row["seq"]) - 1 if row and row["seq"] is not None else self.last()
+
+    async def follow(self, after: int, until: int | None = None) -> AsyncIterator[Event]:
+        """Yield every event with a sequence number above `after`: for ever, or up to a moment, which is waited for.
+
+        Both are nanoseconds since the epoch. A reader holds one page of rows, however far behind it is.
+        """
         while True:
             news = self._news
-            rows = self._store.all("select * from events where seq > ? order by seq limit 200", (after,))
+            rows = self._store.all(
+                "select * from events where seq > ? and time <= ? order by seq limit ?", (after, until or 2**62, PAGE)
+            )
             for row in rows:
                 after = row["seq"]
                 yield _event(row)
-            if not rows:
-                await news.wait()
+            if rows:
+                continue
+            left = None if until is None else (until - time.time_ns()) / 1e9
+            if left is not None and left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await news.wait()
 
 
 def _event(row: Any) -> Event:
     attributes = json.loads(row["attributes"])
-    event: Event = {
+    return {
         "Type": row["type"],
         "Action": row["action"],
         "Actor": {"ID": row["actor"], "Attributes": attributes},
@@ -83,6 +101,3 @@ def _event(row: Any) -> Event:
         "time": row["time"] // 1_000_000_000,
         "timeNano": row["time"],
     }
-    if row["type"] == "container":
-        event |= {"status": row["action"], "id": row["actor"], "from": attributes.get("image", "")}
-    return event

@@ -1,6 +1,7 @@
 """Events: durable, in order, and followed without a queue."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -24,7 +25,7 @@ async def test_a_reader_gets_what_happens_after_its_number(store):
     await asyncio.sleep(0)
     log.publish("container", "start", "a", {"name": "web", "image": "busybox"})
     event = await asyncio.wait_for(waiting, 1)
-    assert (event["Action"], event["Actor"]["ID"], event["from"]) == ("start", "a", "busybox")
+    assert (event["Action"], event["Actor"]["ID"]) == ("start", "a")
     await reader.aclose()
 
 
@@ -51,6 +52,22 @@ async def test_between_takes_both_ends_of_the_span(store):
     moment = log.between(0, None)[0]["timeNano"]
     assert len(log.between(moment, moment)) == 1
     assert log.between(moment + 1, None) == []
+
+
+async def test_following_begins_at_a_moment_and_ends_at_one(store):
+    log = Events(store)
+    log.publish("image", "tag", "early", {})
+    log.publish("image", "tag", "middle", {})
+    middle = log.between(0, None)[1]["timeNano"]
+    assert [event["Actor"]["ID"] async for event in log.follow(log.before(middle), middle)] == ["middle"]
+    assert [event async for event in log.follow(log.before(middle + 10**12), middle)] == []
+    following = log.follow(log.last(), time.time_ns() + 300_000_000)
+    waiting = asyncio.ensure_future(anext(following))
+    await asyncio.sleep(0)
+    log.publish("image", "tag", "late", {})
+    assert (await waiting)["Actor"]["ID"] == "late"
+    with pytest.raises(StopAsyncIteration):
+        await anext(following)
 
 
 async def test_old_rows_are_dropped(store, monkeypatch):

@@ -10,10 +10,10 @@ from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
 from pydock_shared import names
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import Conflict, InvalidArgument
 from pydock_shared.wire.container import CreateContainer, UpdateContainer
 
-from .routing import Call, empty, json_response
+from .routing import Call, empty, json_response, terminal_size
 from .system import architecture
 
 
@@ -158,17 +158,19 @@ async def wait_container(call: Call) -> web.StreamResponse:
 async def resize_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/resize."""
     container = _container(call)
-    width, height = call.number("w"), call.number("h")
-    if width is None or height is None:
-        raise InvalidArgument("invalid size: h and w are needed")
-    if container.alive:
-        await call.engine.supervisor.request("resize", container=container.id, width=width, height=height)
+    width, height = terminal_size(call)
+    if not container.alive:
+        raise Conflict(f"container {container.id} is not running")
+    await call.engine.supervisor.request("resize", container=container.id, width=width, height=height)
+    call.engine.containers.publish(container, "resize", height=str(height), width=str(width))
     return empty(200)
 
 
 async def top_container(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/top."""
-    titles, rows = await processes.top(call.engine.containers, _container(call), call.query.get("ps_args") or "-ef")
+    containers, container = call.engine.containers, _container(call)
+    titles, rows = await processes.top(containers, container, call.query.get("ps_args") or "-ef")
+    containers.publish(container, "top")
     return json_response({"Titles": titles, "Processes": rows})
 
 

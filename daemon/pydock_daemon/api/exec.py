@@ -11,7 +11,7 @@ from pydock_shared.framing import STDOUT, frame
 from pydock_shared.wire.exec import ExecCreate, ExecStart
 
 from .hijack import hijack
-from .routing import Call, empty, json_response
+from .routing import Call, empty, json_response, terminal_size
 from .streams import content_type, detach_keys
 
 
@@ -92,9 +92,7 @@ async def inspect_exec(call: Call) -> web.StreamResponse:
 async def resize_exec(call: Call) -> web.StreamResponse:
     """POST /exec/{id}/resize."""
     item = call.engine.execs.get(call.params["id"])
-    width, height = call.number("w"), call.number("h")
-    if width is None or height is None:
-        raise InvalidArgument("invalid size: h and w are needed")
+    width, height = terminal_size(call)
     if item.running:
         await call.engine.supervisor.request(
             "resize", container=item.container.id, exec=item.id, width=width, height=height

@@ -130,6 +130,16 @@ def match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     return params if at == len(segments) else None
 
 
+def terminal_size(call: Call) -> tuple[int, int]:
+    """Return the parameters w and h of a terminal; InvalidArgument when one is missing or no terminal has it."""
+    width, height = call.number("w"), call.number("h")
+    if width is None or height is None:
+        raise InvalidArgument("invalid size: h and w are needed")
+    if not (0 <= width < 1 << 16 and 0 <= height < 1 << 16):
+        raise InvalidArgument(f"invalid size: {width}x{height}")
+    return width, height
+
+
 def json_response(data: Any, status: int = 200) -> web.Response:
     """Return data as Docker's JSON: with a newline at its end."""
     try:

@@ -63,6 +63,7 @@ async def attach(call: Call) -> web.StreamResponse:
                 detach_keys=keys,
             )
             await attaching.attach(call.engine.containers, container, attachment)
+        call.engine.containers.publish(container, "attach")
     finally:
         hijacked.socket.close()
     return hijacked

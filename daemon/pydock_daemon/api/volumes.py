@@ -59,6 +59,7 @@ async def prune_volumes(call: Call) -> web.StreamResponse:
         space += await asyncio.to_thread(volumes.usage, volume.name)
         volumes.remove(volume.name, force=False, in_use=[])
         removed.append(volume.name)
+    call.engine.events.publish("volume", "prune", "", {"reclaimed": str(space)})
     return json_response({"VolumesDeleted": removed, "SpaceReclaimed": space})
 
 

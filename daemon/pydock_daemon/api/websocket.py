@@ -45,6 +45,7 @@ async def attach(call: Call) -> web.StreamResponse:
                 if call.flag("stream"):
                     attachment = Attachment(socket=theirs.dup(), **wanted, multiplexed=False, detach_keys=keys)
                     await attaching.attach(call.engine.containers, container, attachment)
+                call.engine.containers.publish(container, "attach")
             except BaseException:
                 passing.cancel()
                 raise

@@ -68,7 +68,7 @@ class Execs:
         check_running(container)
         item = Exec(names.new_id(), container, asked, bool(asked.tty), detach_keys, run=container.state.started_at)
         self._by_id[item.id] = item
-        self._containers.publish(container, f"exec_create: {' '.join(asked.cmd)}", execID=item.id)
+        self._publish(item, "exec_create")
         return item
 
     def check_start(self, item: Exec) -> None:
@@ -81,7 +81,6 @@ class Execs:
         """Run it; with an attachment the client gets its streams. The socket stays the caller's."""
         self.check_start(item)
         item.started = item.running = True
-        asked, containers = item.asked, self._containers
         streams = attachment and {
             "stdin": attachment.stdin,
             "stdout": attachment.stdout,
@@ -90,7 +89,7 @@ class Execs:
             "detach_keys": list(attachment.detach_keys),
         }
         process, profile = self._process(item, size)
-        containers.publish(item.container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
+        self._publish(item, "exec_start")
         request = {
             "process": process,
             "tty": item.tty,
@@ -103,7 +102,7 @@ class Execs:
         """Run a command; its `end` gives the exit code and the first `capture` bytes of output, or Unavailable."""
         with self._containers.store.transaction():  # one for both events
             item = self.create(container, asked, ())
-            self._containers.publish(container, f"exec_start: {' '.join(asked.cmd or ())}", execID=item.id)
+            self._publish(item, "exec_start")
         item.started = item.running = True
         item.end = asyncio.get_running_loop().create_future()
         process, profile = self._process(item, None)
@@ -129,6 +128,11 @@ class Execs:
             item.running, item.exit_code = False, getattr(error, "exit_code", 126)
             raise
         item.pid = answer["pid"]
+
+    def _publish(self, item: Exec, action: str) -> None:
+        """Publish an event that has the command in its name, as Docker writes it: program, space, arguments."""
+        program, *arguments = item.asked.cmd or [""]
+        self._containers.publish(item.container, f"{action}: {program} {' '.join(arguments)}", execID=item.id)
 
     def kill(self, item: Exec) -> None:
         """Kill the processes of an exec; its end is reported as any other."""

@@ -46,6 +46,7 @@ async def settle(containers: Containers, container: Container, event: dict[str, 
     state.finished_at, state.ports = event["finished_at"], {}
     with containers.moving(container, Status.RESTARTING if again else Status.EXITED):
         pass
+    containers.tell_mounts(container, "unmount")
     if state.oom_killed:
         containers.publish(container, "oom")
     containers.publish(

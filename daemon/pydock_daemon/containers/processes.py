@@ -37,12 +37,12 @@ async def top(containers: Containers, container: Container, arguments: str) -> t
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise PydockError(f"ps: {complaint.decode(errors='replace').strip()}")
+        raise InvalidArgument(f"error running ps: {complaint.decode(errors='replace').strip()}")
     own = namespace(container.state.pid)
     titles, *rows = output.decode(errors="replace").splitlines()
     names = titles.split()
     if "PID" not in names:
-        raise PydockError("Couldn't find PID field in ps output")
+        raise InvalidArgument("Couldn't find PID field in ps output")
     column = names.index("PID")
     found = [line.split(None, len(names) - 1) for line in rows]
     return names, [row for row in found if len(row) > column and namespace(row[column]) == own]

@@ -50,4 +50,5 @@ async def prune(containers: Containers, filters: Filters) -> tuple[list[str], in
             await discard.discard(containers, container, volumes=False)
         removed.append(container.id)
         space += size
+    containers.events.publish("container", "prune", "", {"reclaimed": str(space)})
     return removed, space

@@ -168,10 +168,22 @@ class Containers:
         attributes = {**(container.config.labels or {}), "image": container.image_name, "name": container.name, **extra}
         self.events.publish("container", action, container.id, attributes)
 
+    def tell_mounts(self, container: Container, action: str) -> None:
+        """Publish that a container's volumes are mounted, `mount`, or not any more, `unmount`."""
+        for mount in container.mounts:
+            if mount.type == "volume" and mount.name:
+                attributes = {"container": container.id, "driver": mount.driver or "local"}
+                if action == "mount":
+                    writable = "false" if mount.read_only else "true"
+                    attributes |= {"destination": mount.target, "propagation": "", "read/write": writable}
+                self.events.publish("volume", action, mount.name, attributes)
+
     def detached(self, event: dict[str, Any]) -> None:
         """Publish that a client left a container by its detach keys, as the supervisor reports it."""
         container = self._by_id.get(event["container"])
-        if container and not event.get("exec"):
+        if container and event.get("exec"):
+            self.publish(container, "exec_detach", execID=event["exec"])
+        elif container:
             self.publish(container, "detach")
 
     def users_of_image(self, image: str) -> list[Container]:

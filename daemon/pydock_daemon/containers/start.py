@@ -58,6 +58,7 @@ async def launch(containers: Containers, container: Container) -> None:
         containers.save(container)
         attach.close_pending(container)
         raise
+    containers.tell_mounts(container, "mount")
     containers.publish(container, "start")
 
 

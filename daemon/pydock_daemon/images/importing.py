@@ -65,7 +65,9 @@ async def import_(images: Images, read: Read, wanted: Wanted, send: Send) -> Ima
         images.content.add(config)
         image = images.commit(images.content.add(document), [wanted.name] if wanted.name else [])
     await send({"status": image.id})
-    images.publish("import", image.id, wanted.name.familiar() if wanted.name else image.id)
+    if wanted.name:
+        images.publish("tag", image.id, wanted.name.familiar())
+    images.publish("import", image.id, image.id)
     return image
 
 

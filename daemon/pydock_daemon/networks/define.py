@@ -254,6 +254,7 @@ async def prune(networks: "Networks", filters: Filters) -> list[str]:
             continue
         await remove(networks, network)
         gone.append(network.name)
+    networks.events.publish("network", "prune", "", {"reclaimed": "0"})
     return gone
 
 

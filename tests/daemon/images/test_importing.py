@@ -27,7 +27,7 @@ async def test_an_image_of_one_layer(shop: Shop) -> None:
     assert image.settings == {"Cmd": ["/bin/sh"], "Env": ["A=b"]}
     assert image.config["comment"] == image.config["history"][0]["comment"] == "by hand"
     assert shop.records[-1] == {"status": image.id}
-    assert shop.happened() == [("import", "tree:1")]
+    assert shop.happened() == [("tag", "tree:1"), ("import", image.id)]
 
 
 async def test_compressed_and_for_another_platform(shop: Shop) -> None:
