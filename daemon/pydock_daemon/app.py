@@ -22,7 +22,7 @@ from aiohttp import web
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.server import Edge
 from pydock_daemon.config import Config
-from pydock_daemon.containers import autostart, exits, model, reconcile
+from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.health import Monitors
@@ -220,6 +220,7 @@ def _listen_to(supervisor: Supervisor, containers: Containers, execs: Execs, tas
 
     supervisor.on_exit = on_exit
     supervisor.on_detach = lambda event: containers.detached(event)
+    supervisor.on_oom = lambda event: tasks.run(ooms.killed(containers, event))
     supervisor.on_lost = execs.lost
 
 

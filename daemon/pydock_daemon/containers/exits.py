@@ -9,7 +9,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import attach, discard, start, wait
+from . import attach, discard, ooms, start, wait
 from .model import Container, Status
 from .service import Containers
 
@@ -42,13 +42,14 @@ async def settle(containers: Containers, container: Container, event: dict[str, 
     if event["finished_at"] - state.started_at >= LONG_RUN:
         container.delay = 0.0
     state.restart_count += again
-    state.pid, state.exit_code, state.oom_killed = 0, event["code"], bool(event.get("oom"))
+    untold = event.get("oom") and not state.oom_killed  # it happened while there was no daemon
+    state.pid, state.exit_code, state.oom_killed = 0, event["code"], state.oom_killed or bool(untold)
     state.finished_at, state.ports = event["finished_at"], {}
     with containers.moving(container, Status.RESTARTING if again else Status.EXITED):
         pass
     containers.tell_mounts(container, "unmount")
-    if state.oom_killed:
-        containers.publish(container, "oom")
+    if untold:
+        await ooms.publish(containers, container, 1)
     containers.publish(
         container,
         "die",

@@ -137,6 +137,8 @@ class Container:
     visitors: set[Child] = field(default_factory=set)
     settled: dict[str, Any] | None = None
     """What `inspect` has made of the half that was asked; None again after every change of that half."""
+    oom_sequence: int = 0
+    """The newest record of the kernel's log that was read for this container."""
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

@@ -62,6 +62,7 @@ class Supervisor:
     def __init__(self, exec_root: Path) -> None:
         self.on_exit: Callable[[dict[str, Any]], None] = _ignore
         self.on_detach: Callable[[dict[str, Any]], None] = _ignore
+        self.on_oom: Callable[[dict[str, Any]], None] = _ignore
         self.on_hello: Callable[[dict[str, Any]], None] = _ignore
         self.on_lost: Callable[[], None] = lambda: None
         self.pid = 0
@@ -234,7 +235,8 @@ class Supervisor:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if "event" in message:
-            {"exit": self.on_exit, "detach": self.on_detach}.get(message["event"], _ignore)(message)
+            told = {"exit": self.on_exit, "detach": self.on_detach, "oom": self.on_oom}
+            told.get(message["event"], _ignore)(message)
             return
         if self._answers.came(message["id"]) and (self._catching_up is None or self._catching_up.done()):
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up(), name="supervisor")

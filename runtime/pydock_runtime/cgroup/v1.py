@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import time
+from select import EPOLLIN
 
 from pydock_runtime.cgroup import files, stats
 
@@ -198,6 +199,27 @@ class Cgroup:
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed for want of memory."""
         return files.keyed(files.read(self.folder("memory"), "memory.oom_control")).get("oom_kill", 0)
+
+    def oom_stuck(self) -> bool:
+        """Say whether its processes wait for memory, since the OOM killer is disabled."""
+        return files.keyed(files.read(self.folder("memory"), "memory.oom_control")).get("under_oom", 0) == 1
+
+    def oom_notices(self) -> tuple[int, int]:
+        """Return a descriptor, the caller's, and the epoll event that it has when memory runs out.
+
+        Section 10 of the kernel's admin-guide/cgroup-v1/memory; OSError where the kernel has no such notices.
+        """
+        folder = self.folder("memory")
+        with contextlib.ExitStack() as undo:
+            notices = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            undo.callback(os.close, notices)
+            control = os.open(f"{folder}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                files.write(folder, "cgroup.event_control", f"{notices} {control}")
+            finally:
+                os.close(control)
+            undo.pop_all()
+        return notices, EPOLLIN
 
     def views(self) -> dict[str, str]:
         """Return what is shown inside at /sys/fs/cgroup: host folder by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from select import EPOLLPRI
 
 from pydock_runtime.cgroup import devices_bpf, files, stats
 
@@ -114,6 +115,19 @@ class Cgroup:
     def oom_kills(self) -> int:
         """Return how many processes the kernel killed for want of memory."""
         return files.keyed(files.read(self._folder, "memory.events")).get("oom_kill", 0)
+
+    def oom_stuck(self) -> bool:
+        """Say whether its processes wait for memory: never, v2 has no way to disable the OOM killer."""
+        return False
+
+    def oom_notices(self) -> tuple[int, int]:
+        """Return a descriptor, the caller's, and the epoll event that it has when memory is short or has run out.
+
+        One poll of the file instead of an inotify: a user has only 128 of those. It is ready until it is read.
+        """
+        notices = os.open(f"{self._folder}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        os.read(notices, 4096)
+        return notices, EPOLLPRI
 
     def views(self) -> dict[str, str]:
         """Return what is shown inside at /sys/fs/cgroup: the folder itself."""

@@ -59,6 +59,7 @@ def _adopt(service: Service, name: str) -> None:
     elif state is not None:
         container.cgroup = cgroups.open_existing(state["cgroup"])
         process.resume_running(state, container.cgroup)
+        container.watch_memory()
     else:
         service.records.remove(name)
         return

@@ -14,6 +14,7 @@ from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.logs import Capture, Log, open_log
+from pydock_runtime.supervisor.ooms import Watch
 from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, STARTING, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
@@ -40,6 +41,7 @@ class Container:
         "_deletions",
         "_ending",
         "_house",
+        "_memory",
         "_oom_score_adj",
         "_own_pids",
         "_waiting",
@@ -60,6 +62,7 @@ class Container:
     ) -> None:
         self._house = house
         self._deletions: list[Request] = []
+        self._memory = Watch(house.poller, self._killed_for_memory)
         self._ending = False
         self._waiting: dict[str | None, Request] = {}
         self._oom_score_adj = 0
@@ -292,7 +295,7 @@ class Container:
         """It has ended, and all its output is in the log and on its way to the clients."""
         if process.name is None:
             if self.cgroup is not None:
-                self.oom = _oom_killed(self.cgroup)
+                self._memory.end(self.cgroup)
             # First, so that whoever learns of the exit can start a container of that name anew.
             self._ending = True
             self.runtime.delete(lambda: self._ended(process))
@@ -338,11 +341,21 @@ class Container:
     def _record_state(self) -> None:
         if self.init.status != RUNNING:
             return
+        self.watch_memory()
         self.recorded = True
         state = self.describe()
         state["cgroup"] = self.cgroup.path if self.cgroup is not None else None
         state["runtime"] = self.runtime.settings
         self._house.records.write(self.id, STATE, state)
+
+    def watch_memory(self) -> None:
+        """Tell of the OOM killer as it strikes; not from the start on: at the end of a short run it is counted."""
+        if self.cgroup is not None:
+            self._memory.begin(self.cgroup)
+
+    def _killed_for_memory(self, kills: int) -> None:
+        self.oom = self.oom or kills > 0
+        self._house.broadcast({"event": "oom", "container": self.id, "kills": kills})
 
     def _sweep(self) -> None:
         cgroup, self.cgroup = self.cgroup, None
@@ -380,10 +393,3 @@ class Container:
     def _require_running(self) -> None:
         if self.status != RUNNING or not self.init.alive:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
-
-
-def _oom_killed(cgroup: Cgroup) -> bool:
-    try:
-        return cgroup.oom_kills() > 0
-    except OSError:
-        return False

@@ -99,7 +99,7 @@ class Client:
 
         def found() -> dict[str, Any] | None:
             wanted = (kind, container, exec)
-            return next((e for e in self.events if (e["event"], e["container"], e["exec"]) == wanted), None)
+            return next((e for e in self.events if (e["event"], e["container"], e.get("exec")) == wanted), None)
 
         self._until(lambda: found() is not None)
         event = found()
