@@ -153,7 +153,7 @@ class Container:
         process = self.process(request)
         if process.status == EXITED:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
-        asked.attach(process.stdio, request, request.fields)
+        asked.attach(process, request, request.fields)
 
     def pause(self) -> None:
         """Freeze every process. Raises OSError, RuntimeFailure."""
@@ -383,7 +383,7 @@ class Container:
     def _attach_exec(self, process: Process) -> None:
         request = self._waiting[process.name]
         if request.fields.get("attach"):
-            asked.attach(process.stdio, request, request.fields["attach"])
+            asked.attach(process, request, request.fields["attach"])
 
     def _live_cgroup(self) -> Cgroup:
         if self.cgroup is None:
