@@ -346,7 +346,7 @@ def _on(instruction: Instruction, flag: str) -> bool:
 
 def _is_archive(origin: Tree, node: Node) -> bool:
     """Say whether a file is an archive that ADD unpacks: a tar, plain or compressed."""
-    if node.kind != tree.FILE or node.size < 512:
+    if node.kind != tree.FILE:
         return False
     head = next(origin.pieces(node), b"")
     kind = compression.detect(head[: compression.HEAD])
