@@ -9,7 +9,6 @@ import gc
 import hashlib
 import logging
 import os
-import shutil
 import signal
 import sys
 import uuid
@@ -22,8 +21,6 @@ from aiohttp import web
 
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.server import Edge
-from pydock_daemon.builder import cache, work
-from pydock_daemon.builder.cache import Cache
 from pydock_daemon.config import Config
 from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
 from pydock_daemon.containers.capabilities import available
@@ -43,7 +40,7 @@ from pydock_shared.errors import InvalidArgument, PydockError
 
 log = logging.getLogger("pydockd")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
-SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, cache.SCHEMA)
+SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA)
 
 
 def main() -> None:
@@ -172,7 +169,6 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         containers=containers,
         execs=execs,
         supervisor=supervisor,
-        build_cache=Cache(store, pictures),
     )
     await _bring_together(engine, stack)
     return engine
@@ -200,8 +196,6 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     supervisor.on_hello = lambda hello: tasks.run(settle(hello))
     await settle(hello)
     reconcile.remove_leftovers(containers)
-    await work.sweep(containers)
-    shutil.rmtree(engine.config.data_root / "builds", ignore_errors=True)
     stack.callback(_cancel, tasks, containers)
 
 

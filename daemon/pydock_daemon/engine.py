@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from pydock_daemon.builder.cache import Cache
 from pydock_daemon.config import Config
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.service import Containers
@@ -30,4 +29,3 @@ class Engine:
     containers: Containers
     execs: Execs
     supervisor: Supervisor
-    build_cache: Cache

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from .store import Store
@@ -38,6 +38,8 @@ class Events:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._news = asyncio.Event()
+        self.readers = 0
+        """How many wait for what comes next."""
 
     def publish(self, type_: str, action: str, actor: str, attributes: dict[str, str]) -> None:
         """Record an event and wake the readers; call it after the change itself is committed."""
@@ -62,6 +64,15 @@ class Events:
             "select * from events where time >= ? and time <= ? order by seq", (since, until or 2**62)
         )
         return [_event(row) for row in rows]
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count a reader while it reads."""
+        self.readers += 1
+        try:
+            yield
+        finally:
+            self.readers -= 1
 
     def before(self, moment: int) -> int:
         """Return the sequence number after which everything is that happened at a moment or later."""

@@ -65,7 +65,8 @@ def exit_code(pid: int) -> int:
         ({"cpu": {"cpus": "0-1", "mems": "0"}}, [("cpuset.cpus", "0-1"), ("cpuset.mems", "0")]),
         ({"pids": {"limit": 7}}, [("pids.max", "7")]),
         ({"pids": {"limit": 0}}, [("pids.max", "max")]),
-        ({"blockIO": {"weight": 100}}, [("io.bfq.weight", "100")]),
+        ({"blockIO": {"weight": 10}}, [("io.weight", "1")]),
+        ({"blockIO": {"weight": 1000}}, [("io.weight", "10000")]),
         (
             {"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1000}]}},
             [("io.max", "8:0 rbps=1000")],
@@ -77,6 +78,12 @@ def exit_code(pid: int) -> int:
 )
 def test_the_spec_s_v1_words_become_v2_files(resources: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert v2.settings(resources) == expected
+
+
+def test_weights_of_block_devices() -> None:
+    block = {"blockIO": {"weight": 100, "weightDevice": [{"major": 8, "minor": 0, "weight": 505}]}}
+    assert v2.settings(block, bfq=True) == [("io.bfq.weight", "100"), ("io.bfq.weight", "8:0 505")]
+    assert v2.settings(block) == [("io.weight", "910"), ("io.weight", "8:0 5000")]
 
 
 def test_controllers_are_passed_on_at_every_level(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ SWARM = (
     ("GET", "/tasks/{id}/logs"),
 )
 ABSENT = (
+    ("POST", "/build"),
+    ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
     ("POST", "/swarm/init"),
     ("POST", "/swarm/join"),

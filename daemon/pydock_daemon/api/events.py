@@ -49,11 +49,12 @@ async def events(call: Call) -> web.StreamResponse:
         )
     source = call.engine.events
     after = source.last() if since is None else source.before(since)
-    async with progress_stream(call, _form(call)) as stream:
-        await stream.start()
-        async for event in source.follow(after, until):
-            if event["timeNano"] >= (since or 0) and _matches(event, filters):
-                await stream.send(_shown(event, call.version))
+    with source.reading():
+        async with progress_stream(call, _form(call)) as stream:
+            await stream.start()
+            async for event in source.follow(after, until):
+                if event["timeNano"] >= (since or 0) and _matches(event, filters):
+                    await stream.send(_shown(event, call.version))
     return await stream.finish()
 
 

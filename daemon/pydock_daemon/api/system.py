@@ -1,8 +1,8 @@
 """/_ping, /version, /info: what this engine is."""
 
+import asyncio
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
 from pydock_shared.times import now_rfc3339nano
 
-from . import versions
+from . import hostinfo, versions
 from .routing import Call, Route, json_response
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
@@ -24,26 +24,20 @@ NO_CACHE = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "n
 CONSTANT: dict[str, Any] = {
     "ServerVersion": __version__,
     "Driver": "overlay2",
-    "DriverStatus": [["Backing Filesystem", "overlayfs"], ["Supports d_type", "true"]],
     "Plugins": {
         "Volume": ["local"],
         "Network": ["bridge", "host", "null"],
         "Authorization": None,
         "Log": sorted(options.DRIVERS),
     },
-    **dict.fromkeys(
-        ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit"), True
-    ),
-    "OomKillDisable": False,
     "LiveRestoreEnabled": True,
     "ExperimentalBuild": False,
     "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
     "IndexServerAddress": "https://index.docker.io/v1/",
-    "NGoroutines": 0,
-    "NEventsListener": 0,
     "GenericResources": None,
     "CDISpecDirs": [],
-    **dict.fromkeys(("HttpProxy", "HttpsProxy", "NoProxy", "Isolation"), ""),
+    "Isolation": "",
+    "FirewallBackend": {"Driver": "nftables"},
     **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit", "InitCommit")},
     "Swarm": {
         "NodeID": "",
@@ -53,7 +47,6 @@ CONSTANT: dict[str, Any] = {
         "Error": "",
         "RemoteManagers": None,
     },
-    "Warnings": None,
 }
 
 
@@ -61,7 +54,6 @@ async def ping(call: Call) -> web.StreamResponse:
     """GET and HEAD /_ping."""
     response = web.Response(body=b"OK", content_type="text/plain", charset="utf-8", headers=NO_CACHE)
     response.headers["Swarm"] = "inactive"
-    response.headers["Builder-Version"] = "1"  # Docker's command line then builds by POST /build
     return response
 
 
@@ -108,26 +100,11 @@ async def info(call: Call) -> web.StreamResponse:
         "ContainersPaused": states.count(Status.PAUSED),
         "ContainersStopped": len(states) - states.count(Status.RUNNING) - states.count(Status.PAUSED),
         "Images": engine.images.count(),
+        "NEventsListener": engine.events.readers,
+        "NGoroutines": len(asyncio.all_tasks()),
+        "SystemTime": now_rfc3339nano(),
     }
-    return json_response({**counts, **_host(), **_settings(engine.config), **CONSTANT, "SystemTime": now_rfc3339nano()})
-
-
-def _host() -> dict[str, Any]:
-    uname = os.uname()
-    return {
-        "IPv4Forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1",
-        "NFd": len(os.listdir("/proc/self/fd")),
-        "CgroupDriver": "cgroupfs",
-        "CgroupVersion": "2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "1",
-        "KernelVersion": uname.release,
-        "OperatingSystem": _os_release("PRETTY_NAME"),
-        "OSVersion": _os_release("VERSION_ID"),
-        "OSType": "linux",
-        "Architecture": uname.machine,
-        "NCPU": os.cpu_count(),
-        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "Name": uname.nodename,
-    }
+    return json_response({**counts, **hostinfo.host(engine.config), **_settings(engine.config), **CONSTANT})
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -152,13 +129,6 @@ def _settings(config: Config) -> dict[str, Any]:
 def _runtime(runtime: OciRuntime) -> dict[str, Any]:
     arguments = {"runtimeArgs": list(runtime.arguments)} if runtime.arguments else {}
     return {"path": runtime.path, **arguments}
-
-
-def _os_release(key: str) -> str:
-    try:
-        return platform.freedesktop_os_release().get(key, "")
-    except OSError:
-        return ""
 
 
 async def nothing_to_choose(call: Call) -> web.StreamResponse:

@@ -13,9 +13,6 @@ from pydock_shared.errors import Conflict, Unavailable
 from .model import Attachment, Container
 from .service import Containers
 
-SPECTATOR = 10.0
-"""Seconds for which a container waits for a client that came after its start and reads nothing."""
-
 
 def check(container: Container) -> None:
     """Raise Conflict when the container cannot be attached to."""
@@ -26,7 +23,7 @@ def check(container: Container) -> None:
 async def attach(containers: Containers, container: Container, attachment: Attachment) -> None:
     """Connect a client now, or at the next start of the container; takes over the socket."""
     if container.alive:
-        await _hand(containers, container, attachment, patience=SPECTATOR)
+        await _hand(containers, container, attachment)
     else:
         container.pending.append(attachment)
 
@@ -38,7 +35,7 @@ async def hand_over(containers: Containers, container: Container) -> None:
         for attachment in pending:
             rest.callback(attachment.socket.close)
         for attachment in pending:
-            await _hand(containers, container, attachment, patience=0)
+            await _hand(containers, container, attachment)
 
 
 def close_pending(container: Container) -> None:
@@ -48,8 +45,7 @@ def close_pending(container: Container) -> None:
         attachment.socket.close()
 
 
-async def _hand(containers: Containers, container: Container, attachment: Attachment, *, patience: float) -> None:
-    """Hand a client over; the container waits for one that reads nothing for so many seconds, with 0 for ever."""
+async def _hand(containers: Containers, container: Container, attachment: Attachment) -> None:
     with attachment.socket:
         try:
             await containers.supervisor.request(
@@ -61,7 +57,6 @@ async def _hand(containers: Containers, container: Container, attachment: Attach
                 stderr=attachment.stderr,
                 multiplexed=attachment.multiplexed,
                 detach_keys=list(attachment.detach_keys),
-                patience=patience,
             )
         except Unavailable:
             # Closing is not enough: on its way to a supervisor that does not look, the connection is open.

@@ -34,8 +34,8 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
     merge(config, image)
     settle(containers, config, host)
     endpoints = _endpoints(body, host)
-    validate(containers, config, host)
     warnings = limits.discard(host)
+    validate(containers, config, host)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
     id_ = names.new_id()
     container = Container(

@@ -1,5 +1,6 @@
 """Devices of the host that a container gets: `--device`, and all of them with `--privileged`. Used by `start`."""
 
+import json
 import os
 import re
 import stat
@@ -14,7 +15,15 @@ RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 
 
 def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the devices in OCI form (with `access`), and the further rules for the device cgroup."""
+    """Return the devices in OCI form (with `access`), and the further rules for the device cgroup.
+
+    Requests to device drivers (`--gpus`) are refused here, as by a dockerd that has none of the drivers.
+    """
+    for request in host.device_requests or ():
+        alternatives = " ".join(f"[{' '.join(names)}]" for names in request.capabilities or ())
+        raise InvalidArgument(
+            f"could not select device driver {json.dumps(request.driver or '')} with capabilities: [{alternatives}]"
+        )
     if host.privileged:
         return _everything(), []
     found = []

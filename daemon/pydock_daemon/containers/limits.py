@@ -3,32 +3,55 @@
 Words and order as moby's `verifyPlatformContainerResources`. A limit that the kernel lacks is discarded with a warning.
 """
 
-import functools
 import os
 from pathlib import Path
 
-from pydock_runtime.cgroup import layout
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import HostConfig
+
+from .abilities import has
 
 LEAST_MEMORY = 6 * 1024 * 1024
 CPUS, NODES = Path("/sys/devices/system/cpu/online"), Path("/sys/devices/system/node/online")
 ABSENT = "or the cgroup is not mounted. {} discarded."
-WEIGHT = ("io.weight", "io.bfq.weight")
+CFS = "CPU CFS scheduler. CPU period/quota discarded."
+CPUSET = "cpuset " + ABSENT.format("Cpuset")
 
-# Attribute; controller and files of which one must be there; what is said when none is.
-FEATURES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    ("blkio_weight", "blkio", ("blkio.bfq.weight", *WEIGHT), "Block I/O weight " + ABSENT.format("Weight")),
-    ("blkio_weight_device", "blkio", ("blkio.bfq.weight_device", *WEIGHT),
-     "Block I/O weight_device " + ABSENT.format("Weight-device")),
-    ("kernel_memory_tcp", "memory", ("memory.kmem.tcp.limit_in_bytes",),
-     "kernel memory TCP limit " + ABSENT.format("Limitation")),
-    ("oom_kill_disable", "memory", ("memory.oom_control",), "OomKillDisable. OomKillDisable discarded."),
-    ("memory_swappiness", "memory", ("memory.swappiness",),
+# Attribute; files of cgroup v1 and v2 of which one must be there; what is said when none is.
+FEATURES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("memory", ("memory.limit_in_bytes", "memory.max"), "memory limit capabilities " + ABSENT.format("Limitation")),
+    ("memory_swappiness", ("memory.swappiness",),
      "memory swappiness capabilities " + ABSENT.format("Memory swappiness")),
-    ("cpu_realtime_runtime", "cpu", ("cpu.rt_runtime_us",), "CPU real-time runtime. Real-time runtime discarded."),
-    ("cpu_realtime_period", "cpu", ("cpu.rt_period_us",), "CPU real-time period. Real-time period discarded."),
+    ("memory_reservation", ("memory.soft_limit_in_bytes", "memory.low"),
+     "memory soft limit capabilities " + ABSENT.format("Limitation")),
+    # Kernels since 5.16 take no such limit, and the runtimes of Docker set none.
+    ("kernel_memory", (), "kernel memory limit capabilities " + ABSENT.format("Limitation")),
+    ("kernel_memory_tcp", ("memory.kmem.tcp.limit_in_bytes",),
+     "kernel memory TCP limit " + ABSENT.format("Limitation")),
+    ("oom_kill_disable", ("memory.oom_control",), "OomKillDisable. OomKillDisable discarded."),
+    ("pids_limit", ("pids.max",), "PIDs limit capabilities " + ABSENT.format("PIDs limit")),
+    ("cpu_shares", ("cpu.shares", "cpu.weight"), "CPU shares " + ABSENT.format("Shares")),
+    ("cpu_period", ("cpu.cfs_period_us", "cpu.max"), CFS),
+    ("cpu_quota", ("cpu.cfs_quota_us", "cpu.max"), CFS),
+    ("cpuset_cpus", ("cpuset.cpus",), CPUSET),
+    ("cpuset_mems", ("cpuset.mems",), CPUSET),
+    ("blkio_weight", ("blkio.bfq.weight", "io.bfq.weight", "io.weight"),
+     "Block I/O weight " + ABSENT.format("Weight")),
+    ("blkio_weight_device", ("blkio.bfq.weight_device", "io.bfq.weight", "io.weight"),
+     "Block I/O weight_device " + ABSENT.format("Weight-device")),
+    ("blkio_device_read_bps", ("blkio.throttle.read_bps_device", "io.max"),
+     "BPS Block I/O read limit " + ABSENT.format("Block I/O BPS read limit")),
+    ("blkio_device_write_bps", ("blkio.throttle.write_bps_device", "io.max"),
+     "BPS Block I/O write limit " + ABSENT.format("Block I/O BPS write limit")),
+    ("blkio_device_read_iops", ("blkio.throttle.read_iops_device", "io.max"),
+     "IOPS Block read limit " + ABSENT.format("Block I/O IOPS read limit")),
+    ("blkio_device_write_iops", ("blkio.throttle.write_iops_device", "io.max"),
+     "IOPS Block write limit " + ABSENT.format("Block I/O IOPS write limit")),
 )  # fmt: skip
+WINDOWS = (("cpu_percent", "linux does not support CPU percent. Percent discarded."),
+           ("cpu_count", "linux does not support CPU count. Count discarded."))  # fmt: skip
+UNSET: tuple[object, ...] = (None, 0, False, "", [], -1)
+SWAP_FILES = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 
 
 def check(host: HostConfig) -> None:
@@ -44,6 +67,8 @@ def check(host: HostConfig) -> None:
             raise InvalidArgument(f"Requested {what} are not available - requested {asked}, available: {available}")
     if host.blkio_weight and not 10 <= host.blkio_weight <= 1000:
         raise InvalidArgument("Range of blkio weight is from 10 to 1000")
+    if not -1000 <= (host.oom_score_adj or 0) <= 1000:
+        raise InvalidArgument(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if host.shm_size and host.shm_size < 0:
         raise InvalidArgument("SHM size can not be less than 0")
 
@@ -67,6 +92,10 @@ def _cpu(host: HostConfig) -> None:
     for name, value in (("Period", host.cpu_period), ("Quota", host.cpu_quota)):
         if host.nano_cpus and value:
             raise InvalidArgument(f"Conflicting options: Nano CPUs and CPU {name} cannot both be set")
+    if host.nano_cpus and not has("cpu.cfs_quota_us", "cpu.max"):
+        raise InvalidArgument(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
+        )
     cpus = len(os.sched_getaffinity(0))
     if not 0 <= (host.nano_cpus or 0) <= cpus * 10**9:
         raise InvalidArgument(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
@@ -74,6 +103,11 @@ def _cpu(host: HostConfig) -> None:
         raise InvalidArgument("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if host.cpu_quota and 0 < host.cpu_quota < 1000:
         raise InvalidArgument("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    period, runtime = host.cpu_realtime_period or 0, host.cpu_realtime_runtime or 0
+    if (period or runtime) and not has("cpu.rt_runtime_us"):
+        raise InvalidArgument("Your kernel does not support CPU real-time scheduler")
+    if period and runtime > period:
+        raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")
 
 
 def _numbers(text: str, place: str) -> set[int]:
@@ -88,29 +122,30 @@ def _numbers(text: str, place: str) -> set[int]:
 
 
 def discard(host: HostConfig) -> list[str]:
-    """Take away what this kernel lacks, and return Docker's warnings."""
-    found = []
-    for name, controller, files, words in FEATURES:
-        value = getattr(host, name)
-        if value in (None, 0, False, [], -1) or _has(controller, files):
-            continue
-        setattr(host, name, None)
-        found.append(f"Your kernel does not support {words}")
+    """Take away what this kernel lacks, and return Docker's warnings; before `check`, which then has less to say."""
+    found = dict.fromkeys(words for name, words in WINDOWS if _taken(host, name))  # in order, and each once
+    for name, files, words in FEATURES:
+        if _given(host, name) and not has(*files):
+            _taken(host, name)
+            found[f"Your kernel does not support {words}"] = None
+    if host.memory and not has(*SWAP_FILES):
+        host.memory_swap = -1
+        found["Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
+              "Memory limited without swap."] = None  # fmt: skip
     if host.oom_kill_disable and not host.memory:
-        found.append("OOM killer is disabled for the container, but no memory limit is set, this can result in the "
-                     "system running out of resources.")  # fmt: skip
-    return found
+        found["OOM killer is disabled for the container, but no memory limit is set, this can result in the "
+              "system running out of resources."] = None  # fmt: skip
+    return list(found)
 
 
-@functools.cache
-def _has(controller: str, files: tuple[str, ...]) -> bool:
-    """Say whether one of the files is there, in any cgroup but the root, which has the fewest."""
-    host = layout.of_host()
-    folders = [Path(point) for name, point in host.hierarchies.items() if controller in name.split(",")]
-    if host.unified and not host.hierarchies:
-        folders.append(Path(host.unified))
-    for folder in folders:
-        for below in (folder, *(entry for entry in folder.iterdir() if entry.is_dir())):
-            if any((below / name).exists() for name in files):
-                return True
-    return False
+def _given(host: HostConfig, name: str) -> bool:
+    value = getattr(host, name)
+    return value not in UNSET or (value == 0 and name == "memory_swappiness")
+
+
+def _taken(host: HostConfig, name: str) -> bool:
+    """Take one setting away; say whether there was one."""
+    given = _given(host, name)
+    if given:
+        setattr(host, name, None)
+    return given

@@ -1,8 +1,9 @@
 """What of a create request this engine does not carry out: fields that are refused by name. Used by `create`.
 
-A field at Docker's own default is fine: clients send all of them. What is not in this table is carried out.
+A field at Docker's own default is fine: clients send all of them. What is not in these tables is carried out.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -23,15 +24,7 @@ def _only(*words: Any) -> Callable[[Any], bool]:
 HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "Cgroup": _unset,
     "ContainerIDFile": lambda value: True,
-    "CpuCount": _unset,
-    "CpuPercent": _unset,
-    "DeviceRequests": _unset,
-    "IOMaximumBandwidth": _unset,
-    "IOMaximumIOps": _unset,
-    "Isolation": _only("default"),
-    "KernelMemory": _unset,
     "Links": _unset,
-    "StorageOpt": _unset,
     "UsernsMode": _only("host"),
     "VolumeDriver": _only("local"),
 }
@@ -40,9 +33,29 @@ CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def _storage(options: dict[str, str]) -> str:
+    unknown = sorted(set(options) - {"size"})
+    if unknown:
+        return f"Unknown option {unknown[0]}"
+    return "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+
+
+# What dockerd refuses as well, on a host such as ours, and its words for it.
+WORDS: dict[str, Callable[[Any], str]] = {
+    "IOMaximumBandwidth": lambda value: (
+        "Invalid QoS settings: linux does not support configuration of maximum bandwidth"
+    ),
+    "IOMaximumIOps": lambda value: "Invalid QoS settings: linux does not support configuration of maximum IOPs",
+    "Isolation": lambda value: f"Invalid isolation: {json.dumps(value)} - linux only supports 'default'",
+    "StorageOpt": _storage,
+}
+
+
 def check(config: ContainerConfig, host: HostConfig) -> None:
     """Raise NotSupported for the first field that asks for what this engine does not do."""
     for name, value in host.model_dump(by_alias=True).items():
+        if name in WORDS and not _unset(value) and value != "default":
+            raise InvalidArgument(WORDS[name](value))
         fine = HOST_FIELDS.get(name)
         if fine and not fine(value):
             raise NotSupported(f"HostConfig.{name} is not supported")

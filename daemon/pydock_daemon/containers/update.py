@@ -28,8 +28,8 @@ async def update(containers: Containers, container: Container, asked: UpdateCont
         changes = _changes(asked)
         host = _merged(container, changes)
         _check(container, asked, host)
-        limits.check(host)
         warnings = limits.discard(host)
+        limits.check(host)
         if asked.env is not None:
             _check_env(container, asked.env)
         live = _live(changes, host)

@@ -113,6 +113,8 @@ class Cgroup:
 
     def _memory(self, limit: int | None, swap: int | None) -> None:
         """Set memory and memory+swap. The smaller must never pass the larger: the order depends on the present one."""
+        if swap == -1 and not os.path.exists(f"{self.folder('memory')}/{SWAP}"):
+            swap = None  # a kernel that does not count swap does not limit it
         steps = [("memory.limit_in_bytes", limit), (SWAP, swap)]
         if limit is not None and swap is not None:
             present = int(files.read(self.folder("memory"), SWAP))

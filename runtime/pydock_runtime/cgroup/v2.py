@@ -68,10 +68,15 @@ class Cgroup:
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
-        for name, value in settings(resources):
-            files.write(self._folder, name, value)
+        for name, value in settings(resources, bfq=self._has("io.bfq.weight")):
+            # A kernel that does not count swap does not limit it.
+            if (name, value) != ("memory.swap.max", "max") or self._has(name):
+                files.write(self._folder, name, value)
         if resources.get("devices"):
             devices_bpf.attach(self._folder, resources["devices"])
+
+    def _has(self, name: str) -> bool:
+        return os.path.exists(f"{self._folder}/{name}")
 
     def freeze(self) -> None:
         """Stop every process in it."""
@@ -138,8 +143,8 @@ class Cgroup:
         return stats.of_v2(self._folder)
 
 
-def settings(resources: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (file, text) for every setting of OCI resources."""
+def settings(resources: dict[str, Any], *, bfq: bool = False) -> list[tuple[str, str]]:
+    """Return (file, text) for every setting of OCI resources; `bfq`: whether the kernel has that I/O scheduler."""
     found: list[tuple[str, str]] = []
     memory, cpu, pids = (resources.get(key) or {} for key in ("memory", "cpu", "pids"))
     found += _memory(memory)
@@ -155,14 +160,21 @@ def settings(resources: dict[str, Any]) -> list[tuple[str, str]]:
     for entry in resources.get("hugepageLimits") or ():
         found.append((f"hugetlb.{entry['pageSize']}.max", str(entry["limit"])))
     block = resources.get("blockIO") or {}
-    if block.get("weight"):
-        found.append(("io.bfq.weight", str(block["weight"])))
+    found += _block_weights(block, bfq=bfq)
     for key, word in THROTTLES:
         found += [
             ("io.max", f"{entry['major']}:{entry['minor']} {word}={entry['rate']}") for entry in block.get(key) or ()
         ]
     found += [(name, str(value)) for name, value in (resources.get("unified") or {}).items()]
     return found
+
+
+def _block_weights(block: dict[str, Any], *, bfq: bool) -> list[tuple[str, str]]:
+    """Return the weights (10 to 1000): bfq takes them so, iocost has 1 to 10000 and divides these as runc does."""
+    name = "io.bfq.weight" if bfq else "io.weight"
+    given = [("", block["weight"])] if block.get("weight") else []
+    given += [(f"{entry['major']}:{entry['minor']} ", entry["weight"]) for entry in block.get("weightDevice") or ()]
+    return [(name, device + str(value if bfq else 1 + (value - 10) * 9999 // 990)) for device, value in given]
 
 
 def _memory(memory: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -11,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.supervisor.connection import Request
-    from pydock_runtime.supervisor.processes import Process
+    from pydock_runtime.supervisor.stdio import Stdio
 
 NAMES = ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr"))
 
@@ -21,17 +19,11 @@ def streams(fields: dict[str, Any]) -> frozenset[int]:
     return frozenset(stream for stream, name in NAMES if fields.get(name))
 
 
-def attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
-    """Give the request's connection to a process's streams. Raises Refused when it came without one.
-
-    A client that reads nothing for `patience` seconds is dropped; with `leash` the process is killed when it goes.
-    """
-    attachment = process.stdio.attach(
+def attach(stdio: Stdio, request: Request, fields: dict[str, Any]) -> None:
+    """Give the request's connection to a process's streams. Raises Refused when it came without one."""
+    stdio.attach(
         request.take_fd(),
         streams(fields),
         framed=bool(fields.get("multiplexed")),
         keys=bytes(fields.get("detach_keys") or ()),
     )
-    attachment.patience = float(fields.get("patience") or 0)
-    if fields.get("leash"):
-        attachment.on_gone = lambda: process.send_signal(signal.SIGKILL, group=True)

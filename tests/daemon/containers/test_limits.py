@@ -27,9 +27,12 @@ from pydock_shared.wire.container import HostConfig
         ({"CpusetMems": "7777"}, "Requested memory nodes are not available - requested 7777, available: 0"),
         ({"BlkioWeight": 5}, "Range of blkio weight is from 10 to 1000"),
         ({"ShmSize": -1}, "SHM size can not be less than 0"),
+        ({"OomScoreAdj": 2000}, "Invalid value 2000, range for oom score adj is [-1000, 1000]"),
+        ({"CpuRealtimeRuntime": 1000, "CpuRealtimePeriod": 10}, "cpu real-time runtime cannot be higher than "),
     ],
 )
-def test_what_cannot_be_is_refused(asked: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], message: str) -> None:
+    monkeypatch.setattr(limits, "has", lambda *files: True)
     with pytest.raises(InvalidArgument) as caught:
         limits.check(HostConfig.model_validate(asked))
     assert message in caught.value.message
@@ -44,16 +47,52 @@ def test_what_can_be(asked: dict[str, Any]) -> None:
 
 
 def test_what_the_kernel_lacks_is_discarded_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_has", lambda controller, files: controller != "blkio")
-    host = HostConfig.model_validate({"BlkioWeight": 100, "MemorySwappiness": 5})
+    monkeypatch.setattr(limits, "has", lambda *files: bool(files) and not files[0].startswith(("blkio", "cpu.cfs")))
+    asked = {"BlkioWeight": 100, "MemorySwappiness": 5, "CpuQuota": 5000, "CpuPeriod": 5000, "KernelMemory": 10**8}
+    host = HostConfig.model_validate(asked | {"CpuPercent": 5, "CpuCount": 2, "PidsLimit": 7})
     assert limits.discard(host) == [
-        "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded."
+        "linux does not support CPU percent. Percent discarded.",
+        "linux does not support CPU count. Count discarded.",
+        "Your kernel does not support kernel memory limit capabilities or the cgroup is not mounted. "
+        "Limitation discarded.",
+        "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.",
+        "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
     ]
-    assert (host.blkio_weight, host.memory_swappiness) == (None, 5)
+    left = {name: value for name, value in host.model_dump(by_alias=True).items() if value is not None}
+    assert left == {"MemorySwappiness": 5, "PidsLimit": 7}
+
+
+def test_memory_is_limited_where_swap_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "has", lambda *files: files != limits.SWAP_FILES)
+    host = HostConfig.model_validate({"Memory": 10**8, "MemorySwap": 2 * 10**8})
+    (warning,) = limits.discard(host)
+    assert warning.endswith("or the cgroup is not mounted. Memory limited without swap.")
+    assert (host.memory, host.memory_swap) == (10**8, -1)
+
+
+def test_no_swapping_at_all_is_a_setting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "has", lambda *files: False)
+    assert len(limits.discard(HostConfig.model_validate({"MemorySwappiness": 0}))) == 1
+    assert limits.discard(HostConfig.model_validate({"MemorySwappiness": -1, "Memory": 0, "PidsLimit": -1})) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"CpuRealtimeRuntime": 1000}, "Your kernel does not support CPU real-time scheduler"),
+        ({"NanoCpus": 10**9}, "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler"),
+    ],
+)
+def test_what_is_asked_of_a_kernel_that_lacks_it_and_refused(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(limits, "has", lambda *files: False)
+    with pytest.raises(InvalidArgument, match=message):
+        limits.check(HostConfig.model_validate(asked))
 
 
 def test_no_oom_killer_and_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_has", lambda controller, files: True)
+    monkeypatch.setattr(limits, "has", lambda *files: True)
     (warning,) = limits.discard(HostConfig.model_validate({"OomKillDisable": True}))
     assert warning.startswith("OOM killer is disabled for the container, but no memory limit is set")
     assert limits.discard(HostConfig.model_validate({"OomKillDisable": True, "Memory": 10**8})) == []

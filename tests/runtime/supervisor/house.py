@@ -119,9 +119,7 @@ class Client:
             data, fds = protocol.receive(self.sock)
             if not data:
                 raise ConnectionError("the supervisor has gone")
-            for message, passed in self._decoder.feed(data, fds):
-                if passed:
-                    message["result"]["fds"] = passed
+            for message, _ in self._decoder.feed(data, fds):
                 if "event" in message:
                     self.events.append(message)
                 else:
