@@ -15,8 +15,10 @@ from pydock_shared.errors import PydockError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import BinaryIO
+
+    from pydock_shared.ignore import Patterns
 
 _PIECE = 1 << 20
 _END = b"\0" * 1024
@@ -28,13 +30,48 @@ def pack(source: str, name: str, *, follow: bool = False, owners: bool = True) -
     yield _END
 
 
-def _entry(path: str, name: str, *, follow: bool, owners: bool) -> Iterator[bytes]:
+def pack_context(folder: str, ignored: Patterns, kept: Collection[str], more: dict[str, bytes]) -> Iterator[bytes]:
+    """Yield an archive of a folder for a build: without what is ignored, unless it is `kept`, and with `more` files."""
+    yield from _entry(folder, "", follow=True, owners=False, ignored=ignored, kept=kept)
+    for name, data in more.items():
+        yield from _text(name, data)
+    yield _END
+
+
+def pack_text(name: str, data: bytes) -> Iterator[bytes]:
+    """Yield an archive with one file."""
+    yield from _text(name, data)
+    yield _END
+
+
+def _text(name: str, data: bytes) -> Iterator[bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape") + data + b"\0" * (-len(data) % 512)
+
+
+def _entry(
+    path: str,
+    name: str,
+    *,
+    follow: bool,
+    owners: bool,
+    ignored: Patterns | None = None,
+    kept: Collection[str] = (),
+) -> Iterator[bytes]:
     facts = os.stat(path) if follow else os.lstat(path)
-    if name:
+    is_folder = stat.S_ISDIR(facts.st_mode)
+    if ignored and name and name not in kept:
+        if ignored.ignores_all_of(name) and not any(other.startswith(f"{name}/") for other in kept):
+            return
+        if ignored.ignores(name) and not is_folder:
+            return
+    if name and not (ignored and ignored.ignores(name) and name not in kept):
         yield from _member(path, name, facts, owners=owners)
-    if stat.S_ISDIR(facts.st_mode):
+    if is_folder:
         for child in sorted(os.listdir(path)):
-            yield from _entry(os.path.join(path, child), f"{name}/{child}".lstrip("/"), follow=False, owners=owners)
+            inner = f"{name}/{child}".lstrip("/")
+            yield from _entry(os.path.join(path, child), inner, follow=False, owners=owners, ignored=ignored, kept=kept)
 
 
 _KINDS = (

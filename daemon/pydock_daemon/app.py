@@ -9,6 +9,7 @@ import gc
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import sys
 import uuid
@@ -21,6 +22,8 @@ from aiohttp import web
 
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.server import Edge
+from pydock_daemon.builder import cache, work
+from pydock_daemon.builder.cache import Cache
 from pydock_daemon.config import Config
 from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
 from pydock_daemon.containers.capabilities import available
@@ -40,7 +43,7 @@ from pydock_shared.errors import InvalidArgument, PydockError
 
 log = logging.getLogger("pydockd")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
-SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA)
+SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, cache.SCHEMA)
 
 
 def main() -> None:
@@ -169,6 +172,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         containers=containers,
         execs=execs,
         supervisor=supervisor,
+        build_cache=Cache(store, pictures),
     )
     await _bring_together(engine, stack)
     return engine
@@ -196,6 +200,8 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     supervisor.on_hello = lambda hello: tasks.run(settle(hello))
     await settle(hello)
     reconcile.remove_leftovers(containers)
+    await work.sweep(containers)
+    shutil.rmtree(engine.config.data_root / "builds", ignore_errors=True)
     stack.callback(_cancel, tasks, containers)
 
 

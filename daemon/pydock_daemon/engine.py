@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pydock_daemon.builder.cache import Cache
 from pydock_daemon.config import Config
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.service import Containers
@@ -29,3 +30,4 @@ class Engine:
     containers: Containers
     execs: Execs
     supervisor: Supervisor
+    build_cache: Cache

@@ -13,9 +13,8 @@ from pydock_client.create import pairs
 from pydock_client.flags import BOOL, BYTES, INT, LIST, STRING, STRINGS, SWAP, Flag
 from pydock_client.options import ADD_HOST, LABEL, ULIMIT
 from pydock_client.session import STDIN_FD
-from pydock_client.tarballs import pack
-from pydock_shared import reference
-from pydock_shared.errors import NotSupported
+from pydock_client.tarballs import pack_context, pack_text
+from pydock_shared import ignore, reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 _URLS = ("http://", "https://", "git://", "github.com/", "git@")
 
 _CANNOT = "unable to prepare context"
+_STRANGER = ".dockerfile.from-elsewhere"
+_HEAD = 262
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"BZh")
 
 # Flag, parameter of POST /build
 _PARAMETERS = (
@@ -53,12 +55,13 @@ def _build(call: Call) -> None:
     query = _query(call)
     body: Iterator[bytes] | None = None
     if source == "-":
-        body = pieces(STDIN_FD)
+        body = _from_stdin(pieces(STDIN_FD))
+        query["dockerfile"] = options["file"]
     elif source.startswith(_URLS):
         query["remote"] = source
     else:
-        query["dockerfile"] = _dockerfile(source, options["file"])
-        body = pack(source, "", owners=False)
+        query["dockerfile"], more = _dockerfile(source, options["file"])
+        body = pack_context(source, _ignored(source, query["dockerfile"]), (query["dockerfile"], ignore.FILE), more)
     headers = {"Content_Type": "application/x-tar"}
     if call.settings.config.get("auths"):
         known = {server: auth.load(call.settings, server) for server in call.settings.config["auths"]}
@@ -88,19 +91,45 @@ def _query(call: Call) -> dict[str, Any]:
     return query
 
 
-def _dockerfile(source: str, path: str) -> str:
-    """Return the path of the Dockerfile inside the folder."""
+def _from_stdin(given: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what standard input has: an archive as it is, a Dockerfile in one of its own."""
+    head = b""
+    for piece in given:
+        head += piece
+        if len(head) >= _HEAD:
+            break
+    if head.startswith(_COMPRESSED) or head[257:262] == b"ustar":
+        yield head
+        yield from given
+    else:
+        yield from pack_text("Dockerfile", head + b"".join(given))
+
+
+def _dockerfile(source: str, path: str) -> tuple[str, dict[str, bytes]]:
+    """Return the path of the Dockerfile inside the folder; one from elsewhere is a further file of the archive."""
     if not os.path.isdir(source):
         raise Failure(f'{_CANNOT}: path "{source}" not found')
-    if os.path.exists(os.path.join(source, ".dockerignore")):
-        raise NotSupported(".dockerignore is not supported")
+    if path == "-":
+        return _STRANGER, {_STRANGER: b"".join(pieces(STDIN_FD))}
     found = os.path.abspath(path or os.path.join(source, "Dockerfile"))
-    inside = os.path.relpath(found, os.path.abspath(source))
-    if inside.startswith(".."):
-        raise Failure(f"{_CANNOT}: the Dockerfile ({path}) must be within the build context")
     if not os.path.exists(found):
         raise Failure(f"{_CANNOT}: lstat {found}: no such file or directory")
-    return inside
+    inside = os.path.relpath(os.path.realpath(found), os.path.realpath(source))
+    if not inside.startswith(".."):
+        return inside, {}
+    with open(found, "rb") as file:
+        return _STRANGER, {_STRANGER: file.read()}
+
+
+def _ignored(source: str, dockerfile: str) -> ignore.Patterns:
+    """Return what is not sent: by `<Dockerfile>.dockerignore`, or else by .dockerignore."""
+    for name in (f"{dockerfile}{ignore.FILE}", ignore.FILE):
+        try:
+            with open(os.path.join(source, name), encoding="utf-8", errors="replace") as file:
+                return ignore.Patterns(file.read())
+        except FileNotFoundError:
+            continue
+    return ignore.Patterns("")
 
 
 def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> None:

@@ -26,9 +26,13 @@ def _exec(call: Call) -> int | None:
     created = call.daemon.call("POST", f"/containers/{container}/exec", None, body)
     path = f"/exec/{created['Id']}"
     start: dict[str, Any] = {"Detach": detach, "Tty": tty}
+    if detach and options["kill-on-disconnect"]:
+        raise Failure("conflicting options: cannot specify both --detach and --kill-on-disconnect", 125)
     if detach:
         call.daemon.call("POST", f"{path}/start", None, start)
         return None
+    if options["kill-on-disconnect"]:
+        start["KillOnDisconnect"] = True
     if "ConsoleSize" in body:
         start["ConsoleSize"] = body["ConsoleSize"]
     stream, early, _ = call.daemon.hijack(f"{path}/start", None, start).hijacked()
@@ -78,6 +82,7 @@ EXEC = Command(
         Flag("-e --env", ENV, "Set environment variables"),
         Flag("--env-file", LIST, "Read environment variables from a file"),
         Flag("-i --interactive", BOOL, "Keep STDIN open even if not attached"),
+        Flag("--kill-on-disconnect", BOOL, "Kill the command when this client goes before it (pydock only)"),
         Flag("--privileged", BOOL, "Give extended privileges to the command"),
         Flag("-t --tty", BOOL, "Allocate a pseudo-TTY"),
         Flag("-u --user", STRING, 'User name or UID (format: "<name|uid>[:<group|gid>]")'),

@@ -81,7 +81,8 @@ def _ending(call: Call, verb: str) -> None:
 
 
 def _kill(call: Call) -> None:
-    each(call, "POST", "/containers/{}/kill", {"signal": call.options["signal"]})
+    path = "/exec/{}/kill" if call.options["exec"] else "/containers/{}/kill"
+    each(call, "POST", path, {"signal": call.options["signal"]})
 
 
 def _pause(call: Call) -> None:
@@ -144,7 +145,10 @@ KILL = Command(
     _kill,
     _EACH_WITH_OPTIONS,
     arguments=(1, None),
-    flags=(Flag("-s --signal", STRING, "Signal to send to the container"),),
+    flags=(
+        Flag("--exec", BOOL, "The arguments are ids of execs, not containers (pydock only)"),
+        Flag("-s --signal", STRING, "Signal to send to the container"),
+    ),
 )
 PAUSE = Command(_pause, _EACH, arguments=(1, None))
 UNPAUSE = Command(_unpause, _EACH, arguments=(1, None))

@@ -110,6 +110,10 @@ class Container(Thing):
             output = b"".join(piece for data in answer.iter_content(None) for _, piece in demuxer.feed(data))
         return int(self.connection.json("GET", f"/exec/{made['Id']}/json")["ExitCode"]), output
 
+    def kill_exec(self, id_: str, signal: str = "") -> None:
+        """Send a signal, SIGKILL unless another is named, to a process that exec started; inspect lists their ids."""
+        self.connection.send("POST", f"/exec/{id_}/kill", {"signal": signal})
+
     def put_archive(self, path: str, archive: bytes | BinaryIO) -> None:
         """Unpack a tar archive below a path in it."""
         self.connection.send("PUT", f"{self.url}/archive", {"path": path}, archive)

@@ -84,8 +84,6 @@ SWARM = (
     ("GET", "/tasks/{id}/logs"),
 )
 ABSENT = (
-    ("POST", "/build"),
-    ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
     ("POST", "/swarm/init"),
     ("POST", "/swarm/join"),

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from pydock_daemon.containers.exec import Exec
 from pydock_daemon.containers.model import Attachment
+from pydock_daemon.containers.signals import number
 from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.framing import STDOUT, frame
 from pydock_shared.wire.exec import ExecCreate, ExecStart
@@ -32,13 +33,15 @@ async def start_exec(call: Call) -> web.StreamResponse:
         raise InvalidArgument("console size is only supported when TTY is enabled")
     chosen = body.console_size or item.asked.console_size
     size = (chosen[0], chosen[1]) if chosen and len(chosen) == 2 else None
+    if body.detach and body.kill_on_disconnect:
+        raise InvalidArgument("conflicting options: Detach and KillOnDisconnect: there is no connection to watch")
     if body.detach:
         await call.engine.execs.start(item, None, size)
         return empty(200)
-    return await _start_attached(call, item, size)
+    return await _start_attached(call, item, size, leash=bool(body.kill_on_disconnect))
 
 
-async def _start_attached(call: Call, item: Exec, size: tuple[int, int] | None) -> web.StreamResponse:
+async def _start_attached(call: Call, item: Exec, size: tuple[int, int] | None, *, leash: bool) -> web.StreamResponse:
     """Hand the client's connection to the new process. That it cannot be run is said on the stream, as Docker does."""
     hijacked = hijack(call.request, content_type=content_type(call, tty=item.tty))
     attachment = Attachment(
@@ -51,7 +54,7 @@ async def _start_attached(call: Call, item: Exec, size: tuple[int, int] | None) 
     )
     with hijacked.socket:
         try:
-            await call.engine.execs.start(item, attachment, size)
+            await call.engine.execs.start(item, attachment, size, leash=leash)
         except PydockError as error:
             text = f"OCI runtime exec failed: {error.message}\r\n".encode()
             hijacked.socket.setblocking(True)
@@ -89,6 +92,13 @@ async def inspect_exec(call: Call) -> web.StreamResponse:
     )
 
 
+async def kill_exec(call: Call) -> web.StreamResponse:
+    """POST /exec/{id}/kill: an extension, a signal to a process that exec started."""
+    item = call.engine.execs.get(call.params["id"])
+    await call.engine.execs.signal(item, number(call.query.get("signal") or "KILL"))
+    return empty()
+
+
 async def resize_exec(call: Call) -> web.StreamResponse:
     """POST /exec/{id}/resize."""
     item = call.engine.execs.get(call.params["id"])
@@ -104,5 +114,6 @@ ROUTES = (
     ("POST", "/containers/{name}/exec", create_exec),
     ("POST", "/exec/{id}/start", start_exec),
     ("POST", "/exec/{id}/resize", resize_exec),
+    ("POST", "/exec/{id}/kill", kill_exec),
     ("GET", "/exec/{id}/json", inspect_exec),
 )

@@ -22,7 +22,8 @@ from .stream import progress_stream
 
 async def list_images(call: Call) -> web.StreamResponse:
     """GET /images/json."""
-    found = listing.listing(call.engine.images, call.filters(), shared_size=call.flag("shared-size"))
+    every = call.flag("all")
+    found = listing.listing(call.engine.images, call.filters(), shared_size=call.flag("shared-size"), every=every)
     if call.version < (1, 44):
         for image in found:
             image["VirtualSize"] = image["Size"]

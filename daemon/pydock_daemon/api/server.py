@@ -15,6 +15,7 @@ from pydock_shared.errors import NotFound
 from . import (
     absent,
     archives,
+    build,
     containers,
     events,
     exec,
@@ -34,11 +35,11 @@ from .versions import NEWEST, split, text
 
 MODULES = (
     *(system, usage, containers, stats, archives, streams, websocket, exec),
-    *(registries, images, networks, volumes, events, absent),
+    *(registries, images, networks, volumes, build, events, absent),
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 ROUTER = Router(ROUTES)
-GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images)
+GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images, build.build_image)
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
 SERVER = f"Pydock/{__version__} (linux)"
 

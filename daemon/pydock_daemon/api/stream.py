@@ -61,4 +61,5 @@ async def progress_stream(call: Call, content_type: str = "application/json") ->
     except PydockError as error:
         if stream.response is None:
             raise
-        await stream.send({"errorDetail": {"message": error.message}, "error": error.message})
+        code = {"code": error.exit_code} if hasattr(error, "exit_code") else {}
+        await stream.send({"errorDetail": {**code, "message": error.message}, "error": error.message})

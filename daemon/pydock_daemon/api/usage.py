@@ -11,6 +11,7 @@ from pydock_daemon.images import listing
 from pydock_daemon.volumes.service import wire
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
+from pydock_shared.times import rfc3339
 
 from .routing import Call, json_response
 
@@ -88,8 +89,11 @@ async def _volumes(call: Call) -> tuple[Items, int]:
 
 
 async def _build_cache(call: Call) -> tuple[Items, int]:
-    """The cache of builds has no items of its own: its steps are images and layers."""
-    return [], 0
+    found = []
+    for entry in call.engine.build_cache.entries():
+        times = {name: rfc3339(entry[name]) for name in ("CreatedAt", "LastUsedAt")}
+        found.append({name: value for name, value in entry.items() if name != "Image"} | times)
+    return found, sum(entry["Size"] for entry in found if not entry["Shared"])
 
 
 KINDS: dict[str, tuple[Callable[[Call], Awaitable[tuple[Items, int]]], str, str, Callable[[dict[str, Any]], bool]]] = {

@@ -13,6 +13,9 @@ from pydock_shared.errors import Conflict, Unavailable
 from .model import Attachment, Container
 from .service import Containers
 
+SPECTATOR = 10.0
+"""Seconds for which a container waits for a client that came after its start and reads nothing."""
+
 
 def check(container: Container) -> None:
     """Raise Conflict when the container cannot be attached to."""
@@ -23,7 +26,7 @@ def check(container: Container) -> None:
 async def attach(containers: Containers, container: Container, attachment: Attachment) -> None:
     """Connect a client now, or at the next start of the container; takes over the socket."""
     if container.alive:
-        await _hand(containers, container, attachment)
+        await _hand(containers, container, attachment, patience=SPECTATOR)
     else:
         container.pending.append(attachment)
 
@@ -35,7 +38,7 @@ async def hand_over(containers: Containers, container: Container) -> None:
         for attachment in pending:
             rest.callback(attachment.socket.close)
         for attachment in pending:
-            await _hand(containers, container, attachment)
+            await _hand(containers, container, attachment, patience=0)
 
 
 def close_pending(container: Container) -> None:
@@ -45,7 +48,8 @@ def close_pending(container: Container) -> None:
         attachment.socket.close()
 
 
-async def _hand(containers: Containers, container: Container, attachment: Attachment) -> None:
+async def _hand(containers: Containers, container: Container, attachment: Attachment, *, patience: float) -> None:
+    """Hand a client over; the container waits for one that reads nothing for so many seconds, with 0 for ever."""
     with attachment.socket:
         try:
             await containers.supervisor.request(
@@ -57,6 +61,7 @@ async def _hand(containers: Containers, container: Container, attachment: Attach
                 stderr=attachment.stderr,
                 multiplexed=attachment.multiplexed,
                 detach_keys=list(attachment.detach_keys),
+                patience=patience,
             )
         except Unavailable:
             # Closing is not enough: on its way to a supervisor that does not look, the connection is open.

@@ -59,10 +59,10 @@ async def commit(containers: Containers, container: Container, wanted: Wanted) -
         adding.hold(parent.id, parent.manifest, *parent.blobs)
         adding.hold_layers(parent.chain)
         async with _still(containers, container, wanted=wanted.pause):
-            layer = await _layer(containers, container, adding, parent)
+            layer = await written(containers, container, adding, parent)
         config = manifest.encode(_config(container, parent, settings, wanted, layer))
         parsed = manifest.parse_manifest(images.content.read(parent.manifest), manifest.OCI_MANIFEST)
-        layers = [_in_oci_words(descriptor) for descriptor in parsed.layers] + ([layer[0]] if layer else [])
+        layers = [in_oci_words(descriptor) for descriptor in parsed.layers] + ([layer[0]] if layer else [])
         digest = manifest.digest_of(config)
         document = manifest.make_manifest(Descriptor(digest, len(config), manifest.OCI_CONFIG), layers)
         adding.hold(digest, manifest.digest_of(document))
@@ -98,7 +98,7 @@ async def _still(containers: Containers, container: Container, *, wanted: bool) 
         yield
 
 
-async def _layer(
+async def written(
     containers: Containers, container: Container, adding: Adding, parent: Image
 ) -> tuple[Descriptor, str] | None:
     """Bring the layer of what the container wrote into the store, unpacked; None when it changed nothing."""
@@ -132,7 +132,7 @@ def _store(ingest: Ingest, hashed: Any, pieces: Iterator[bytes]) -> None:
     ingest.write(compressor.flush())
 
 
-def _in_oci_words(layer: Descriptor) -> Descriptor:
+def in_oci_words(layer: Descriptor) -> Descriptor:
     """Return a layer of the parent under the OCI name of its kind: the new manifest is an OCI one."""
     compression = next((kind for kind in ("gzip", "zstd") if kind in layer.media_type), "none")
     return layer._replace(media_type=manifest.LAYER_KINDS[compression])

@@ -77,8 +77,13 @@ class Execs:
             raise Conflict(f"exec {item.id} has already been started")
         check_running(item.container)
 
-    async def start(self, item: Exec, attachment: Attachment | None, size: tuple[int, int] | None) -> None:
-        """Run it; with an attachment the client gets its streams. The socket stays the caller's."""
+    async def start(
+        self, item: Exec, attachment: Attachment | None, size: tuple[int, int] | None, *, leash: bool = False
+    ) -> None:
+        """Run it; with an attachment the client gets its streams. The socket stays the caller's.
+
+        On a `leash` it is killed when the client goes.
+        """
         self.check_start(item)
         item.started = item.running = True
         streams = attachment and {
@@ -87,6 +92,7 @@ class Execs:
             "stderr": attachment.stderr,
             "multiplexed": attachment.multiplexed,
             "detach_keys": list(attachment.detach_keys),
+            "leash": leash,
         }
         process, profile = self._process(item, size)
         self._publish(item, "exec_start")
@@ -133,6 +139,18 @@ class Execs:
         """Publish an event that has the command in its name, as Docker writes it: program, space, arguments."""
         program, *arguments = item.asked.cmd or [""]
         self._containers.publish(item.container, f"{action}: {program} {' '.join(arguments)}", execID=item.id)
+
+    async def signal(self, item: Exec, number: int) -> None:
+        """Send a signal to an exec, SIGKILL to all processes of its group; Conflict when it does not run."""
+        if not item.running:
+            raise Conflict(f"exec {item.id} is not running")
+        await self._containers.supervisor.request(
+            "signal",
+            container=item.container.id,
+            exec=item.id,
+            signal=number,
+            group=number == signal.SIGKILL,
+        )
 
     def kill(self, item: Exec) -> None:
         """Kill the processes of an exec; its end is reported as any other."""

@@ -10,7 +10,7 @@ from pydock_daemon.networks import hosts, live
 from pydock_daemon.networks.model import Endpoint, Network
 from pydock_shared.errors import Forbidden, InvalidArgument, PydockError
 
-from . import start
+from . import naming, start
 from .model import Container, Status
 from .service import Containers
 
@@ -69,6 +69,7 @@ async def _join(containers: Containers, container: Container, endpoints: dict[st
     try:
         await _configure(containers, container, [networks.plug(made, container.state.pid)])
         _own_line(containers, container, made, add=True)
+        await naming.ensure(containers, container)
         if made.default_route:
             await _republish(containers, container)
     except PydockError:
@@ -105,9 +106,8 @@ async def _republish(containers: Containers, container: Container) -> None:
 
 
 def _own_line(containers: Containers, container: Container, endpoint: Endpoint, *, add: bool) -> None:
-    """Put the container's own address and the names of its neighbours into its hosts file, or take them out."""
-    networks = containers.networks
-    hostname = container.config.hostname or os.uname().nodename
-    lines = hosts.own_lines([endpoint.ip], hostname, container.config.domainname or "") if endpoint.ip else []
-    lines += networks.lines_of_peers(endpoint)
-    hosts.edit(networks.hosts_path(container.id), **{"add" if add else "remove": lines})
+    """Put the container's own address into its hosts file, or take it out."""
+    if endpoint.ip:
+        hostname = container.config.hostname or os.uname().nodename
+        lines = hosts.own_lines([endpoint.ip], hostname, container.config.domainname or "")
+        hosts.edit(containers.directory(container) / "hosts", **{"add" if add else "remove": lines})

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydock_shared.errors import PydockError
 
-from . import discard, exits, ooms, start
+from . import discard, exits, naming, ooms, start
 from .model import Container, Status
 from .service import Containers
 
@@ -97,6 +97,7 @@ async def _alive(containers: Containers, container: Container, entry: dict[str, 
         containers.save(container)
         if entry["oom"] and not container.state.oom_killed:
             await ooms.record(containers, container, 1)
+        await naming.adopt(containers, container)
         return
     end = entry or {"code": UNKNOWN_CODE, "oom": False, "finished_at": time.time_ns()}
     await exits.settle(containers, container, end)

@@ -135,6 +135,7 @@ class Containers:
         container.name = name
         container.settled = None
         self._by_name[name] = container
+        self.networks.rename(container.id, name)
 
     def save(self, container: Container) -> None:
         """Write the state of a container."""

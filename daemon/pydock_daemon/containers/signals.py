@@ -1,6 +1,7 @@
 """Signals: their names, and whether a container's process 1 can notice one. Used by `create`, `kill` and `stop`."""
 
 import functools
+import re
 import signal as signals
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from pydock_shared.errors import InvalidArgument
 def number(text: str) -> int:
     """Return the number of a signal given as `TERM`, `SIGTERM` or `15`; InvalidArgument with Docker's words."""
     word = text.upper().removeprefix("SIG")
-    if word.isdigit() and 0 < int(word) < 65:
+    if re.fullmatch("[0-9]{1,2}", word) and 0 < int(word) < 65:
         return int(word)
     realtime, _, offset = word.partition("+") if "+" in word else word.partition("-")
-    if realtime in ("RTMIN", "RTMAX") and (not offset or offset.isdigit()):
-        base = signals.SIGRTMIN if realtime == "RTMIN" else signals.SIGRTMAX
-        return base + int(offset or 0) * (1 if realtime == "RTMIN" else -1)
+    if realtime in ("RTMIN", "RTMAX") and re.fullmatch("[0-9]{0,2}", offset):
+        away = int(offset or 0)
+        found = signals.SIGRTMIN + away if realtime == "RTMIN" else signals.SIGRTMAX - away
+        if signals.SIGRTMIN <= found <= signals.SIGRTMAX:
+            return found
     try:
         return int(signals.Signals[f"SIG{word}"])
     except KeyError as error:

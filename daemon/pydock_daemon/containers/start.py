@@ -17,7 +17,7 @@ from typing import Any
 from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 
-from . import attach, devices, discard, files, initprogram, modes, runtimes, seccomp
+from . import attach, devices, discard, files, initprogram, modes, naming, runtimes, seccomp
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
@@ -103,7 +103,8 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     pid = answer["pid"]
     interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
     await attach.hand_over(containers, container)
-    started = await containers.supervisor.request("start", container=container.id, interfaces=interfaces)
+    kept = await naming.open_at(containers, container, pid) if naming.wanted(endpoints) else ()
+    started = await containers.supervisor.request("start", fds=kept, container=container.id, interfaces=interfaces)
     state.pid, state.started_at, state.finished_at = pid, started["started_at"], 0
     state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
     with containers.moving(container, Status.RUNNING):
@@ -155,7 +156,6 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
         directory,
         "hosts",
         networks.hosts_file(
-            container.id,
             hostname,
             container.config.domainname or "",
             host.extra_hosts or [],
@@ -163,11 +163,7 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
             host.network_mode or "",
         ),
     )
-    files.write(
-        directory,
-        "resolv.conf",
-        networks.resolv_conf(host.network_mode or "", host.dns or [], host.dns_search or [], host.dns_options or []),
-    )
+    files.write(directory, "resolv.conf", naming.resolv_conf(containers, container, own=naming.wanted(endpoints)))
 
 
 async def ensure_sources(containers: Containers, container: Container) -> None:

@@ -230,10 +230,10 @@ class Supervisor:
         if not data:
             self._lost(None)
         for message, passed in messages:
+            self._dispatch(message, passed)
             protocol.close_all(passed)
-            self._dispatch(message)
 
-    def _dispatch(self, message: dict[str, Any]) -> None:
+    def _dispatch(self, message: dict[str, Any], fds: list[int]) -> None:
         if "event" in message:
             told = {"exit": self.on_exit, "detach": self.on_detach, "oom": self.on_oom}
             told.get(message["event"], _ignore)(message)
@@ -246,7 +246,9 @@ class Supervisor:
             if error is not None:
                 log.warning("supervisor: %s", error["message"])
         elif error is None:
-            future.set_result(message["result"])
+            # What came along is the asker's to close.
+            future.set_result(message["result"] | ({"fds": fds.copy()} if fds else {}))
+            fds.clear()
         else:
             future.set_exception(ERRORS.get(error["kind"], PydockError)(error["message"]))
 

@@ -17,11 +17,12 @@ Check = Callable[[Image], bool]
 
 
 def listing(
-    images: Images, filters: Filters, *, shared_size: bool = False, users: bool = False
+    images: Images, filters: Filters, *, shared_size: bool = False, users: bool = False, every: bool = False
 ) -> list[dict[str, Any]]:
     """Return the summaries of the images that the filters let through, the youngest first.
 
-    `shared_size` and `users` (the number of containers) are worked out when asked for, -1 otherwise.
+    `shared_size` and `users` (the number of containers) are worked out when asked for, -1 otherwise; with `every` the
+    builder's steps between are there too.
     """
     filters.check_known(FILTERS)
     checks = _checks(images, filters)
@@ -29,6 +30,8 @@ def listing(
     counts = Counter(chain for image in images for chain in set(image.chain)) if shared_size else Counter[str]()
     found = []
     for image in images:
+        if not every and images.hidden(image):
+            continue
         tags, digests = _shown(image, patterns)
         if not all(check(image) for check in checks) or (patterns and not tags and not digests):
             continue

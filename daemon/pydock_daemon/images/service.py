@@ -78,6 +78,8 @@ class Images:
             Hosts(config.insecure_registries, config.registry_mirrors, config.certificates, config.registries_conf)
         )
         self.users: Users = _nobody
+        self.hidden: Callable[[Image], bool] = lambda image: False
+        """Whether lists leave an image out unless all are asked for: the builder's steps between."""
         self.patience = 1.0
         self._fetching: dict[str, asyncio.Lock] = {}
 

@@ -10,17 +10,45 @@ from pathlib import Path
 
 HOST_FILE = Path("/etc/resolv.conf")
 RESOLVED_FILE = Path("/run/systemd/resolve/resolv.conf")
+ADDRESS = "127.0.0.11"
+"""Where the name server of a container on user-defined networks is, inside it."""
 FALLBACK = ("8.8.8.8", "8.8.4.4")
 """What Docker writes when the host has no name server that a container can reach."""
 
 
 def resolv_conf(
-    servers: Sequence[str], search: Sequence[str], options: Sequence[str], *, host: str, keep_loopback: bool = False
+    servers: Sequence[str],
+    search: Sequence[str],
+    options: Sequence[str],
+    *,
+    host: str,
+    keep_loopback: bool = False,
+    own: bool = False,
 ) -> str:
     """Return the text of resolv.conf; what is given wins over the host's text, entry by entry.
 
-    `search` of `.` alone means no search domain. `keep_loopback` is for containers in the host's own network.
+    `search` of `.` alone means no search domain. `keep_loopback` is for containers in the host's own network, `own` for
+    those with a name server of ours, which asks the others.
     """
+    found = _entries(host)
+    if own:
+        found["nameserver"] = [ADDRESS]
+    elif servers:
+        found["nameserver"] = list(servers)
+    elif not keep_loopback:
+        found["nameserver"] = [server for server in found["nameserver"] if reachable(server)] or list(FALLBACK)
+    if search:
+        found["search"] = [] if list(search) == ["."] else list(search)
+    found["options"] = list(options) or found["options"]
+    if own and not any(option.startswith("ndots:") for option in found["options"]):
+        # Ours knows names without a dot, so they are asked as they are.
+        found["options"].append("ndots:0")
+    lines = [f"nameserver {server}" for server in found["nameserver"]]
+    lines += [f"{word} {' '.join(found[word])}" for word in ("search", "options") if found[word]]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _entries(host: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"nameserver": [], "search": [], "options": []}
     for line in host.splitlines():
         words = line.split("#")[0].split(";")[0].split()
@@ -32,16 +60,18 @@ def resolv_conf(
             found["search"] = words[1:]
         elif words[0] == "options":
             found["options"] = words[1:]
-    if servers:
-        found["nameserver"] = list(servers)
-    elif not keep_loopback:
-        found["nameserver"] = [server for server in found["nameserver"] if reachable(server)] or list(FALLBACK)
-    if search:
-        found["search"] = [] if list(search) == ["."] else list(search)
-    found["options"] = list(options) or found["options"]
-    lines = [f"nameserver {server}" for server in found["nameserver"]]
-    lines += [f"{word} {' '.join(found[word])}" for word in ("search", "options") if found[word]]
-    return "".join(f"{line}\n" for line in lines)
+    return found
+
+
+def ndots(options: Sequence[str], host: str) -> bool:
+    """Say whether options, or else the host's, ask that names with few dots go through the search list first."""
+    asked = [option.removeprefix("ndots:") for option in options or _entries(host)["options"]]
+    return any(value.isdecimal() and int(value) > 0 for value in asked)
+
+
+def host_servers() -> list[str]:
+    """Return the host's name servers as the host itself asks them."""
+    return _entries(_read(HOST_FILE))["nameserver"] or list(FALLBACK)
 
 
 def reachable(server: str) -> bool:

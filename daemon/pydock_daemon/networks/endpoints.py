@@ -3,10 +3,10 @@
 import ipaddress
 import re
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydock_shared import names
+from pydock_shared import links, names
 from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported
 
 from .links import mac_of, veth_name
@@ -44,6 +44,7 @@ class Plan:
     mac: str
     aliases: tuple[str, ...]
     priority: int
+    links: tuple[tuple[str, str], ...] = ()
     default_route: bool = False
 
 
@@ -108,7 +109,16 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
         text = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
         raise InvalidArgument(f"invalid config for network {network.name}: invalid endpoint settings:\n{text}")
     aliases = tuple(dict.fromkeys(settings.get("Aliases") or ()))
-    return Plan(network, address, mac.lower(), aliases, int(settings.get("GwPriority") or 0))
+    # In the default network they are in HostConfig.Links, and clients may say them here as well.
+    named = [links.parse(text) for text in settings.get("Links") or ()]
+    return Plan(
+        network,
+        address,
+        mac.lower(),
+        aliases,
+        int(settings.get("GwPriority") or 0),
+        tuple((alias.lower(), name.lower()) for name, alias in named),
+    )
 
 
 def _inside(address: str, network: Network) -> bool:
@@ -121,7 +131,6 @@ def _inside(address: str, network: Network) -> bool:
 def _refuse(settings: dict[str, Any]) -> None:
     ipam = settings.get("IPAMConfig") or {}
     for name, value in (
-        ("Links", settings.get("Links")),
         ("DriverOpts", settings.get("DriverOpts")),
         ("IPAMConfig.IPv6Address", ipam.get("IPv6Address")),
         ("IPAMConfig.LinkLocalIPs", ipam.get("LinkLocalIPs")),
@@ -155,13 +164,22 @@ def place(
             "custom": not network.predefined,
             "aliases": tuple(item.aliases),
             "dns_names": tuple(dict.fromkeys(own)),
+            "links": () if network.predefined else item.links,
         }
     )
 
 
+def renamed(endpoint: Endpoint, name: str) -> Endpoint:
+    """Return an endpoint of a container that has another name now."""
+    names = (name if known == endpoint.container_name else known for known in endpoint.dns_names)
+    return replace(endpoint, container_name=name, dns_names=tuple(dict.fromkeys(names)))
+
+
 def view(asked: dict[str, Any], network: Network | None, endpoint: Endpoint | None) -> dict[str, Any]:
     """Return an element of NetworkSettings.Networks."""
-    shown = EMPTY | {key: asked[key] for key in ("IPAMConfig", "Aliases", "MacAddress", "DriverOpts") if asked.get(key)}
+    shown = EMPTY | {
+        key: asked[key] for key in ("IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts") if asked.get(key)
+    }
     if "GwPriority" in asked:
         shown["GwPriority"] = asked["GwPriority"]
     if network and endpoint:

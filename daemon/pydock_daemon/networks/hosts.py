@@ -1,11 +1,14 @@
-"""A container's /etc/hosts: its text at start, and lines that come and go with the containers of its networks.
+"""A container's /etc/hosts: its text at start, and lines that come and go with its networks and links.
 
-Used by `service`. Until there is a name server of our own, names of containers on user-defined networks are lines here.
+Used by `service` and by containers. Names of others on user-defined networks are the name server's business.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
+from typing import TextIO
 
 from pydock_shared.errors import InvalidArgument
 
@@ -51,12 +54,30 @@ def extra_lines(entries: Sequence[str], gateway: str) -> list[str]:
 
 def edit(file: Path, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
     """Change lines of a container's file in place, since it is bound into the container; no file, no change."""
+    with _opened(file) as stream:
+        lines = [line for line in stream.read().splitlines() if line not in remove]
+        _rewrite(stream, text([*lines, *(line for line in add if line not in lines)]))
+
+
+def replace(file: Path, before: str, after: str) -> None:
+    """Change the whole of such a file, if it is still as it was."""
+    with _opened(file) as stream:
+        if stream.read() == before:
+            _rewrite(stream, after)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
+        yield StringIO()
         return
-    with open(descriptor, "r+") as stream:
-        lines = [line for line in stream.read().splitlines() if line not in remove]
-        stream.seek(0)
-        stream.write(text([*lines, *(line for line in add if line not in lines)]))
-        stream.truncate()
+    with open(descriptor, "r+", errors="surrogateescape") as stream:
+        yield stream
+
+
+def _rewrite(stream: TextIO, content: str) -> None:
+    stream.seek(0)
+    stream.write(content)
+    stream.truncate()

@@ -37,7 +37,6 @@ def join(
         kept = [replace(e, default_route=e.default_route and not made.default_route) for e in present]
         networks.keep_endpoints(container, [*kept, made])
         undo.pop_all()
-    networks.tell_peers([made], arrived=True)
     networks.tell("connect", made)
     return made
 
@@ -66,7 +65,6 @@ def part(
     before = {endpoint.id for endpoint in left if endpoint.default_route}
     networks.keep_endpoints(container, now)
     networks.release(gone)
-    networks.tell_peers([gone], arrived=False)
     networks.tell("disconnect", gone)
     return gone, next((endpoint for endpoint in now if endpoint.default_route and endpoint.id not in before), None)
 

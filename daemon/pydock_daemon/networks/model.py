@@ -112,6 +112,8 @@ class Endpoint:
     custom: bool = False
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    """Names that only this container has for others of the network, each with one that all have."""
 
     @property
     def ip(self) -> str:
@@ -122,6 +124,10 @@ class Endpoint:
     def number(self) -> int:
         """Return the address as the pools count."""
         return int(ipaddress.IPv4Address(self.ip))
+
+    def linked(self, name: str) -> str:
+        """Return what a name of a link stands for, nothing when there is none."""
+        return next((target for alias, target in self.links if alias == name), "")
 
     def record(self) -> str:
         """Return what the table's own columns do not hold, as JSON."""
@@ -151,6 +157,7 @@ def endpoint_of(row: Any) -> Endpoint:
     record = json.loads(row["record"])
     for key in ("aliases", "dns_names"):
         record[key] = tuple(record[key])
+    record["links"] = tuple((alias, target) for alias, target in record.get("links", ()))
     return Endpoint(id=row["id"], network_id=row["network"], container=row["container"], **record)
 
 

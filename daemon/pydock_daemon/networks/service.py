@@ -8,7 +8,7 @@ in `define`; `setup` makes and takes away what stands in the host.
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from pydock_daemon.events import Events
 from pydock_daemon.store import Store
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavailable
 
-from . import dns, flows, hosts, links, ports, setup
+from . import dns, flows, hosts, links, names, nameserver, ports, setup
 from .claims import PREFIX, Claims
-from .endpoints import place, plan, view
+from .dnswire import Query
+from .endpoints import place, plan, renamed, view
 from .firewall import Firewall
 from .ipam import Pool
 from .links import Links
@@ -35,6 +36,7 @@ from .model import (
     network_of,
     published_of,
 )
+from .names import Directory
 from .netlink import NETLINK_NETFILTER, Socket
 from .nft import NftError
 from .watch import Watch
@@ -52,13 +54,13 @@ class Networks:
         self.events = events
         self.config = config
         self.table = f"{PREFIX}{config.bridge}"
-        self.hosts_path: Callable[[str], Path] = lambda id_: config.data_root / "containers" / id_ / "hosts"
-        """Where the hosts file of a container is, which has lines of the others in its networks."""
         self.by_id: dict[str, Network] = {}
         self.by_name: dict[str, Network] = {}
         self.pools: dict[str, Pool] = {}
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._published: dict[str, list[Published]] = {}
+        self.directory = Directory(self.endpoints)
+        self.nameservers = nameserver.NameServers()
         self._stack = ExitStack()
 
     async def open(self) -> None:
@@ -78,6 +80,7 @@ class Networks:
             self._ports = ports.HostPorts(Claims(self.table, self._netfilter))
             self._load()
             setup.up(self)
+            stack.callback(self.nameservers.close_all)
             self._watch = Watch(self.table, self._heal)
             stack.callback(self._watch.close)
             self._stack = stack.pop_all()
@@ -164,7 +167,6 @@ class Networks:
             made = [place(self, undo, number, item, container_id, name, hostname) for number, item in enumerate(plans)]
             self.keep_endpoints(container_id, made)
             undo.pop_all()
-        self.tell_peers(made, arrived=True)
         for endpoint in made:
             self.tell("connect", endpoint)
         return [endpoint for endpoint in made if endpoint.address]
@@ -178,6 +180,13 @@ class Networks:
                 [(endpoint.id, endpoint.network_id, container_id, endpoint.record()) for endpoint in endpoints],
             )
         self._endpoints[container_id] = endpoints
+        self.directory.changed()
+
+    def rename(self, container_id: str, name: str) -> None:
+        """Let a container be known by another name from now on."""
+        present = self.of_container(container_id)
+        if present:
+            self.keep_endpoints(container_id, [renamed(endpoint, name) for endpoint in present])
 
     def plug(self, endpoint: Endpoint, pid: int) -> dict[str, Any]:
         """Make the veth pair of an endpoint, with its other end in a process's namespace; return the supervisor's part.
@@ -253,6 +262,7 @@ class Networks:
 
     def disconnect(self, container_id: str) -> None:
         """Take back everything an ended container had here: ports, addresses, endpoints. Twice is once."""
+        self.nameservers.close(container_id)
         gone, published = self._endpoints.pop(container_id, []), self._published.pop(container_id, [])
         if not gone and not published:
             return
@@ -260,10 +270,10 @@ class Networks:
             db.execute("delete from endpoints where container = ?", (container_id,))
             if published:
                 db.execute("delete from ports where container = ?", (container_id,))
+        self.directory.changed()
         self._withdraw(published)
         for endpoint in gone:
             self.release(endpoint)
-        self.tell_peers(gone, arrived=False)
         for endpoint in gone:
             self.tell("disconnect", endpoint)
 
@@ -292,24 +302,6 @@ class Networks:
         attributes = {"container": endpoint.container, "name": network.name, "type": network.driver}
         self.events.publish("network", action, network.id, attributes)
 
-    def tell_peers(self, endpoints: Iterable[Endpoint], *, arrived: bool) -> None:
-        """Add or remove the names of endpoints in the hosts files of the others in their networks."""
-        for endpoint in endpoints:
-            for peer in self.peers(endpoint):
-                lines = [_name_line(endpoint)]
-                hosts.edit(self.hosts_path(peer.container), **{"add" if arrived else "remove": lines})
-
-    def peers(self, endpoint: Endpoint) -> list[Endpoint]:
-        """Return the others that an endpoint of a user-defined network knows by name."""
-        if not endpoint.custom:
-            return []
-        network = self.by_id[endpoint.network_id]
-        return [other for other in self.endpoints(network) if other.container != endpoint.container]
-
-    def lines_of_peers(self, endpoint: Endpoint) -> list[str]:
-        """Return the lines of a hosts file for the others in an endpoint's network."""
-        return [_name_line(peer) for peer in self.peers(endpoint)]
-
     def settings(self, container_id: str, endpoints: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return NetworkSettings.Networks of a container: what was asked, and what it has while it runs."""
         live = {endpoint.network_id: endpoint for endpoint in self.of_container(container_id)}
@@ -322,8 +314,13 @@ class Networks:
             shown[endpoint.network_name] = view({}, self.by_id[endpoint.network_id], endpoint)
         return shown
 
-    def resolv_conf(self, mode: str, servers: Sequence[str], search: Sequence[str], options: Sequence[str]) -> str:
-        """Return the text of a container's resolv.conf; what the container does not say the daemon's settings do."""
+    def resolv_conf(
+        self, mode: str, servers: Sequence[str], search: Sequence[str], options: Sequence[str], *, own: bool
+    ) -> str:
+        """Return the text of a container's resolv.conf; what the container does not say the daemon's settings do.
+
+        With `own` it has a name server of ours.
+        """
         config = self.config
         return dns.resolv_conf(
             list(servers) or config.dns,
@@ -331,11 +328,25 @@ class Networks:
             list(options) or config.dns_options,
             host=dns.host_text(),
             keep_loopback=mode == "host",
+            own=own,
+        )
+
+    def naming(self, container_id: str, servers: Sequence[str], options: Sequence[str]) -> nameserver.Settings:
+        """Return what the name server of a container answers from, as what it is asked comes in."""
+
+        def find(query: Query, datagram: bool) -> bytes | None:
+            return names.answer(self.directory, self.of_container(container_id), query, datagram=datagram)
+
+        return nameserver.Settings(
+            find=find,
+            forwards=lambda: any(endpoint.gateway for endpoint in self.of_container(container_id)),
+            own_servers=list(servers) or self.config.dns,
+            host_servers=dns.host_servers,
+            ndots=dns.ndots(list(options) or self.config.dns_options, dns.host_text()),
         )
 
     def hosts_file(
         self,
-        container_id: str,
         hostname: str,
         domain: str,
         extra: Sequence[str],
@@ -348,8 +359,7 @@ class Networks:
         if mode == "host":
             return hosts.HOST_FILE.read_text() + hosts.text(added)
         own = hosts.own_lines([endpoint.ip for endpoint in endpoints], hostname, domain)
-        peers = [line for endpoint in endpoints for line in self.lines_of_peers(endpoint)]
-        return hosts.text([*hosts.FIXED, *added, *own, *peers])
+        return hosts.text([*hosts.FIXED, *added, *own])
 
     def reconcile(self, live: set[str]) -> list[str]:
         """Release what ended containers had, mend what is missing in the host; return what was done, in words."""
@@ -371,7 +381,3 @@ class Networks:
             "reach this host only, until that chain accepts the bridge"
             for chain in self.firewall.blockers()
         ]
-
-
-def _name_line(endpoint: Endpoint) -> str:
-    return f"{endpoint.ip}\t{' '.join(endpoint.dns_names)}"

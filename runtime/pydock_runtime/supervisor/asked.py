@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.supervisor.connection import Request
-    from pydock_runtime.supervisor.stdio import Stdio
+    from pydock_runtime.supervisor.processes import Process
 
 NAMES = ((STDIN, "stdin"), (STDOUT, "stdout"), (STDERR, "stderr"))
 
@@ -19,11 +21,17 @@ def streams(fields: dict[str, Any]) -> frozenset[int]:
     return frozenset(stream for stream, name in NAMES if fields.get(name))
 
 
-def attach(stdio: Stdio, request: Request, fields: dict[str, Any]) -> None:
-    """Give the request's connection to a process's streams. Raises Refused when it came without one."""
-    stdio.attach(
+def attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
+    """Give the request's connection to a process's streams. Raises Refused when it came without one.
+
+    A client that reads nothing for `patience` seconds is dropped; with `leash` the process is killed when it goes.
+    """
+    attachment = process.stdio.attach(
         request.take_fd(),
         streams(fields),
         framed=bool(fields.get("multiplexed")),
         keys=bytes(fields.get("detach_keys") or ()),
     )
+    attachment.patience = float(fields.get("patience") or 0)
+    if fields.get("leash"):
+        attachment.on_gone = lambda: process.send_signal(signal.SIGKILL, group=True)

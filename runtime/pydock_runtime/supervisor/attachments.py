@@ -13,6 +13,8 @@ from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydock_runtime.supervisor.poller import Poller, Timer
     from pydock_runtime.supervisor.stdio import Stdio
 
@@ -32,13 +34,17 @@ class Attachment:
         "_ending",
         "_events",
         "_keys",
+        "_lagging",
         "_linger",
         "_owner",
         "_parked",
         "_poller",
+        "_progress",
         "_reading",
         "_sock",
         "framed",
+        "on_gone",
+        "patience",
         "streams",
     )
 
@@ -56,6 +62,12 @@ class Attachment:
         self._closed = False
         self._parked = False
         self._linger: Timer | None = None
+        self._lagging: Timer | None = None
+        self._progress = False
+        self.patience = 0.0
+        """Seconds for which the container waits for a client that reads nothing; 0: for ever."""
+        self.on_gone: Callable[[], None] | None = None
+        """Called when the client goes by itself, neither by its detach keys nor at the end of the output."""
         self.streams = streams
         self.framed = framed
         self._events = EPOLLIN if self._reading else 0
@@ -92,6 +104,18 @@ class Attachment:
             sent = max(0, sent - len(piece))
         if self._buffer:
             self._want(self._events | EPOLLOUT)
+            if self.patience and self.behind and self._lagging is None:
+                self._lagging = self._poller.after(self.patience, self._judge)
+
+    def _judge(self) -> None:
+        """Drop a client that read nothing for as long as the container may wait."""
+        self._lagging = None
+        if self.behind and not self._closed:
+            if not self._progress:
+                self.close()
+                return
+            self._progress = False
+            self._lagging = self._poller.after(self.patience, self._judge)
 
     def hold(self, *, held: bool) -> None:
         """Stop reading input, or go on: the container's stdin is full, or not any more."""
@@ -115,15 +139,19 @@ class Attachment:
     def close(self) -> None:
         """The client has gone, or has been told all."""
         if not self._closed:
+            gone = self.on_gone if not self._ending else None
             self._release()
             self._owner.detached(self)
+            if gone is not None:
+                gone()
 
     def _release(self) -> None:
         if not self._closed:
             self._closed = True
             self._reading = False
-            if self._linger is not None:
-                self._linger.cancel()
+            for timer in (self._linger, self._lagging):
+                if timer is not None:
+                    timer.cancel()
             self._poller.forget(self._sock.fileno())
             self._sock.close()
             self._buffer.clear()
@@ -169,6 +197,7 @@ class Attachment:
             self.close()
             return
         was_behind = self.behind
+        self._progress = True
         del self._buffer[:sent]
         if not self._buffer:
             self._want(self._events & ~EPOLLOUT)

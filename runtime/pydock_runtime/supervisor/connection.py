@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from select import EPOLLIN, EPOLLOUT
 
 from pydock_runtime.supervisor import protocol
@@ -10,7 +12,7 @@ from pydock_runtime.supervisor.diary import note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pydock_runtime.supervisor.poller import Poller
@@ -37,9 +39,9 @@ class Request:
         self.number: int = fields.get("id", 0)
         self.op: str = fields.get("op", "")
 
-    def answer(self, result: dict[str, Any]) -> None:
-        """Send the result."""
-        self.connection.send({"id": self.number, "result": result})
+    def answer(self, result: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Send the result, with duplicates of descriptors."""
+        self.connection.send({"id": self.number, "result": result, "fds": len(fds)}, fds)
 
     def refuse(self, kind: str, message: str) -> None:
         """Send an error."""
@@ -60,7 +62,7 @@ class Request:
 class Connection:
     """A stream socket to pydockd; `on_request` and `on_close` are the service's."""
 
-    __slots__ = ("_buffer", "_decoder", "_on_close", "_on_request", "_poller", "_sock", "closed")
+    __slots__ = ("_decoder", "_frames", "_on_close", "_on_request", "_poller", "_sock", "closed")
 
     def __init__(
         self,
@@ -74,19 +76,19 @@ class Connection:
         self._on_request = on_request
         self._on_close = on_close
         self._decoder = protocol.Decoder()
-        self._buffer = bytearray()
+        self._frames: deque[tuple[memoryview, list[int]]] = deque()
         self.closed = False
         poller.watch(sock.fileno(), EPOLLIN, self._on_events)
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send now or when the other end reads again; nothing happens once it has gone."""
         if self.closed:
             return
-        idle = not self._buffer
-        self._buffer += protocol.encode(message)
+        idle = not self._frames
+        self._frames.append((memoryview(protocol.encode(message)), [os.dup(fd) for fd in fds]))
         if idle:
             self._flush()
-            if self._buffer and not self.closed:
+            if self._frames and not self.closed:
                 self._poller.change(self._sock.fileno(), EPOLLIN | EPOLLOUT)
 
     def close(self) -> None:
@@ -97,12 +99,20 @@ class Connection:
         self._poller.forget(self._sock.fileno())
         self._sock.close()
         self._decoder.close()
+        for _, fds in self._frames:
+            protocol.close_all(fds)
+        self._frames.clear()
         self._on_close(self)
 
     def _flush(self) -> None:
         try:
-            while self._buffer:
-                del self._buffer[: protocol.transmit(self._sock, bytes(self._buffer))]
+            while self._frames:
+                data, fds = self._frames[0]
+                sent = protocol.transmit(self._sock, data, fds)
+                protocol.close_all(fds)
+                self._frames[0] = (data[sent:], [])
+                if sent == len(data):
+                    self._frames.popleft()
         except BlockingIOError:
             pass
         except OSError:
@@ -113,7 +123,7 @@ class Connection:
             self._flush()
             if self.closed:
                 return
-            if not self._buffer:
+            if not self._frames:
                 self._poller.change(self._sock.fileno(), EPOLLIN)
         if events & ~EPOLLOUT:
             self._read()

@@ -13,6 +13,7 @@ from pydock_runtime.supervisor import asked, protocol
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.kept import Kept
 from pydock_runtime.supervisor.logs import Capture, Log, open_log
 from pydock_runtime.supervisor.ooms import Watch
 from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, STARTING, Process, start_time
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 STATE_DELAY = 0.05  # seconds until state.json is written: most short runs are over by then, and need none
 FINISHED_EXECS = 16  # finished execs that hello still lists
 PAUSED = "paused"
+SHOWN = {"preparing": "created", STARTING: "created", "failing": "exited", "draining": RUNNING}
 
 
 class Container:
@@ -50,6 +52,7 @@ class Container:
         "execs",
         "id",
         "init",
+        "kept",
         "log",
         "oom",
         "paused",
@@ -75,6 +78,7 @@ class Container:
         self.paused = False
         self.recorded = False
         self.runtime = runtime
+        self.kept = Kept()
 
     # What pydockd asks.
 
@@ -108,6 +112,7 @@ class Container:
         """Open the gate; answered when the program runs."""
         if self.init.status != GATED:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
+        self.kept.take(request)
         self._waiting[None] = request
         self.init.release(request.fields.get("interfaces") or [])
 
@@ -153,7 +158,7 @@ class Container:
         process = self.process(request)
         if process.status == EXITED:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
-        asked.attach(process.stdio, request, request.fields)
+        asked.attach(process, request, request.fields)
 
     def pause(self) -> None:
         """Freeze every process. Raises OSError, RuntimeFailure."""
@@ -222,11 +227,7 @@ class Container:
     def status(self) -> str:
         """The status hello reports."""
         status = self.init.status
-        if status == RUNNING and self.paused:
-            return PAUSED
-        return {"preparing": "created", STARTING: "created", "failing": "exited", "draining": RUNNING}.get(
-            status, status
-        )
+        return PAUSED if status == RUNNING and self.paused else SHOWN.get(status, status)
 
     def describe(self) -> dict[str, Any]:
         """Return the container's line in hello."""
@@ -315,6 +316,7 @@ class Container:
 
     def _init_exited(self) -> None:
         self._ending = False
+        self.kept.close()
         self.log.close()
         self.paused = False
         self.recorded = True
@@ -364,6 +366,7 @@ class Container:
 
     def _bury(self) -> None:
         self._sweep()
+        self.kept.close()
         if self.recorded:
             self._house.records.remove(self.id)
         self._house.forget(self)
@@ -383,7 +386,7 @@ class Container:
     def _attach_exec(self, process: Process) -> None:
         request = self._waiting[process.name]
         if request.fields.get("attach"):
-            asked.attach(process.stdio, request, request.fields["attach"])
+            asked.attach(process, request, request.fields["attach"])
 
     def _live_cgroup(self) -> Cgroup:
         if self.cgroup is None:

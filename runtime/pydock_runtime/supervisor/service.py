@@ -246,6 +246,13 @@ class Service:
         self._container(request).configure(request.fields["interfaces"])
         request.answer({})
 
+    def keep(self, request: Request) -> None:
+        self._container(request).kept.take(request)
+        request.answer({})
+
+    def kept(self, request: Request) -> None:
+        self._container(request).kept.give(request)
+
     def delete(self, request: Request) -> None:
         if request.fields.get("force") and request.fields["container"] not in self.containers:
             request.answer({})  # what was asked for is so: nothing of it is left
@@ -271,6 +278,8 @@ OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
     "resume": Service.resume,
     "update": Service.update,
     "configure": Service.configure,
+    "keep": Service.keep,
+    "kept": Service.kept,
     "delete": Service.delete,
     "shutdown": Service.shutdown,
 }

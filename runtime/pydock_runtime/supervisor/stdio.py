@@ -116,7 +116,7 @@ class Stdio:
         """Set the terminal's size in characters. Raises OSError."""
         fcntl.ioctl(self.console, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
-    def attach(self, fd: int, streams: frozenset[int], *, framed: bool, keys: bytes) -> None:
+    def attach(self, fd: int, streams: frozenset[int], *, framed: bool, keys: bytes) -> Attachment:
         """Own the connection `fd` and let output and, with STDIN in `streams`, input flow."""
         if self._input is None:
             streams -= {STDIN}
@@ -133,6 +133,7 @@ class Stdio:
         self.attachments.append(attachment)
         if self._input is not None and self._input.full:
             attachment.hold(held=True)
+        return attachment
 
     # What outputs and attachments say.
 

@@ -23,5 +23,7 @@ class ExecStart(Wire):
     """The body of `POST /exec/{id}/start`."""
 
     detach: Bool | None = None
+    kill_on_disconnect: Bool | None = None
+    """An extension: the process is killed when the client's connection ends before it."""
     tty: Bool | None = None
     console_size: list[Int] | None = None

@@ -65,7 +65,8 @@ async def test_settings_of_a_container_that_does_not_run(setting):
         ("given", {"IPAMConfig": {"IPv4Address": "10.199.9.1"}}, Forbidden, "^Address already in use$"),
         ("chosen", {"IPAMConfig": {"IPv4Address": "172.17.0.9"}}, InvalidArgument, "with user configured subnets"),
         ("given", {"MacAddress": "zz"}, InvalidArgument, "invalid MAC address: zz"),
-        ("given", {"Links": ["x"]}, NotSupported, r"EndpointSettings\.Links is not supported"),
+        ("given", {"DriverOpts": {"a": "b"}}, NotSupported, r"EndpointSettings\.DriverOpts is not supported"),
+        ("given", {"Links": ["a:b:c"]}, InvalidArgument, "bad format for links: a:b:c"),
     ],
 )
 async def test_what_cannot_be_had_takes_nothing(setting, mode, asked, error, message):
@@ -86,22 +87,6 @@ async def test_a_network_that_is_full(setting):
         networks.connect("f" * 64, "x", "x", "small", {})
     networks.disconnect(f"{1:064x}")
     assert networks.connect("f" * 64, "x", "x", "small", {})[0].ip == "10.199.9.5"
-
-
-async def test_names_of_neighbours(setting, make_box, tmp_path):
-    setting.network("pets")
-    setting.networks.hosts_path = lambda container: tmp_path / container
-    cat, dog = make_box("cat"), make_box("dog")
-    for box in (cat, dog):
-        setting.start(box, "pets", Aliases=["pet"])
-        text = setting.networks.hosts_file(box.id, box.id[:12], "", [], box.endpoints, "pets")
-        (tmp_path / box.id).write_text(text)
-    assert f"{dog.address}\tdog pet {dog.id[:12]}\n" in (tmp_path / cat.id).read_text()
-    assert f"{cat.address}\tcat pet {cat.id[:12]}\n" in (tmp_path / dog.id).read_text()
-    inode = (tmp_path / cat.id).stat().st_ino
-    setting.networks.disconnect(dog.id)
-    assert "dog" not in (tmp_path / cat.id).read_text()
-    assert (tmp_path / cat.id).stat().st_ino == inode
 
 
 async def test_a_daemon_that_comes_back_finds_everything(setting, make_box):

@@ -119,7 +119,9 @@ class Client:
             data, fds = protocol.receive(self.sock)
             if not data:
                 raise ConnectionError("the supervisor has gone")
-            for message, _ in self._decoder.feed(data, fds):
+            for message, passed in self._decoder.feed(data, fds):
+                if passed:
+                    message["result"]["fds"] = passed
                 if "event" in message:
                     self.events.append(message)
                 else:

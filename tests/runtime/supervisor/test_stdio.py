@@ -87,6 +87,32 @@ def test_without_stdin_there_is_nothing_to_read(house: House) -> None:
     assert house.logged(name) == b"/dev/null\n"
 
 
+def test_a_client_without_patience_holds_nobody_up(house: House) -> None:
+    name = house.create("sh", "-c", FLOOD % 0)
+    client = house.attach(name, stdin=False, patience=0.2)
+    house.client.request("start", container=name, interfaces=[])
+    house.exit(name)  # it has read nothing, and the container has ended
+    line = f"0 {'x' * 90}\n".encode()
+    assert house.logged(name) == line * LINES
+    assert len(read_all(client)) < len(line) * LINES
+
+
+def test_a_slow_client_that_reads_keeps_its_place(house: House) -> None:
+    name = house.create("sh", "-c", FLOOD % 0)
+    client = house.attach(name, stdin=False, patience=0.5)
+    house.client.request("start", container=name, interfaces=[])
+    assert _read_slowly(client) == f"0 {'x' * 90}\n".encode() * LINES
+    house.exit(name)
+
+
+def test_an_exec_on_a_leash_dies_with_its_client(house: House) -> None:
+    name = house.run("sleep", "60")
+    client = start_exec(house, name, "sh", "-c", "echo up; sleep 60", leash=True)
+    read_until(client, b"up\n")
+    client.close()
+    assert house.client.event("exit", name, exec="e")["code"] == 137
+
+
 def test_a_slow_client_makes_the_container_wait_and_loses_nothing(house: House) -> None:
     name = house.create("sh", "-c", FLOOD % 0)
     client = house.attach(name, stdin=False)

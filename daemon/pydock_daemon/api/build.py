@@ -1,0 +1,175 @@
+"""/build: images from Dockerfiles, by the classic protocol, and the cache of their steps."""
+
+import asyncio
+import base64
+import binascii
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from pydock_daemon.builder import fetch, solve, steps, tree
+from pydock_daemon.builder.options import Options
+from pydock_daemon.images.auth import Credentials
+from pydock_daemon.images.body import Body
+from pydock_daemon.images.model import parse_platform
+from pydock_daemon.snapshots.compression import CompressionError
+from pydock_shared import reference
+from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.reference import HUB, Reference
+from pydock_shared.units import parse_duration_ns
+
+from .routing import Call, json_response
+from .stream import progress_stream
+
+# Parameter of the request -> field of HostConfig
+NUMBERS = {"memory": "Memory", "memswap": "MemorySwap", "cpushares": "CpuShares", "cpuperiod": "CpuPeriod",
+           "cpuquota": "CpuQuota", "shmsize": "ShmSize"}  # fmt: skip
+TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
+REFUSED = ("squash", "outputs", "session", "cachefrom", "isolation")
+EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
+PRUNE_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "type", "description")
+
+
+async def build_image(call: Call) -> web.StreamResponse:
+    """POST /build: a context as the body or by its address, a stream of records as the answer."""
+    options = _options(call)
+    root = call.engine.config.data_root / "builds"
+    root.mkdir(mode=0o700, exist_ok=True)
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
+    try:
+        context, options = await _context(call, folder, options)
+        async with progress_stream(call) as stream:
+            engine = call.engine
+            build = solve.Build(engine.containers, engine.build_cache, options, folder, context, stream.send)
+            await build.run()
+        return await stream.finish()
+    finally:
+        await asyncio.shield(asyncio.to_thread(steps.clean, folder))
+
+
+async def _context(call: Call, folder: Path, options: Options) -> tuple[tree.Tree, Options]:
+    archive = folder / "context"
+    remote = call.query.get("remote", "")
+    try:
+        if remote:
+            name = await fetch.context(remote, archive)
+            options = options if name is None else Options(**{**vars(options), "dockerfile": name})
+        else:
+            await Body(call.request.content.readany).run(lambda pieces: tree.spool(pieces, archive))
+        return await asyncio.to_thread(tree.context, archive, options.dockerfile), options
+    except CompressionError as error:
+        raise InvalidArgument(f"invalid build context: {error}") from error
+
+
+def _options(call: Call) -> Options:
+    query = call.query
+    if query.get("version", "1") not in ("", "1"):
+        raise NotSupported("BuildKit builds (version=2) are not supported: set DOCKER_BUILDKIT=0")
+    for name in REFUSED:
+        if query.get(name, "") not in EMPTY:
+            raise NotSupported(f"the build parameter {name} is not supported")
+    return Options(
+        tags=[_tag(text) for text in query.getall("t", []) if text],
+        dockerfile=query.get("dockerfile", "") or "Dockerfile",
+        target=query.get("target", ""),
+        arguments=_table(query.get("buildargs", ""), "buildargs"),
+        labels={name: value or "" for name, value in _table(query.get("labels", ""), "labels").items()},
+        platform=parse_platform(query["platform"]) if query.get("platform") else None,
+        no_cache=call.flag("nocache"),
+        pull=call.flag("pull"),
+        remove=call.flag("rm", default=True) or call.flag("forcerm"),
+        quiet=call.flag("q"),
+        host_config=_host_config(call),
+        credentials=_credentials(call.request.headers.get("X-Registry-Config", "")),
+    )
+
+
+def _tag(text: str) -> Reference:
+    ref = reference.parse(text)
+    if ref.digest:
+        raise InvalidArgument("build tag cannot contain a digest")
+    return ref
+
+
+def _table(text: str, name: str) -> dict[str, str | None]:
+    """Return a JSON object of texts; the list of `name=value` that old clients send is one too."""
+    try:
+        found = json.loads(text or "{}") or {}
+    except ValueError as error:
+        raise InvalidArgument(f"error reading {name}: {error}") from error
+    if isinstance(found, list):
+        found = dict(str(entry).partition("=")[::2] for entry in found)
+    if not isinstance(found, dict) or not all(isinstance(value, str | None) for value in found.values()):
+        raise InvalidArgument(f"error reading {name}: needs an object of texts")
+    return found
+
+
+def _host_config(call: Call) -> dict[str, Any]:
+    query = call.query
+    host: dict[str, Any] = {}
+    for name, field in NUMBERS.items():
+        number = call.number(name)
+        if number:
+            host[field] = number
+    host |= {field: query[name] for name, field in TEXTS.items() if query.get(name)}
+    if query.get("networkmode", "default") not in ("", "default"):
+        host["NetworkMode"] = query["networkmode"]
+    hosts = [part for text in query.getall("extrahosts", []) for part in text.split(",") if part]
+    host |= {"ExtraHosts": hosts} if hosts else {}
+    for name, field in (("ulimits", "Ulimits"), ("securityopt", "SecurityOpt")):
+        if query.get(name, "") not in EMPTY:
+            try:
+                host[field] = json.loads(query[name])
+            except ValueError as error:
+                raise InvalidArgument(f"error reading {name}: {error}") from error
+    return host
+
+
+def _credentials(header: str) -> dict[str, Credentials]:
+    """Return the credentials of an X-Registry-Config header, by registry."""
+    if not header:
+        return {}
+    try:
+        plain = header.strip().replace("+", "-").replace("/", "_").rstrip("=")
+        found = json.loads(base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)) or b"{}") or {}
+        made = {}
+        for server, entry in found.items():
+            domain = server.removeprefix("https://").removeprefix("http://").partition("/")[0]
+            given = Credentials(*(entry.get(name) or "" for name in ("username", "password", "identitytoken")))
+            made[HUB if domain == "index.docker.io" else domain] = given
+        return made
+    except (ValueError, binascii.Error, AttributeError, TypeError) as error:
+        raise InvalidArgument(f"invalid X-Registry-Config header: {error}") from error
+
+
+async def prune_cache(call: Call) -> web.StreamResponse:
+    """POST /build/prune: forget the steps that no named image has, oldest use first, until little enough is left."""
+    filters = call.filters()
+    filters.check_known(PRUNE_FILTERS)
+    for name in set(PRUNE_FILTERS) - {"until", "unused-for", "id"}:
+        if name in filters:
+            raise NotSupported(f"the filter {name} of the build cache is not supported")
+    ages = [parse_duration_ns(text) for name in ("until", "unused-for") for text in filters.values(name)]
+    limit = time.time_ns() - max(ages, default=0)
+    chosen = [
+        entry
+        for entry in call.engine.build_cache.entries()
+        if not entry["InUse"]
+        and entry["LastUsedAt"] <= limit
+        and all(entry["ID"].startswith(text) for text in filters.values("id"))
+    ]
+    keep = call.number("reserved-space") or call.number("keep-storage") or 0
+    kept, gone = 0, []
+    for entry in sorted(chosen, key=lambda entry: entry["LastUsedAt"], reverse=True):
+        kept += entry["Size"]
+        if kept > keep or not keep:
+            gone.append(entry)
+    ids, freed = call.engine.build_cache.prune(gone)
+    return json_response({"CachesDeleted": ids, "SpaceReclaimed": freed})
+
+
+ROUTES = (("POST", "/build", build_image), ("POST", "/build/prune", prune_cache))

@@ -1,0 +1,107 @@
+"""What steps have made before: images by the key of everything that could change them. Used by `steps` and the API.
+
+An entry is an image without a name, hidden from lists; it goes with the image, so removing one never leaves the other.
+"""
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from pydock_daemon.images.model import Image
+from pydock_daemon.images.service import Images
+from pydock_daemon.store import Store
+
+SCHEMA = """
+create table if not exists build_cache (
+    key text primary key,
+    image text not null references images (id) on delete cascade,
+    step text not null,
+    created integer not null,
+    used integer not null,
+    hits integer not null
+);
+create index if not exists build_cache_image on build_cache (image);
+"""
+
+WHOLE = "image"
+"""The step of an entry that is a whole build: its image is nobody's step between, and is shown."""
+
+
+def key(*facts: Any) -> str:
+    """Return the key of a step."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class Cache:
+    """The cache of one daemon."""
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self._store, self._images = store, images
+        rows = store.all("select image from build_cache where step != ?", (WHOLE,))
+        self._of_cache = {row["image"] for row in rows}
+        images.hidden = self._hides
+
+    def _hides(self, image: Image) -> bool:
+        return image.id in self._of_cache and not image.repo_tags and not image.repo_digests
+
+    def find(self, wanted: str) -> Image | None:
+        """Return what a step has made before, if it is still here whole."""
+        for row in self._store.all("select image from build_cache where key = ?", (wanted,)):
+            image = self._images.get(row["image"])
+            if image and self._images.is_whole(image):
+                with self._store.transaction() as db:
+                    db.execute(
+                        "update build_cache set used = ?, hits = hits + 1 where key = ?", (time.time_ns(), wanted)
+                    )
+                return image
+        return None
+
+    def keep(self, wanted: str, image: Image, step: str) -> None:
+        """Remember what a step has made."""
+        now = time.time_ns()
+        with self._store.transaction() as db:
+            db.execute(
+                "insert into build_cache (key, image, step, created, used, hits) values (?, ?, ?, ?, ?, 0) "
+                "on conflict (key) do update set image = excluded.image, used = excluded.used",
+                (wanted, image.id, step, now, now),
+            )
+        if step != WHOLE:
+            self._of_cache.add(image.id)
+
+    def drop(self, image: Image) -> None:
+        """Forget an image that was made for one step to begin with, unless it is more than that by now."""
+        found = self._images.get(image.id)
+        if found is None or image.id in self._of_cache or found.repo_tags or found.repo_digests:
+            return
+        known = self._store.all("select key from build_cache where image = ?", (image.id,))
+        if not known and not self._images.users(image.id):
+            self._images.names.remove(image.id)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the entries as Docker's BuildCache records, the youngest first."""
+        found = []
+        for row in self._store.all("select * from build_cache order by created desc"):
+            image = self._images.get(row["image"])
+            if image is None:
+                continue
+            top = self._images.snapshots.layer(image.chain[-1]) if image.chain else None
+            named = bool(image.repo_tags or image.repo_digests)
+            found.append({
+                "ID": row["key"][:24], "Type": "regular", "Description": row["step"], "InUse": named, "Shared": named,
+                "Size": top.size if top else 0, "CreatedAt": row["created"], "LastUsedAt": row["used"],
+                "UsageCount": row["hits"] + 1, "Image": image,
+            })  # fmt: skip
+        return found
+
+    def prune(self, chosen: list[dict[str, Any]]) -> tuple[list[str], int]:
+        """Forget entries; return their ids and the bytes that come free."""
+        gone = []
+        for entry in chosen:
+            image: Image = entry["Image"]
+            with self._store.transaction() as db:
+                db.execute("delete from build_cache where substr(key, 1, 24) = ?", (entry["ID"],))
+            gone.append(entry["ID"])
+            if self._images.get(image.id) and self._hides(image) and not self._images.users(image.id):
+                self._images.names.remove(image.id)
+        return gone, self._images.sweep()

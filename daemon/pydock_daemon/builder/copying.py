@@ -1,0 +1,154 @@
+"""COPY and ADD: which files go where, with which owner and mode, as an archive and as a digest. Used by `steps`; pure.
+
+Docker's rules: several sources need a folder as destination; of a folder its contents are copied; a file goes to the
+destination's name, or into it where that is a folder or ends in a slash.
+"""
+
+import hashlib
+import json
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydock_shared.errors import InvalidArgument
+from pydock_shared.ignore import Patterns
+
+from .tree import FILE, FOLDER, LINK, OTHER, WILD, Node, Tree
+
+SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXst]*)")
+MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file and the path below the root where it will be."""
+
+    node: Node
+    target: str
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an instruction says of all of its files."""
+
+    chmod: str = ""
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+
+
+def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool, rules: Rules) -> list[Item]:
+    """Return the files for a destination, an absolute path; `is_folder` says that it is one already.
+
+    InvalidArgument names a source that is not there.
+    """
+    found = [(source, node) for source in sources for node in _found(tree, source)]
+    into = destination.endswith("/") or is_folder or rules.parents
+    if not destination.endswith("/") and (len(sources) > 1 or (len(found) > 1 and not is_folder)):
+        raise InvalidArgument(
+            "When using COPY with more than one source file, the destination must be a directory and end with a /"
+        )
+    place = destination.strip("/")
+    excluded = Patterns("\n".join(rules.exclude))
+    items: list[Item] = []
+    for source, node in found:
+        items += _one(tree, source, node, place, into=into, rules=rules)
+    return [item for item in items if not excluded or not excluded.ignores(item.node.path)]
+
+
+def _found(tree: Tree, source: str) -> list[Node]:
+    found = tree.matching(source)
+    if not found:
+        if WILD & set(source):
+            raise InvalidArgument(f"COPY failed: no source files were specified: {source}")
+        raise InvalidArgument("COPY failed: file not found in build context or excluded by .dockerignore: "
+                              f"stat {source}: file does not exist")  # fmt: skip
+    return found
+
+
+def _one(tree: Tree, source: str, node: Node, place: str, *, into: bool, rules: Rules) -> Iterator[Item]:
+    if node.kind == OTHER:
+        raise InvalidArgument(f"COPY failed: {source} is neither a file nor a folder")
+    if rules.parents:
+        place = posixpath.join(place, posixpath.dirname(posixpath.normpath("/" + source).lstrip("/")))
+        if node.kind == FOLDER:
+            place = posixpath.join(place, posixpath.basename(node.path))
+    if node.kind == FOLDER:
+        for child in tree.below(node):
+            below = child.path[len(node.path) :].lstrip("/")
+            if child.kind != OTHER:
+                yield Item(child, posixpath.join(place, below))
+        return
+    name = (
+        posixpath.basename(posixpath.normpath("/" + source))
+        if not WILD & set(source)
+        else posixpath.basename(node.path)
+    )
+    yield Item(node, posixpath.join(place, name) if into else place)
+
+
+def mode_of(text: str, mode: int, *, is_folder: bool) -> int:
+    """Return a mode changed by `--chmod`: octal, or symbolic as of chmod(1). InvalidArgument when it is neither."""
+    if re.fullmatch("[0-7]{3,4}", text):
+        return int(text, 8)
+    for part in text.split(","):
+        found = SYMBOLIC.fullmatch(part)
+        if not found:
+            raise InvalidArgument(
+                f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
+            )
+        mask = 0
+        for who in found[1] or "a":
+            mask |= MASKS[who]
+        bits = 0
+        for letter in found[3]:
+            bits |= BITS.get(letter, 0o111 if letter == "X" and (is_folder or mode & 0o111) else 0)
+        bits &= mask
+        mode = {"+": mode | bits, "-": mode & ~bits, "=": (mode & ~(mask & 0o777)) | bits}[found[2]]
+    return mode
+
+
+def digest(tree: Tree, items: list[Item], rules: Rules) -> str:
+    """Return a digest of everything that makes a difference to the result; times do not."""
+    hashed = hashlib.sha256()
+    for item in items:
+        node = item.node
+        mode = mode_of(rules.chmod, node.mode, is_folder=node.kind == FOLDER) if rules.chmod else node.mode
+        facts = [item.target, node.kind, mode, node.size, node.target if node.kind == LINK else ""]
+        hashed.update(json.dumps(facts).encode() + b"\n")
+        if node.kind == FILE:
+            for piece in tree.pieces(node):
+                hashed.update(piece)
+    return hashed.hexdigest()
+
+
+def write(tree: Tree, items: list[Item], rules: Rules, archive: Path, *, mtime: int | None) -> None:
+    """Write the archive that is unpacked at the root, where everything belongs to root; no time is after `mtime`."""
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
+        for item in items:
+            node = item.node
+            info = tarfile.TarInfo(item.target or ".")
+            info.mtime = min(node.mtime, mtime) if mtime is not None else node.mtime
+            is_folder = node.kind == FOLDER
+            info.mode = mode_of(rules.chmod, node.mode, is_folder=is_folder) if rules.chmod else node.mode
+            info.type = {FOLDER: tarfile.DIRTYPE, LINK: tarfile.SYMTYPE}.get(node.kind, tarfile.REGTYPE)
+            info.linkname = node.target if node.kind == LINK else ""
+            info.size = node.size if node.kind == FILE else 0
+            info.pax_headers = dict(node.headers)
+            if node.kind == FILE:
+                with tree.archive.open("rb") as file:
+                    file.seek(node.offset)
+                    made.addfile(info, file)
+            else:
+                made.addfile(info)
+
+
+def folders(path: str, archive: Path) -> None:
+    """Write an archive with one folder and those above it, for WORKDIR."""
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
+        info = tarfile.TarInfo(path.strip("/"))
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        made.addfile(info)

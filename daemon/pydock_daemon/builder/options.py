@@ -1,0 +1,50 @@
+"""What a build was asked for: the parameters of `POST /build`. Made by `api.build`, used by `solve` and `steps`."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydock_daemon.images.auth import Credentials
+from pydock_daemon.images.model import Platform
+from pydock_shared.reference import Reference
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of one build."""
+
+    tags: list[Reference] = field(default_factory=list)
+    dockerfile: str = "Dockerfile"
+    target: str = ""
+    arguments: dict[str, str | None] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
+    no_cache: bool = False
+    pull: bool = False
+    remove: bool = True
+    quiet: bool = False
+    host_config: dict[str, Any] = field(default_factory=dict)
+    """Limits, network and extra hosts of the containers in which RUN runs."""
+    credentials: dict[str, Credentials] = field(default_factory=dict)
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Return the build arguments that have a value."""
+        return {name: value for name, value in self.arguments.items() if value is not None}
+
+    @property
+    def epoch(self) -> int | None:
+        """Return the SOURCE_DATE_EPOCH of the build in seconds, None when there is none."""
+        text = self.given.get(EPOCH, "")
+        return int(text) if text.isdigit() else None
+
+    @property
+    def moment(self) -> int:
+        """Return the time that the image bears, in nanoseconds."""
+        return time.time_ns() if self.epoch is None else self.epoch * 10**9
+
+    def container(self) -> dict[str, Any]:
+        """Return the part of a container's settings that is the same for every RUN."""
+        return {"HostConfig": dict(self.host_config)}

@@ -1,0 +1,218 @@
+"""A whole build: its stages side by side as far as they do not need each other, and the image at the end.
+
+Used by `api.build`. A failure or a client that goes ends everything that is under way, and nothing of it is left but
+the cache of the steps that went well.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.containers.service import Containers
+from pydock_daemon.images import pull
+from pydock_daemon.images.auth import Credentials
+from pydock_daemon.images.model import Image, Platform, host_platform, parse_platform
+from pydock_daemon.images.service import Adding
+from pydock_shared import reference
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError
+
+from . import dockerfile, meta, stages, state
+from .cache import WHOLE, Cache, key
+from .dockerfile import Instruction
+from .expand import Words
+from .options import Options
+from .stages import Stage
+from .state import State
+from .steps import CARRIERS, PROXIES, Steps
+from .tree import Tree
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Build:
+    """One build under way."""
+
+    def __init__(
+        self, containers: Containers, cache: Cache, options: Options, folder: Path, context: Tree, send: Send
+    ) -> None:
+        """`folder` is for the files of this build, and the caller's to remove."""
+        self._containers, self._images, self._options, self._send = containers, containers.images, options, send
+        self._cache, self._folder, self._context = cache, folder, context
+        self._adding: Adding
+        self._states: dict[int, asyncio.Task[State]] = {}
+        self._number = 0
+        self._used: set[str] = set()
+        self._file, self._stages, self._before = self._plan()
+        self._target = stages.target(self._stages, options.target)
+        self._needed = stages.needed(self._stages, self._target)
+        self._total = sum(1 + len(stage.instructions) for stage in self._needed)
+
+    def _plan(self) -> tuple[dockerfile.Dockerfile, list[Stage], dict[str, str]]:
+        name = self._options.dockerfile
+        text = self._context.text(name)
+        if text is None:
+            raise InvalidArgument(f"Cannot locate specified Dockerfile: {name}")
+        file = dockerfile.parse(text, name)
+        made, before = stages.stages(file, {**self._platforms(), **self._options.given})
+        return file, made, before
+
+    def _platforms(self) -> dict[str, str]:
+        """Return the predefined arguments that tell of platforms; only this host's is built."""
+        host = host_platform()
+        found: dict[str, str] = {}
+        for word, platform in (("BUILD", host), ("TARGET", self._options.platform or host)):
+            found |= {
+                f"{word}PLATFORM": str(platform),
+                f"{word}OS": platform.os,
+                f"{word}ARCH": platform.architecture,
+                f"{word}VARIANT": platform.variant,
+            }
+        return found
+
+    async def run(self) -> Image:
+        """Build the target and return its image, with the names that were asked for."""
+        with self._images.adding() as self._adding:
+            return await self._run()
+
+    async def _run(self) -> Image:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stage in self._needed:
+                    self._states[stage.index] = group.create_task(self._stage(stage))
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+        final = self._states[self._target.index].result().copy()
+        if self._options.labels:
+            final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
+            texts = " ".join(f"{name}={value}" for name, value in sorted(self._options.labels.items()))
+            final.note(f"/bin/sh -c #(nop)  LABEL {texts}", moment=self._options.moment, empty=True)
+        image = self._image(final)
+        await self._report(image)
+        return image
+
+    def _image(self, final: State) -> Image:
+        """Return the image of the last state: that of an earlier build when nothing but the time is another."""
+        history = [{name: text for name, text in step.items() if name != "created"} for step in final.history]
+        facts = (final.key, final.diff_ids, final.settings, history, final.platform, final.author, self._options.epoch)
+        wanted = key("image", *facts)
+        found = None if self._options.no_cache else self._cache.find(wanted)
+        if found:
+            return self._images.names.add(found, self._options.tags)
+        image = state.commit(self._images, final, self._options.tags, moment=self._options.moment)
+        self._cache.keep(wanted, image, WHOLE)
+        return image
+
+    async def _report(self, image: Image) -> None:
+        unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
+        if unused:
+            await self._say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
+        await self._send({"aux": {"ID": image.id}})
+        if self._options.quiet:
+            await self._send({"stream": f"{image.id}\n"})
+        await self._say(f"Successfully built {image.short}\n")
+        for tag in self._options.tags:
+            self._images.publish("tag", image.id, tag.familiar())
+            await self._say(f"Successfully tagged {tag.familiar()}\n")
+
+    async def _say(self, text: str) -> None:
+        if not self._options.quiet:
+            await self._send({"stream": text})
+
+    async def _begin(self, text: str) -> None:
+        self._number += 1
+        await self._say(f"Step {self._number}/{self._total} : {text}\n")
+
+    async def _stage(self, stage: Stage) -> State:
+        if stage.parent:
+            at = (await self._states[stage.parent.index]).copy()
+            await self._begin(stage.original)
+            triggers: list[str] = []
+        else:
+            await self._begin(stage.original)
+            at = await self._base(stage.base, stage.platform)
+            triggers = at.settings.pop("OnBuild", None) or []
+        at.command_given = False
+        proxies = {name: value for name, value in self._options.given.items() if name in PROXIES}
+        at.arguments = {**proxies, **at.arguments}
+        steps = Steps(
+            self._containers, self._cache, self._adding, self._options, self._folder, self._context, self._say,
+            lambda name: self._source(stage, name),
+        )  # fmt: skip
+        if triggers:
+            await self._say(f"# Executing {len(triggers)} build trigger{'s' * (len(triggers) > 1)}\n")
+        for trigger in triggers:
+            for instruction in dockerfile.parse(trigger, "ONBUILD").instructions:
+                await self._one(at, instruction, steps)
+        for instruction in stage.instructions:
+            await self._begin(instruction.original)
+            await self._one(at, instruction, steps)
+        return at
+
+    async def _one(self, at: State, instruction: Instruction, steps: Steps) -> None:
+        words = Words(at.variables(), self._file.escape)
+        try:
+            if instruction.name == "ARG":
+                given = {**self._platforms(), **self._options.given}
+                self._used |= {word.partition("=")[0] for word in instruction.text.split()}
+                meta.declare(at, instruction, given, self._before, words)
+            elif instruction.name in CARRIERS:
+                await steps.carry_out(at, instruction, words)
+                return
+            else:
+                meta.INSTRUCTIONS[instruction.name](at, instruction, words)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{self._options.dockerfile}:{instruction.line}: {error.message}") from error
+        shown = f"/bin/sh -c #(nop)  {instruction.name} {instruction.text}"
+        at.note(shown, moment=self._options.moment, empty=True)
+
+    async def _source(self, stage: Stage, name: str) -> State | None:
+        """Return what `--from=name` means in a stage: an earlier stage, or an image."""
+        found = stages.find(self._stages, name, before=stage.index)
+        if found:
+            return await self._states[found.index]
+        return await self._base(name, "")
+
+    async def _base(self, name: str, platform: str) -> State:
+        if name == stages.SCRATCH:
+            return state.scratch()
+        wanted = parse_platform(platform) if platform else self._options.platform
+        image = None
+        if not self._options.pull:
+            try:
+                image = self._images.resolve(name)
+            except NotFound:
+                image = None
+        if image is not None and wanted and not wanted.runs(_platform_of(image)):
+            image = None
+        if image is None:
+            image = await self._pull(name, wanted)
+        await self._say(f" ---> {image.short}\n")
+        return state.of_image(self._images, image)
+
+    async def _pull(self, name: str, platform: Platform | None) -> Image:
+        ref = reference.parse(name)
+        credentials = self._options.credentials.get(ref.domain, Credentials())
+        send = self._send if not self._options.quiet else _nothing
+        return await pull.pull(self._images, ref, platform, credentials, send)
+
+
+async def _nothing(record: dict[str, Any]) -> None:
+    return None
+
+
+def _platform_of(image: Image) -> Platform:
+    return Platform(*(str(image.config.get(key) or "") for key in ("os", "architecture", "variant")))
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that is one: those of stages that waited for another are its echo."""
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [failures]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending += error.exceptions
+        else:
+            flat.append(error)
+    return next((error for error in flat if isinstance(error, PydockError)), flat[0])

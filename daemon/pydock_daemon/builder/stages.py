@@ -1,0 +1,116 @@
+"""From instructions to stages: what each is built from, and which of them are needed. Used by `solve`; pure."""
+
+import re
+from dataclasses import dataclass, field
+
+from pydock_shared.errors import InvalidArgument
+
+from .dockerfile import Dockerfile, Instruction
+from .expand import Words
+
+STAGE_NAME = re.compile(r"[a-z][a-z0-9._-]*")
+SCRATCH = "scratch"
+
+
+@dataclass
+class Stage:
+    """One FROM and what follows it. `parent` is the stage it stands on, `base` the image where it is none."""
+
+    index: int
+    name: str
+    base: str
+    platform: str
+    line: int
+    original: str
+    parent: "Stage | None" = None
+    instructions: list[Instruction] = field(default_factory=list)
+
+
+def stages(file: Dockerfile, arguments: dict[str, str]) -> tuple[list[Stage], dict[str, str]]:
+    """Return the stages, and the ARGs before the first FROM with their values.
+
+    `arguments` are those of the request and the predefined ones. InvalidArgument: the order is wrong, or a FROM.
+    """
+    made: list[Stage] = []
+    before: dict[str, str] = {}
+    for instruction in file.instructions:
+        if instruction.name == "FROM":
+            made.append(_stage(instruction, made, {**arguments, **before}, file.escape))
+        elif made:
+            made[-1].instructions.append(instruction)
+        elif instruction.name == "ARG":
+            words = Words({**arguments, **before}, file.escape)
+            for text in instruction.text.split():
+                name, equals, value = text.partition("=")
+                if name in arguments:
+                    before[name] = arguments[name]
+                elif equals:
+                    before[name] = words.one(value)
+        else:
+            raise InvalidArgument("no build stage in current context")
+    if not made:
+        raise InvalidArgument("no build stage in current context")
+    return made, before
+
+
+def _stage(instruction: Instruction, before: list[Stage], variables: dict[str, str], escape: str) -> Stage:
+    words = instruction.text.split()
+    if not (len(words) == 1 or (len(words) == 3 and words[1].lower() == "as")):
+        raise InvalidArgument(f"dockerfile parse error on line {instruction.line}: FROM requires either one or three "
+                              "arguments")  # fmt: skip
+    expand = Words(variables, escape)
+    base, name = expand.one(words[0]), words[2].lower() if len(words) == 3 else ""
+    if not base:
+        raise InvalidArgument(f"base name ({words[0]}) should not be blank")
+    if name and not STAGE_NAME.fullmatch(name):
+        raise InvalidArgument(
+            f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols'
+        )
+    parent = next((stage for stage in reversed(before) if stage.name and stage.name == base.lower()), None)
+    platform = expand.one(instruction.flag("platform") or "")
+    return Stage(len(before), name, base, platform, instruction.line, instruction.original, parent)
+
+
+def find(made: list[Stage], name: str, *, before: int | None = None) -> Stage | None:
+    """Return a stage by its name or number; with `before` only one that stands before that number."""
+    last = len(made) if before is None else before
+    for stage in reversed(made[:last]):
+        if stage.name and stage.name == name.lower():
+            return stage
+    return made[int(name)] if name.isdigit() and int(name) < last else None
+
+
+def target(made: list[Stage], name: str) -> Stage:
+    """Return the stage that is to be built, the last one when none is named."""
+    if not name:
+        return made[-1]
+    found = find(made, name)
+    if found is None:
+        raise InvalidArgument(f'target stage "{name}" could not be found')
+    return found
+
+
+def sources(stage: Stage) -> list[str]:
+    """Return what the instructions of a stage copy or mount from: names of stages and images."""
+    found = []
+    for instruction in stage.instructions:
+        if instruction.name in ("COPY", "ADD") and instruction.flag("from"):
+            found.append(instruction.flag("from") or "")
+        for mount in instruction.all("mount"):
+            found += [part[5:] for part in mount.split(",") if part.startswith("from=")]
+    return found
+
+
+def needed(made: list[Stage], wanted: Stage) -> list[Stage]:
+    """Return the stages without which the wanted one cannot be, in their order."""
+    found: set[int] = set()
+    pending = [wanted]
+    while pending:
+        stage = pending.pop()
+        if stage.index in found:
+            continue
+        found.add(stage.index)
+        if stage.parent:
+            pending.append(stage.parent)
+        pending += [source for name in sources(stage) if (source := find(made, name, before=stage.index))]
+    return [stage for stage in made if stage.index in found]

@@ -1,0 +1,106 @@
+"""What a stage has become so far: layers, settings, history; from an image and to one. Used by `steps` and `meta`."""
+
+import copy
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydock_daemon.containers.commit import in_oci_words
+from pydock_daemon.images import manifest
+from pydock_daemon.images.manifest import Descriptor
+from pydock_daemon.images.model import Image, host_platform
+from pydock_daemon.images.service import Images
+from pydock_daemon.snapshots import base
+from pydock_shared.reference import Reference
+from pydock_shared.times import rfc3339
+
+from .cache import key
+
+SHELL = ["/bin/sh", "-c"]
+PLATFORM = ("architecture", "os", "variant", "os.version", "os.features")
+
+
+@dataclass
+class State:
+    """A stage between two instructions. `key` names the files it has, by what made them."""
+
+    key: str
+    platform: dict[str, Any]
+    layers: list[Descriptor] = field(default_factory=list)
+    diff_ids: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    arguments: dict[str, str] = field(default_factory=dict)
+    """The ARGs in scope."""
+    shell: list[str] = field(default_factory=lambda: list(SHELL))
+    author: str = ""
+    command_given: bool = False
+
+    @property
+    def chain(self) -> list[str]:
+        """Return the chain ids of the layers."""
+        return base.chain_ids(self.diff_ids)
+
+    def copy(self) -> "State":
+        """Return a state that goes on by itself, for a stage on top of another."""
+        return copy.deepcopy(self)
+
+    def variables(self) -> dict[str, str]:
+        """Return what `$name` means: the ARGs, and before them the ENVs."""
+        return {**self.arguments, **dict(entry.partition("=")[::2] for entry in self.settings.get("Env") or ())}
+
+    def note(self, text: str, *, moment: int, empty: bool) -> None:
+        """Add an instruction to the history."""
+        step: dict[str, Any] = {"created": rfc3339(moment), "created_by": text}
+        self.history.append(
+            step | ({"author": self.author} if self.author else {}) | ({"empty_layer": True} if empty else {})
+        )
+
+    def add_layer(self, layer: Descriptor, diff_id: str) -> None:
+        """Put a layer on top."""
+        self.layers.append(layer)
+        self.diff_ids.append(diff_id)
+
+
+def scratch() -> State:
+    """Return the state of FROM scratch."""
+    host = host_platform()
+    platform = {"architecture": host.architecture, "os": host.os} | ({"variant": host.variant} if host.variant else {})
+    return State(key("scratch"), platform)
+
+
+def of_image(images: Images, image: Image) -> State:
+    """Return the state of FROM an image."""
+    parsed = manifest.parse_manifest(images.content.read(image.manifest), manifest.OCI_MANIFEST)
+    settings = copy.deepcopy(image.config.get("config") or {})
+    return State(
+        key("from", image.chain),
+        {name: image.config[name] for name in PLATFORM if name in image.config},
+        [in_oci_words(layer) for layer in parsed.layers],
+        list(image.diff_ids),
+        settings,
+        copy.deepcopy(image.config.get("history") or []),
+        shell=list(settings.get("Shell") or SHELL),
+        author=str(image.config.get("author") or ""),
+    )
+
+
+def commit(images: Images, state: State, names: list[Reference], *, moment: int | None = None) -> Image:
+    """Make an image of a state whose layers are all here; `moment` is when it was made, now when None."""
+    with images.adding() as adding:
+        adding.hold(*(layer.digest for layer in state.layers))
+        adding.hold_layers(state.chain)
+        config: dict[str, Any] = {
+            **state.platform,
+            "created": rfc3339(time.time_ns() if moment is None else moment),
+            **({"author": state.author} if state.author else {}),
+            "config": {name: value for name, value in state.settings.items() if value},
+            "rootfs": {"type": "layers", "diff_ids": state.diff_ids},
+            "history": state.history,
+        }
+        data = manifest.encode(config)
+        digest = manifest.digest_of(data)
+        document = manifest.make_manifest(Descriptor(digest, len(data), manifest.OCI_CONFIG), state.layers)
+        adding.hold(digest, manifest.digest_of(document))
+        images.content.add(data)
+        return images.commit(images.content.add(document), names)
