@@ -3,11 +3,12 @@ PYTHON  ?= python3
 BIN     := .venv/bin
 SOCKET  := /var/run/pydock.sock
 LOG     := /var/log/pydockd.log
+ORACLE  ?= unix:///var/run/docker.sock
 PYDOCK  := $(BIN)/pydock -H unix://$(SOCKET)
 FOLDERS := shared runtime daemon client tests
 export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
-.PHONY: help demo check format test e2e bench all packages clean
+.PHONY: help demo check format test e2e e2e-oracle bench all packages clean
 help: ## what can be made (this list)
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -38,6 +39,9 @@ test: .venv/dev .venv/tools/ready ## the whole test suite
 
 e2e: .venv/dev .venv/tools/ready ## only the tests that drive a whole engine
 	$(BIN)/pytest --quiet tests/e2e
+
+e2e-oracle: .venv/dev .venv/tools/ready ## the same against a dockerd, to prove the tests: ORACLE=unix:///var/run/docker.sock
+	PYDOCK_TEST_HOST=$(ORACLE) $(BIN)/pytest --quiet tests/e2e
 
 bench: .venv/dev .venv/tools/ready ## compare with a dockerd (docs/performance.md says how to name one)
 	$(BIN)/python -m tests.bench
