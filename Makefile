@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
 .PHONY: help demo check format test e2e e2e-oracle bench all packages clean
 help: ## what can be made (this list)
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed packages ## start pydockd if none runs, make busybox:latest, run a container
 	@$(PYDOCK) version >/dev/null 2>&1 || { \
