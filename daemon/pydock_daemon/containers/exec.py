@@ -1,6 +1,6 @@
 """Further processes in a running container. Used by api.exec.
 
-As in Docker an exec is made first and started once; it lives in memory, for as long as its container's run.
+As in Docker an exec is made first and started once; it lives in memory, at most as long as its container.
 Health checks `run` theirs, which are forgotten when they end.
 """
 
@@ -19,6 +19,9 @@ from . import capabilities, seccomp
 from .model import Attachment, Container, Status
 from .service import Containers
 from .start import environment
+
+MOST = 4000
+"""Execs that are kept, of all containers together; Docker forgets a finished one after some minutes."""
 
 
 @dataclass
@@ -67,9 +70,17 @@ class Execs:
             raise InvalidArgument("No exec command specified")
         check_running(container)
         item = Exec(names.new_id(), container, asked, bool(asked.tty), detach_keys, run=container.state.started_at)
+        self._make_room()
         self._by_id[item.id] = item
         self._publish(item, "exec_create")
         return item
+
+    def _make_room(self) -> None:
+        """Forget the older half of the execs that do not run when there are too many: a client asks soon, or never."""
+        if len(self._by_id) >= MOST:
+            idle = [key for key, item in self._by_id.items() if not item.running]
+            for key in idle[: len(idle) // 2]:
+                del self._by_id[key]
 
     def check_start(self, item: Exec) -> None:
         """Raise Conflict when the exec was started before or its container is gone."""
@@ -176,14 +187,6 @@ class Execs:
             del self._by_id[item.id]
             if not item.end.done():
                 item.end.set_result(event)
-
-    def container_exited(self, container: Container) -> None:
-        """Forget the execs of a run that is over, as Docker does after a while."""
-        for item in [item for item in self._by_id.values() if item.container is container]:
-            if item.run != container.state.started_at or not container.alive:
-                item.running = False
-                if item.exit_code is None and item.started:
-                    item.exit_code = 137
 
     def forget(self, container: Container) -> None:
         """Forget the execs of a container that is removed."""
