@@ -1,27 +1,44 @@
-"""`GET /containers/{id}/top`: the processes of a container, by the host's ps. Used by api.containers."""
+"""`GET /containers/{id}/top`: the processes of a container, by the host's ps. Used by api.containers.
+
+What ps is asked and how its answer is read is moby's `ContainerTop`, with its words.
+"""
 
 import asyncio
 import os
-import shlex
-from pathlib import Path
+import re
 
+from pydock_runtime import cgroup as cgroups
 from pydock_shared.errors import Conflict, InvalidArgument, PydockError
 
-from .model import Container
+from .model import Container, Status
 from .service import Containers
 
 PATIENCE = 20.0
-"""Seconds that the host's ps has, which asks every process there is."""
+"""Seconds that the host's ps has, which may ask every process there is."""
+RENAMED = re.compile(r"\s([^\s]*)=\s*(PID[^\s]*)", re.ASCII)
+"""Another column that is called PID: its numbers would be taken for process ids of the host."""
+GAPS = re.compile(r"[ \t\n\v\f\r]+")
 
 
 async def top(containers: Containers, container: Container, arguments: str) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows that `ps ARGUMENTS` shows of the container's processes; they must include PID."""
+    for column, title in RENAMED.findall(arguments):
+        if column != "pid":
+            raise InvalidArgument(f'specifying "{column}={title}" is not allowed')
+    if container.state.status is Status.RESTARTING:
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if not container.alive:
         raise Conflict(f"container {container.id} is not running")
+    pids = await asyncio.to_thread(cgroups.open_existing(containers.cgroup_path(container)).pids)
+    words = _fields(arguments)
     try:
-        words = shlex.split(arguments)
-    except ValueError as error:
-        raise InvalidArgument(f"invalid ps arguments: {error}") from error
+        output = await _ps([*words, "-q", ",".join(map(str, pids))])
+    except PydockError:
+        output = await _ps(words)  # some options, such as f, do not go together with q
+    return _rows(output, set(pids))
+
+
+async def _ps(words: list[str]) -> str:
     # Where the daemon was started from must not say how wide the answer is.
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "PS_FORMAT")}
     pipe = asyncio.subprocess.PIPE
@@ -37,20 +54,31 @@ async def top(containers: Containers, container: Container, arguments: str) -> t
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise InvalidArgument(f"error running ps: {complaint.decode(errors='replace').strip()}")
-    own = namespace(container.state.pid)
-    titles, *rows = output.decode(errors="replace").splitlines()
-    names = titles.split()
+        first = complaint.decode(errors="replace").partition("\n")[0]
+        raise PydockError(f"ps: {first or f'exit status {process.returncode}'}")
+    return output.decode(errors="replace")
+
+
+def _rows(output: str, pids: set[int]) -> tuple[list[str], list[list[str]]]:
+    """Read a table of ps: the rows of these processes, and the lines of their threads, which have "-" for a pid."""
+    titles, *lines = output.rstrip("\n").split("\n")
+    names = _fields(titles)
     if "PID" not in names:
-        raise InvalidArgument("Couldn't find PID field in ps output")
-    column = names.index("PID")
-    found = [line.split(None, len(names) - 1) for line in rows]
-    return names, [row for row in found if len(row) > column and namespace(row[column]) == own]
+        raise PydockError("Couldn't find PID field in ps output")
+    column, last = names.index("PID"), len(names) - 1
+    found, belongs = [], False
+    for line in lines:
+        row = _fields(line)
+        if len(row) <= column:
+            continue
+        if row[column] != "-":
+            if not row[column].isdigit():
+                raise PydockError(f"Unexpected pid '{row[column]}'")
+            belongs = int(row[column]) in pids
+        if belongs:
+            found.append([*row[:last], " ".join(row[last:])])
+    return names, found
 
 
-def namespace(pid: int | str) -> str:
-    """Return what names the pid namespace of a process, an empty text when it has gone."""
-    try:
-        return str(Path(f"/proc/{pid}/ns/pid").readlink())
-    except OSError:
-        return ""
+def _fields(line: str) -> list[str]:
+    return [field for field in GAPS.split(line) if field]
