@@ -47,7 +47,7 @@ FIELDS: dict[str, list[str]] = json.loads(Path(__file__).with_name("request_fiel
 CORE = {"Name": "core", "Soft": 0, "Hard": 0}
 BEFORE = {"MacAddress", "KernelMemory", "KernelMemoryTCP", "CheckDuplicate", "ClusterOptions"}
 """Fields that older clients still send, or swarm ones, and that the reference of today leaves out."""
-EXTENSIONS = {"ContainerUpdate": {"Env"}}
+EXTENSIONS = {"ContainerUpdate": {"Env"}, "ExecStartConfig": {"KillOnDisconnect"}}
 """Fields that are ours (docs/configuration.md)."""
 
 
