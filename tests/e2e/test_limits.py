@@ -73,11 +73,12 @@ def test_a_block_device_is_limited(docker: Cli):
     assert re.search(r"\b1048576\b.*\b77\b", shown)
 
 
-def test_a_cgroup_parent_of_one_s_own(docker: Cli, daemon: Engine):
-    parent = f"/{daemon.marks[-1]}-custom" if isinstance(daemon, Engine) else "/custom"
-    docker("run", "-d", "--name", "child", "--cgroup-parent", parent, "busybox", "sleep", "100")
+@pytest.mark.parametrize("above", ["/", "../../../", ""])
+def test_a_cgroup_parent_of_one_s_own(docker: Cli, daemon: Engine, above: str):
+    parent = f"{daemon.marks[-1]}-custom" if isinstance(daemon, Engine) else "custom"
+    docker("run", "-d", "--name", "child", "--cgroup-parent", above + parent, "busybox", "sleep", "100")
     id_, pid = docker("inspect", "-f", "{{.Id}} {{.State.Pid}}", "child").split()
-    assert f"{parent}/{id_}" in Path(f"/proc/{pid}/cgroup").read_text()
+    assert f":/{parent}/{id_}\n" in Path(f"/proc/{pid}/cgroup").read_text()
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,34 @@ def test_a_cgroup_parent_of_one_s_own(docker: Cli, daemon: Engine):
 def test_what_cannot_be_is_refused_in_docker_s_words(api: Api, host: dict, message: str):
     status, answer = create(api, **host)
     assert (status >= 400, answer["message"]) == (True, message)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"CpuShares": -1} if V1 else {"BlkioDeviceReadBps": [{"Path": "/dev/nope", "Rate": 5}]},
+        {"CgroupParent": "a\0b"},
+        {"BlkioDeviceReadBps": [{"Path": "/dev/null", "Rate": 5}]},
+        {"Devices": [{"PathOnHost": "/dev/nope"}]},
+        {"Ulimits": [{"Name": "bad", "Soft": 1, "Hard": 1}]},
+    ],
+)
+def test_what_the_kernel_does_not_take_is_the_caller_s_mistake(api: Api, daemon: Engine, host: dict):
+    status, made = create(api, **host)
+    assert status == 201
+    answer = api("POST", f"/containers/{made['Id']}/start")
+    assert answer.status == (400 if isinstance(daemon, Engine) else 500), answer.body
+    assert api.ok("GET", f"/containers/{made['Id']}/json")["State"]["Error"] == answer.body["message"]
+
+
+def test_an_update_that_the_kernel_does_not_take_changes_nothing(docker: Cli, api: Api, daemon: Engine):
+    docker("run", "-d", "--name", "web", "--cpus", "1", "busybox", "sleep", "100")
+    answer = api(
+        "POST", "/containers/web/update", {"CpuShares": -1} if V1 else {"CpusetMems": "0", "CpuShares": 10**15}
+    )
+    if isinstance(daemon, Engine) and V1:
+        assert (answer.status, answer.body["message"][:23]) == (400, "Cannot update container")
+    assert api.ok("GET", "/containers/web/json")["HostConfig"]["CpuShares"] == 0
 
 
 def test_the_size_of_a_writable_layer_cannot_be_limited(cli: Cli, daemon: Engine):

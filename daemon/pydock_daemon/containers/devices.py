@@ -6,7 +6,7 @@ import re
 import stat
 from typing import Any
 
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import HostConfig
 
 # Of a container's own /dev, never the host's.
@@ -44,16 +44,16 @@ BLOCK = (
 
 
 def block_limits(host: HostConfig) -> dict[str, list[dict[str, int]]]:
-    """Return the limits of block devices in OCI form; PydockError names a device that is not there."""
+    """Return the limits of block devices in OCI form; InvalidArgument names a device that is not there."""
     found: dict[str, list[dict[str, int]]] = {}
     for attribute, name, key in BLOCK:
         for limit in getattr(host, attribute) or ():
             try:
                 info = os.stat(limit.path)
             except OSError as error:
-                raise PydockError(f"{limit.path}: no such file or directory") from error
+                raise InvalidArgument(f"stat {limit.path}: no such file or directory") from error
             if not stat.S_ISBLK(info.st_mode):
-                raise PydockError(f"{limit.path}: not a block device")
+                raise InvalidArgument(f"{limit.path}: not a block device")
             number = {"major": os.major(info.st_rdev), "minor": os.minor(info.st_rdev), key: getattr(limit, key)}
             found.setdefault(name, []).append(number)
     return found
@@ -71,12 +71,12 @@ def _device(source: str, target: str, access: str) -> list[dict[str, Any]]:
     try:
         info = os.stat(source)
     except OSError as error:
-        raise PydockError(
+        raise InvalidArgument(
             f'error gathering device information while adding custom device "{source}": no such file or directory'
         ) from error
     entry = _entry(target, info, access)
     if entry is None:
-        raise PydockError(
+        raise InvalidArgument(
             f'error gathering device information while adding custom device "{source}": not a device node'
         )
     return [entry]

@@ -5,6 +5,7 @@ lock; an operation that changes a container holds that container's lock.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,8 @@ class Containers:
 
     def cgroup_path(self, container: Container) -> str:
         """Return a container's cgroup below the root of the hierarchies, by Docker's rules for the cgroupfs driver."""
-        return f"/{(container.host.cgroup_parent or self.cgroup_parent).strip('/')}/{container.id}"
+        parent = (container.host.cgroup_parent or self.cgroup_parent).strip("/")
+        return os.path.normpath(f"/{parent}/{container.id}")  # as runc does: no ".." leads above the root
 
     def log_path(self, container: Container) -> Path:
         """Return the log file of a container."""

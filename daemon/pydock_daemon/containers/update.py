@@ -116,4 +116,5 @@ async def _apply(containers: Containers, container: Container, limits: dict[str,
     try:
         await containers.supervisor.request("update", container=container.id, resources=limits)
     except PydockError as error:
-        raise PydockError(f"Cannot update container {container.id}: {error.message}") from error
+        error.message = f"Cannot update container {container.id}: {error.message}"
+        raise

@@ -9,6 +9,7 @@ import errno
 
 from pydock_runtime.cgroup import layout, v1, v2
 from pydock_runtime.cgroup.layout import Layout
+from pydock_runtime.errors import INVALID, RuntimeFailure, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 Cgroup = v1.Cgroup | v2.Cgroup
 
-__all__ = ["Cgroup", "Layout", "create", "open_existing"]
+__all__ = ["Cgroup", "Layout", "create", "limit", "open_existing"]
+
+NOT_TAKEN = (errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP, errno.ENODEV)
+"""What the kernel says of a value, or of a device, that it cannot limit."""
 
 
 # What every container may use, after the rules of its spec, as runc has it: making any node, and using the devices that
@@ -39,7 +43,10 @@ DEFAULT_DEVICES: list[dict[str, Any]] = [
 
 
 def create(path: str, resources: dict[str, Any]) -> Cgroup:
-    """Make the cgroup at a path below the root of the hierarchies, with limits; OSError leaves nothing behind."""
+    """Make the cgroup at a path below the root of the hierarchies, with limits; a failure leaves nothing behind.
+
+    Raises OSError, and RuntimeFailure for a limit that the kernel does not take.
+    """
     group = open_existing(path)
     devices = resources.get("devices")
     if devices:
@@ -47,11 +54,21 @@ def create(path: str, resources: dict[str, Any]) -> Cgroup:
         resources = {**resources, "devices": [*devices, *missing]}
     try:
         group.make()
-        group.update(resources)
-    except OSError:
+        limit(group, resources)
+    except (OSError, RuntimeFailure):
         group.remove()
         raise
     return group
+
+
+def limit(group: Cgroup, resources: dict[str, Any]) -> None:
+    """Set limits. Raises OSError, and RuntimeFailure for one that the kernel does not take."""
+    try:
+        group.update(resources)
+    except OSError as error:
+        if error.errno in NOT_TAKEN:
+            raise RuntimeFailure(text(error), INVALID) from error
+        raise
 
 
 def open_existing(path: str) -> Cgroup:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 
+from pydock_runtime import cgroup as cgroups
 from pydock_runtime import join
 from pydock_runtime import spec as specs
 from pydock_runtime.supervisor import asked, protocol
@@ -175,7 +176,7 @@ class Container:
 
     def update(self, resources: dict[str, Any]) -> None:
         """Change the limits. Raises OSError, RuntimeFailure."""
-        self._live_cgroup().update(resources)
+        cgroups.limit(self._live_cgroup(), resources)
 
     def configure(self, interfaces: list[dict[str, Any]]) -> None:
         """Configure interfaces of its network namespace. Raises OSError, RuntimeFailure."""

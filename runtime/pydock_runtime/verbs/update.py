@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from pydock_runtime import container, state
+from pydock_runtime import cgroup, container, state
 from pydock_runtime.arguments import NUMBER, TEXT, Call, Flag
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
@@ -46,7 +46,7 @@ def run(call: Call) -> int:
             resources.setdefault(section, {})[key] = call.values[name]
     if not resources:
         raise RuntimeFailure("no limit is given", INVALID)
-    container.group(record).update(resources)
+    cgroup.limit(container.group(record), resources)
     return 0
 
 
