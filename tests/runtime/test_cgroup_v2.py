@@ -139,6 +139,7 @@ def test_statistics_have_the_form_of_runc(tmp_path: Path) -> None:
         ("Read", 10),
         ("Write", 20),
     ]
+    assert [(row["op"], row["value"]) for row in found["blkio"]["ioServicedRecursive"]] == [("Read", 1), ("Write", 2)]
     assert v2.Cgroup("", str(tmp_path)).oom_kills() == 1
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pydock_runtime import cgroup
+from pydock_runtime.cgroup import layout
 from pydock_shared.times import rfc3339
 
 from .model import Container
 
 PAUSE = 0.1
 NEVER = "0001-01-01T00:00:00Z"
-IO_TABLES = ("serviced", "queue", "service_time", "wait_time", "merged", "time")
+IO_TABLES = ("queue", "service_time", "wait_time", "merged", "time")
 COUNTERS = ("bytes", "packets", "errors", "dropped")
 
 
@@ -83,13 +84,22 @@ def _pids(sample: Sample | None) -> dict[str, int]:
 
 
 def _block(sample: Sample | None) -> dict[str, Any]:
-    """Return bytes read and written by device; the other tables are of a scheduler that is gone, and empty."""
-    tables: dict[str, Any] = {"io_service_bytes_recursive": None}
+    """Return what was read and written by device; the other tables are of a scheduler that is gone, and empty."""
+    tables: dict[str, Any] = dict.fromkeys(("io_service_bytes_recursive", "io_serviced_recursive"))
     tables |= {f"io_{name}_recursive": None for name in IO_TABLES} | {"sectors_recursive": None}
     if sample:
+        found = sample.usage.get("blkio", {})
         tables = {key: [] for key in tables}
-        tables["io_service_bytes_recursive"] = sample.usage.get("blkio", {}).get("ioServiceBytesRecursive", [])
+        tables["io_service_bytes_recursive"] = _rows(found.get("ioServiceBytesRecursive", []))
+        tables["io_serviced_recursive"] = _rows(found.get("ioServicedRecursive", []))
     return tables
+
+
+def _rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a table as dockerd has them: of cgroup v2 in small letters."""
+    if layout.of_host().hierarchies:
+        return rows
+    return [row | {"op": row["op"].lower()} for row in rows]
 
 
 def _cpu(sample: Sample | None) -> dict[str, Any]:

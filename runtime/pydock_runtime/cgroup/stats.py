@@ -63,13 +63,21 @@ def _memory_v1(folder: str) -> dict[str, Any]:
     return usage
 
 
+OF_IO_STAT = (
+    ("rbytes", "ioServiceBytesRecursive", "Read"),
+    ("wbytes", "ioServiceBytesRecursive", "Write"),
+    ("rios", "ioServicedRecursive", "Read"),
+    ("wios", "ioServicedRecursive", "Write"),
+)
+
+
 def _blkio_v1(folder: str) -> dict[str, Any]:
-    rows = []
-    for line in files.read(folder, "blkio.throttle.io_service_bytes_recursive").splitlines():
-        words = line.split()
-        if len(words) == 3:
-            rows.append(_blkio(words[0], words[1], int(words[2])))
-    return {"ioServiceBytesRecursive": rows}
+    found: dict[str, Any] = {}
+    for table, name in (("ioServiceBytesRecursive", "io_service_bytes"), ("ioServicedRecursive", "io_serviced")):
+        lines = files.read(folder, f"blkio.throttle.{name}_recursive").splitlines()
+        rows = [words for line in lines if len(words := line.split()) == 3]
+        found[table] = [_blkio(device, operation, int(value)) for device, operation, value in rows]
+    return found
 
 
 def of_v2(folder: str) -> dict[str, Any]:
@@ -118,16 +126,14 @@ def _memory_v2(folder: str) -> dict[str, Any]:
 
 
 def _blkio_v2(folder: str) -> dict[str, Any]:
-    rows = []
+    found: dict[str, Any] = {"ioServiceBytesRecursive": [], "ioServicedRecursive": []}
     for line in files.read(folder, "io.stat").splitlines():
         device, *pairs = line.split()
         values = dict(pair.split("=", 1) for pair in pairs)
-        rows += [
-            _blkio(device, operation, int(values[key]))
-            for key, operation in (("rbytes", "Read"), ("wbytes", "Write"))
-            if key in values
-        ]
-    return {"ioServiceBytesRecursive": rows}
+        for key, table, operation in OF_IO_STAT:
+            if key in values:
+                found[table].append(_blkio(device, operation, int(values[key])))
+    return found
 
 
 def _blkio(device: str, operation: str, value: int) -> dict[str, Any]:
