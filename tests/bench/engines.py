@@ -33,9 +33,8 @@ class Side:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(self.socket)
             pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        parents, found = _parents(), {pid}
-        while more := {child for child, parent in parents.items() if parent in found} - found:
-            found |= more
+        parents = _parents()
+        found = _below({pid}, parents)
         mark = str(Path(self.socket).parent / "exec").encode()
         if self.name == "pydock":
             found |= {one for one in parents if b"supervisor" in (line := _command(one)) and mark in line}
@@ -66,9 +65,33 @@ def pss(pids: list[int]) -> float:
     return total / 1024
 
 
-def all_processes() -> set[int]:
-    """Every process of the host."""
-    return set(_parents())
+def seconds_of_cpu(side: Side, container: str) -> float:
+    """What an engine has used so far, its shim of this container counted, the container itself not."""
+    inside = _below({side.api.ok("GET", f"/containers/{container}/json")["State"]["Pid"]}, _parents())
+    return sum(map(_seconds_of_cpu, set(family(side, [container])) - inside))
+
+
+def family(side: Side, containers: list[str]) -> list[int]:
+    """An engine's processes, with the shims of these containers and what runs in them."""
+    parents = _parents()
+    marks = [name.encode() for name in containers]
+    shims = {pid for pid in parents if (command := _command(pid)) and any(mark in command for mark in marks)}
+    return sorted(_below({*side.processes(), *shims}, parents))
+
+
+def _below(pids: set[int], parents: dict[int, int]) -> set[int]:
+    """These processes with their descendants."""
+    found = set(pids)
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _seconds_of_cpu(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 @contextlib.contextmanager

@@ -56,10 +56,10 @@ def load(path: str, target: str, connections: int, seconds: float) -> Load:
     with selectors.DefaultSelector() as selector:
         for connection in opened:
             selector.register(connection.sock, selectors.EVENT_READ, connection)
-        while (now := time.perf_counter()) < begun + seconds:
+        while time.perf_counter() < begun + seconds:
             for key, _ in selector.select(1):
                 if key.data.answered():
-                    times.append(now - key.data.begun)
+                    times.append(time.perf_counter() - key.data.begun)
                     key.data.ask()
     for connection in opened:
         connection.sock.close()

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tests.bench.engines import Side, all_processes, pss
+from tests.bench import logs
+from tests.bench.engines import Side, family, pss
 from tests.bench.load import load
 from tests.fixtures.http import UnixConnection, ask
 
 NETWORKS = ("bridge", "none", "host")
-IDLE = 10
 
 
 class Row(NamedTuple):
@@ -156,14 +156,17 @@ def idle_memory(side: Side) -> float:
     return pss(side.processes())
 
 
-def memory_of_a_container(side: Side) -> float:
-    """Megabytes that one more idle container costs, everything counted."""
-    engine, others = side.processes(), all_processes()
-    before = pss(engine)
-    with idle_containers(side, IDLE):
-        time.sleep(1)
-        after = pss(engine) + pss(sorted(all_processes() - others))
-    return (after - before) / IDLE
+def memory_of_a_container(count: int) -> Callable[[Side], float]:
+    """Megabytes that one more idle container costs when there are so many, everything counted."""
+
+    def measure(side: Side) -> float:
+        before = pss(side.processes())
+        with idle_containers(side, count) as names:
+            time.sleep(1)
+            after = pss(family(side, names))
+        return (after - before) / count
+
+    return measure
 
 
 def save_and_load(side: Side) -> float:
@@ -191,13 +194,13 @@ def created_containers(side: Side, count: int) -> Iterator[list[str]]:
             side.api.ok("DELETE", f"/containers/{name}")
 
 
-def reads(what: str, connections: int) -> Callable[[Side], float]:
-    """Answers a second, of the list of 200 containers or of one of them."""
+def reads(what: str, connections: int, column: str) -> Callable[[Side], float]:
+    """A column of the load of reading the list of 200 containers, or one of them."""
 
     def measure(side: Side) -> float:
         with created_containers(side, 200) as names:
             target = "/containers/json?all=1" if what == "list" else f"/containers/{names[7]}/json"
-            return load(side.socket, target, connections, 3).per_second
+            return float(getattr(load(side.socket, target, connections, 3), column))
 
     return measure
 
@@ -226,9 +229,16 @@ ROWS = (
     Row("16 at a time, none", "per s", 2, at_once("none"), 6, True),
     Row("API exec", "ms", 2, exec_by_api, 0.5),
     Row("ps", "ms", 10, listing, None),
-    Row("PSS per idle container", "MB", 1, memory_of_a_container, 0.15),
+    Row("PSS per idle container", "MB", 1, memory_of_a_container(10), 0.15),
+    Row("PSS per container, 300 idle", "MB", 1, memory_of_a_container(300), 0.15),
     Row("PSS of the engine, idle", "MB", 1, idle_memory, 0.7),
     Row("save and load of busybox", "ms", 5, save_and_load, 1.0),
-    *(Row(f"{what} of 200 containers, {connections} at once", "per s", 1, reads(what, connections), owed, True)
+    *(Row(f"{what} of 200, {connections} at once", "per s", 1, reads(what, connections, "per_second"), owed, True)
       for what in ("list", "inspect") for connections, owed in ((1, None), (32, 0.7))),
+    *(Row(f"{what} of 200, {connections} at once, p99", "ms", 1, reads(what, connections, "p99"), None)
+      for what in ("list", "inspect") for connections in (1, 32)),
+    Row("log of 200 MB, written", "MB/s", 1, lambda side: logs.written(side).speed, 1.0, True),
+    Row("log of 200 MB, read back", "MB/s", 1, lambda side: logs.read(side).speed, 1.0, True),
+    Row("CPU per GB of log written", "s", 1, lambda side: logs.written(side).cpu, 1.0),
+    Row("CPU per GB of log read back", "s", 1, lambda side: logs.read(side).cpu, 1.0),
 )  # fmt: skip
