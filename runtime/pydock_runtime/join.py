@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class _Work:
     """What the helper and the process need, made by the parent before the fork."""
 
-    __slots__ = ("cgroup", "process", "size", "stdio", "sync", "target")
+    __slots__ = ("cgroup", "pid", "process", "size", "stdio", "sync", "target")
 
     sync: socket.socket
 
     def __init__(
         self,
+        pid: int,
         target: int,
         process: credentials.Process,
         *,
@@ -35,6 +36,7 @@ class _Work:
         stdio: tuple[int, int, int] | None,
         cgroup: Cgroup,
     ) -> None:
+        self.pid = pid
         self.target = target
         self.process = process
         self.size = size
@@ -59,6 +61,7 @@ def spawn_exec(
     target = linux.pidfd_open(pid)
     try:
         work = _Work(
+            pid,
             target,
             credentials.Process(process, program, preserve=preserve),
             size=process.get("consoleSize"),
@@ -112,7 +115,7 @@ def _story(work: _Work, home: int) -> NoReturn:
     # Everything that is done by paths of the host comes before its namespaces are left.
     init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
-    entrances = work.cgroup.entrances()
+    entrances = work.cgroup.entrances(work.pid)
     linux.setns(work.target, namespaces.JOINED & ~abi.CLONE_NEWPID)
     os.close(work.target)
     for fd in entrances:

@@ -83,7 +83,7 @@ class Cgroup:
         for folder in self._folders.values():
             files.write(folder, name, str(pid))
 
-    def entrances(self) -> list[int]:
+    def entrances(self, _pid: int) -> list[int]:
         """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
         return files.entrances(list(self._folders.values()), SELF)
 
