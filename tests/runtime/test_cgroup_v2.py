@@ -83,7 +83,7 @@ def test_the_spec_s_v1_words_become_v2_files(resources: dict[str, Any], expected
 def test_weights_of_block_devices() -> None:
     block = {"blockIO": {"weight": 100, "weightDevice": [{"major": 8, "minor": 0, "weight": 505}]}}
     assert v2.settings(block, bfq=True) == [("io.bfq.weight", "100"), ("io.bfq.weight", "8:0 505")]
-    assert v2.settings(block) == [("io.weight", "910"), ("io.weight", "8:0 5000")]
+    assert v2.settings(block) == [("io.weight", "910")]
 
 
 def test_controllers_are_passed_on_at_every_level(tmp_path: Path) -> None:
@@ -93,9 +93,26 @@ def test_controllers_are_passed_on_at_every_level(tmp_path: Path) -> None:
         (folder / "cgroup.subtree_control").write_text("")
     v2.Cgroup("/pydock/box", str(tmp_path)).make()
     assert (tmp_path / "pydock/box").is_dir()
-    # A plain file keeps what was written to its beginning last; the kernel's takes each word by itself.
     for folder in (tmp_path, tmp_path / "pydock"):
-        assert (folder / "cgroup.subtree_control").read_text() in ("+pids", "+pidsry", "+pidsy")
+        assert (folder / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+@pytest.mark.root
+def test_a_group_with_processes_passes_nothing_on_and_has_children_all_the_same(unified: v2.Cgroup) -> None:
+    """Some controllers could be passed on, and then the child would be of no use: `domain invalid`."""
+    pid = child(unified)
+    while unified.pids() != [pid]:
+        pass
+    group = v2.Cgroup(f"{unified.path}/box", layout.of_host().unified or "")
+    group.make()
+    below = child(group)
+    while group.pids() != [below]:
+        pass
+    if "pids" in (Path(layout.of_host().unified or "") / "cgroup.controllers").read_text().split():
+        with pytest.raises(FileNotFoundError, match=r"not passed on by the cgroup above.*pids\.max"):
+            group.update({"pids": {"limit": 5}})
+    unified.kill()
+    assert (exit_code(pid), exit_code(below)) == (-signal.SIGKILL, -signal.SIGKILL)
 
 
 def test_limits_are_written_to_their_files(tmp_path: Path) -> None:

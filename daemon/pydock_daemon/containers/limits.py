@@ -37,7 +37,7 @@ FEATURES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("cpuset_mems", ("cpuset.mems",), CPUSET),
     ("blkio_weight", ("blkio.bfq.weight", "io.bfq.weight", "io.weight"),
      "Block I/O weight " + ABSENT.format("Weight")),
-    ("blkio_weight_device", ("blkio.bfq.weight_device", "io.bfq.weight", "io.weight"),
+    ("blkio_weight_device", ("blkio.bfq.weight_device", "io.bfq.weight"),
      "Block I/O weight_device " + ABSENT.format("Weight-device")),
     ("blkio_device_read_bps", ("blkio.throttle.read_bps_device", "io.max"),
      "BPS Block I/O read limit " + ABSENT.format("Block I/O BPS read limit")),

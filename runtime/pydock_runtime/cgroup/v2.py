@@ -5,6 +5,7 @@ The spec speaks v1: shares become a weight, swap is the part above memory, devic
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -50,30 +51,51 @@ class Cgroup:
     @staticmethod
     def _pass_on(folder: str) -> None:
         have = set(files.read(folder, "cgroup.controllers").split())
-        missing = have - set(files.read(folder, "cgroup.subtree_control").split())
-        for controller in sorted(missing):
-            try:
-                files.write(folder, "cgroup.subtree_control", f"+{controller}")
-            except OSError:
+        missing = [f"+{name}" for name in sorted(have - set(files.read(folder, "cgroup.subtree_control").split()))]
+        try:
+            if missing:
+                files.write(folder, "cgroup.subtree_control", " ".join(missing))
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                # It has processes of its own, and with some controllers passed on its children could have none.
+                return
+            for word in missing:
                 # Real-time processes keep `cpu` from being passed on, say; a limit that needs it fails by name.
-                continue
+                with contextlib.suppress(OSError):
+                    files.write(folder, "cgroup.subtree_control", word)
 
     def add(self, pid: int) -> None:
         """Move a process into the cgroup; 0 is the caller itself."""
         files.write(self._folder, "cgroup.procs", str(pid))
 
-    def entrances(self) -> list[int]:
-        """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
-        return files.entrances([self._folder], "cgroup.procs")
+    def entrances(self, pid: int) -> list[int]:
+        """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`).
+
+        A container that passes controllers on (a systemd or an engine inside) may have no process in its top group any
+        more: then the way leads to where `pid` is, its first process.
+        """
+        folder = self._folder
+        if files.read(folder, "cgroup.subtree_control").strip():
+            place = files.read(f"/proc/{pid}", "cgroup").strip().removeprefix("0::")
+            if place.startswith(f"{self.path}/"):
+                folder = self._point + place
+        return files.entrances([folder], "cgroup.procs")
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
         for name, value in settings(resources, bfq=self._has("io.bfq.weight")):
             # A kernel that does not count swap does not limit it.
             if (name, value) != ("memory.swap.max", "max") or self._has(name):
-                files.write(self._folder, name, value)
+                self._set(name, value)
         if resources.get("devices"):
             devices_bpf.attach(self._folder, resources["devices"])
+
+    def _set(self, name: str, value: str) -> None:
+        try:
+            files.write(self._folder, name, value)
+        except FileNotFoundError as error:
+            what = "not passed on by the cgroup above, which may have processes of its own, or not in this kernel"
+            raise FileNotFoundError(error.errno, what, error.filename) from error
 
     def _has(self, name: str) -> bool:
         return os.path.exists(f"{self._folder}/{name}")
@@ -170,11 +192,16 @@ def settings(resources: dict[str, Any], *, bfq: bool = False) -> list[tuple[str,
 
 
 def _block_weights(block: dict[str, Any], *, bfq: bool) -> list[tuple[str, str]]:
-    """Return the weights (10 to 1000): bfq takes them so, iocost has 1 to 10000 and divides these as runc does."""
-    name = "io.bfq.weight" if bfq else "io.weight"
-    given = [("", block["weight"])] if block.get("weight") else []
-    given += [(f"{entry['major']}:{entry['minor']} ", entry["weight"]) for entry in block.get("weightDevice") or ()]
-    return [(name, device + str(value if bfq else 1 + (value - 10) * 9999 // 990)) for device, value in given]
+    """Return the weights (10 to 1000): bfq takes them so, iocost has 1 to 10000 and divides these as runc does.
+
+    Those of single devices are bfq's alone: io.weight refuses a device that iocost has not been set up for.
+    """
+    weight = block.get("weight")
+    if not bfq:
+        return [("io.weight", str(1 + (weight - 10) * 9999 // 990))] if weight else []
+    given = [str(weight)] if weight else []
+    given += [f"{entry['major']}:{entry['minor']} {entry['weight']}" for entry in block.get("weightDevice") or ()]
+    return [("io.bfq.weight", text) for text in given]
 
 
 def _memory(memory: dict[str, Any]) -> list[tuple[str, str]]:
