@@ -60,6 +60,21 @@ def test_those_of_cgroup_v1_alone(docker: Cli, api: Api):
     assert (status, made["Warnings"]) == (201, [])
 
 
+@pytest.mark.skipif(
+    not Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists(), reason="no groups of real-time processes"
+)
+def test_real_time_processes(docker: Cli, daemon: Engine):
+    if not isinstance(daemon, Engine):
+        pytest.skip("dockerd wants a setting for that")
+    docker("run", "-d", "--name", "soon", "--cpu-rt-runtime=3000", "busybox", "sleep", "100")
+    docker("run", "-d", "--name", "late", "busybox", "sleep", "100")
+    soon, late = (int(docker("inspect", "-f", "{{.State.Pid}}", name)) for name in ("soon", "late"))
+    os.sched_setscheduler(soon, os.SCHED_FIFO, os.sched_param(10))
+    assert os.sched_getscheduler(soon) == os.SCHED_FIFO
+    with pytest.raises(PermissionError):
+        os.sched_setscheduler(late, os.SCHED_FIFO, os.sched_param(10))
+
+
 def test_a_block_device_is_limited(docker: Cli):
     disks = [path for path in Path("/sys/block").iterdir() if (Path("/dev") / path.name).is_block_device()]
     if not disks:

@@ -160,3 +160,29 @@ def test_a_cpuset_directly_below_the_root_takes_processes() -> None:
             os._exit(0 if group.pids() == [os.getpid()] else 1)
     assert os.waitpid(pid, 0)[1] == 0
     group.remove()
+
+
+@pytest.mark.skipif(
+    not Path(layout.of_host().hierarchies.get("cpu", "/nowhere"), "cpu.rt_runtime_us").exists(),
+    reason="this kernel does not group real-time processes",
+)
+def test_real_time_is_lent_by_those_above(root: Path) -> None:
+    both = {"cpu": {"realtimeRuntime": 2000, "realtimePeriod": 500_000}}
+    for _ in range(2):
+        with (
+            box.ready(box.spec("true", root=root), resources=both) as first,
+            box.ready(box.spec("true", root=root), resources={"cpu": {"realtimeRuntime": 3000}}) as second,
+        ):
+            assert value(first, "cpu", "cpu.rt_runtime_us") == "2000"
+            assert value(first, "cpu", "cpu.rt_period_us") == "500000"
+            assert value(second, "cpu", "cpu.rt_runtime_us") == "3000"
+            above = Path(second.child.cgroup.folder("cpu")).parent  # type: ignore[union-attr]
+            # 4000 and 3000 of a second: what has ended is not counted again.
+            assert (above / "cpu.rt_runtime_us").read_text().strip() == "7000"
+
+
+def test_more_real_time_than_there_is_is_refused(root: Path) -> None:
+    if not Path(layout.of_host().hierarchies.get("cpu", "/nowhere"), "cpu.rt_runtime_us").exists():
+        pytest.skip("this kernel does not group real-time processes")
+    with pytest.raises(RuntimeFailure, match="rt_runtime_us: invalid argument"):
+        cgroup.create(f"{box.PARENT}/refused", {"cpu": {"realtimeRuntime": 999_999}})

@@ -11,7 +11,7 @@ import os
 import time
 from select import EPOLLIN
 
-from pydock_runtime.cgroup import files, stats
+from pydock_runtime.cgroup import files, realtime, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ BY_DEVICE = (
 class Cgroup:
     """One path in all hierarchies of a host."""
 
-    __slots__ = ("_by_controller", "_folders", "_layout", "path")
+    __slots__ = ("_by_controller", "_folders", "_layout", "_real_time", "path")
 
     def __init__(self, path: str, layout: Layout) -> None:
         self.path = path
         self._layout = layout
+        self._real_time = False
         self._folders = {name: point + path for name, point in layout.hierarchies.items()}
         self._by_controller = {
             controller: folder for name, folder in self._folders.items() for controller in name.split(",")
@@ -89,6 +90,7 @@ class Cgroup:
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
+        self._lend_realtime(resources.get("cpu") or {})
         for section, key, controller, name in NUMBERS:
             value = (resources.get(section) or {}).get(key)
             if value is not None and value != "":
@@ -107,6 +109,14 @@ class Cgroup:
         for entry in resources.get("hugepageLimits") or ():
             self._set("hugetlb", f"hugetlb.{entry['pageSize']}.limit_in_bytes", str(entry["limit"]))
         self._devices(resources.get("devices") or [])
+
+    def _lend_realtime(self, cpu: dict[str, Any]) -> None:
+        runtime = cpu.get("realtimeRuntime") or 0
+        if runtime > 0:
+            folder = self.folder("cpu")
+            period = cpu.get("realtimePeriod") or int(files.read(folder, realtime.PERIOD))
+            self._real_time = True
+            realtime.lend(folder.removesuffix(self.path), folder, runtime, period)
 
     def _set(self, controller: str, name: str, value: str) -> None:
         files.write(self.folder(controller), name, value)
@@ -185,6 +195,10 @@ class Cgroup:
 
     def remove(self) -> None:
         """Remove the folders; OSError EBUSY while a process is left."""
+        if self._real_time:
+            # The kernel counts it as used for some time after the folder has gone.
+            with contextlib.suppress(OSError):
+                self._set("cpu", realtime.RUNTIME, "0")
         for folder in self._folders.values():
             try:
                 os.rmdir(folder)
