@@ -37,7 +37,7 @@ def readable() -> bool:
 
 
 def test_a_process_that_is_not_the_first_is_reported_at_once(docker: Cli, api: Api, daemon: Engine):
-    docker("run", "-d", "--name", "hungry", *LIMITED, "sleep 0.2; tail /dev/zero; sleep 0.2; tail /dev/zero; sleep 100")
+    docker("run", "-d", "--name", "hungry", *LIMITED, "sleep 0.2; tail /dev/zero; sleep 0.5; tail /dev/zero; sleep 100")
     eventually(lambda: len(events(api, "hungry")) == 2)
     assert killed(api, "hungry")
     assert api.ok("GET", "/containers/hungry/json")["State"]["Running"]

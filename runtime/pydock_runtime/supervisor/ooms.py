@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # we look again, after pauses that double, and no container keeps the supervisor busy by being short of memory.
 PAUSE = 0.02
 LOOKS = 5
+REST = 0.2  # seconds after a report in which further kills are gathered for the next one
 
 
 class Watch:
@@ -68,7 +69,12 @@ class Watch:
             return
         if not found and _stuck(self._cgroup):
             self._report(0)
-        self.begin(self._cgroup)
+        self._timer = self._poller.after(REST, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._timer = None
+        if self._cgroup is not None:
+            self.begin(self._cgroup)
 
     def _count(self, cgroup: Cgroup) -> bool:
         try:

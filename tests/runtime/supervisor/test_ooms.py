@@ -29,7 +29,7 @@ def line(house: House, name: str) -> dict:
 
 
 def test_a_victim_that_is_not_init_is_told_while_the_container_runs(house: House) -> None:
-    name = run(house, f"sleep 0.2; {GREEDY}; sleep 0.2; {GREEDY}; sleep 100")
+    name = run(house, f"sleep 0.2; {GREEDY}; sleep 0.5; {GREEDY}; sleep 100")
     assert house.client.event("oom", name)["kills"] == 1
     assert house.client.event("oom", name)["kills"] == 1
     assert (line(house, name)["status"], line(house, name)["oom"]) == ("running", True)
@@ -52,6 +52,15 @@ def test_a_container_whose_killer_is_disabled_is_told_of_and_not_killed(house: H
     name = run(house, "sleep 0.2; x=xxxxxxxx; while :; do x=$x$x; done", disableOOMKiller=True)
     assert house.client.event("oom", name)["kills"] == 0
     assert (line(house, name)["status"], line(house, name)["oom"]) == ("running", False)
+
+
+def test_many_kills_are_told_together(house: House) -> None:
+    name = run(house, f"sleep 0.2; for n in 1 2 3 4 5 6 7 8; do {GREEDY}; done; exit 3")
+    assert house.exit(name)["oom"] is True
+    told = [event["kills"] for event in house.client.events if event["event"] == "oom"]
+    assert sum(told) == 8
+    assert len(told) < 8
+    house.client.events.clear()
 
 
 def test_nothing_is_left_open(house: House) -> None:
