@@ -70,3 +70,11 @@ def test_names_outlive_a_daemon_and_questions_wait_for_the_next(fresh_daemon, tm
     assert dog in output
     cli("run", "-d", "--name", "cow", "--network", "pets", "busybox", "sleep", "1000")
     eventually(lambda: addresses(cli, "cat", "cow") == [address_of(cli, "cow", "pets")])
+
+
+def test_links_on_a_network_of_ones_own(cli: Cli):
+    cli("network", "create", "pets")
+    cli("run", "-d", "--name", "dog", "--network", "pets", "busybox", "sleep", "1000")
+    cli("run", "-d", "--name", "cat", "--network", "pets", "--link", "dog:enemy", "busybox", "sleep", "1000")
+    assert addresses(cli, "cat", "enemy") == [address_of(cli, "dog", "pets")]
+    assert addresses(cli, "dog", "enemy") == []

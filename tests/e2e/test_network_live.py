@@ -2,12 +2,15 @@
 
 import json
 
+import docker
 import pytest
 from tests.fixtures.cli import Cli
-from tests.fixtures.engine import eventually
+from tests.fixtures.engine import Engine, RemoteEngine, eventually
 from tests.fixtures.http import Api
 from tests.fixtures.registry import free_port
 from tests.fixtures.web import fetch
+
+from pydock_client import Client
 
 SERVE = ("sh", "-c", "mkdir /www; echo here >/www/index.html; exec httpd -f -p 80 -h /www")
 
@@ -125,3 +128,28 @@ def test_events(cli: Cli, api: Api, two_networks: None):
     ended = api.ok("GET", "/info")["SystemTime"]
     shown = ("--filter", "type=network", "--format", "{{.Action}} {{.Actor.Attributes.name}}")
     assert cli("events", "--since", begun, "--until", ended, *shown).splitlines() == ["connect two", "disconnect two"]
+
+
+def test_docker_py(client: docker.DockerClient):
+    made = client.networks.create("pets")
+    dog = client.containers.run("busybox", "sleep 1000", name="dog", network="pets", detach=True)
+    cat = client.containers.run("busybox", "sleep 1000", name="cat", detach=True)
+    made.connect(cat, aliases=["kitty"], links=[("dog", "enemy")])
+    made.reload()
+    assert {item.name for item in made.containers} == {"cat", "dog"}
+    assert cat.exec_run(["ping", "-c1", "-W3", "enemy"]).exit_code == 0
+    assert dog.exec_run(["ping", "-c1", "-W3", "kitty"]).exit_code == 0
+    made.disconnect("cat", force=True)
+    made.reload()
+    assert {item.name for item in made.containers} == {"dog"}
+
+
+def test_our_own_library(client: docker.DockerClient, daemon: Engine | RemoteEngine):
+    client.containers.run("busybox", "sleep 1000", name="cat", detach=True)
+    with Client(daemon.host) as ours:
+        made = ours.networks.create("pets")
+        made.connect("cat", Aliases=["kitty"])
+        assert [member["Name"] for member in ours.networks.get("pets").attributes["Containers"].values()] == ["cat"]
+        assert not ours.networks.prune()["NetworksDeleted"]
+        made.disconnect("cat", force=True)
+        assert ours.networks.prune()["NetworksDeleted"] == ["pets"]

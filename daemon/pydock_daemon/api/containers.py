@@ -5,12 +5,12 @@ import asyncio
 from aiohttp import web
 
 from pydock_daemon.containers import inspect as views
-from pydock_daemon.containers import kill, listing, pause, processes, remove, restart, stop, update, wait
+from pydock_daemon.containers import kill, links, listing, pause, processes, remove, restart, stop, update, wait
 from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
 from pydock_shared import names
-from pydock_shared.errors import Conflict, InvalidArgument
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 from pydock_shared.wire.container import CreateContainer, UpdateContainer
 
 from .routing import Call, empty, json_response, terminal_size
@@ -128,10 +128,19 @@ async def update_container(call: Call) -> web.StreamResponse:
 async def remove_container(call: Call) -> web.StreamResponse:
     """DELETE /containers/{name}."""
     if call.flag("link"):
-        raise InvalidArgument("removal of links is not supported")
+        links.remove(call.engine.containers, call.params["name"])
     container = _container(call)
     await remove.remove(call.engine.containers, container, force=call.flag("force"), volumes=call.flag("v"))
     call.engine.execs.forget(container)
+    return empty()
+
+
+async def remove_link(call: Call) -> web.StreamResponse:
+    """DELETE /containers/{name}/{alias}: a link has such a name, a container does not."""
+    name = f"{call.params['name']}/{call.params['alias']}"
+    if not call.flag("link"):
+        raise NotFound(f"No such container: {name}")
+    links.remove(call.engine.containers, name)
     return empty()
 
 
@@ -191,4 +200,5 @@ ROUTES = (
     ("POST", "/containers/{name}/wait", wait_container),
     ("POST", "/containers/{name}/resize", resize_container),
     ("DELETE", "/containers/{name}", remove_container),
+    ("DELETE", "/containers/{name}/{alias}", remove_link),
 )

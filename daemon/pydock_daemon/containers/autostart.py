@@ -33,7 +33,7 @@ def needs(containers: Containers, container: Container) -> set[str]:
     host = container.host
     modes = [mode or "" for mode in (host.network_mode, host.pid_mode, host.ipc_mode)]
     names = [mode.removeprefix("container:") for mode in modes if mode.startswith("container:")]
-    names += [entry.split(":")[0] for entry in (*(host.volumes_from or ()), *(host.links or ()))]
+    names += [entry.split(":")[0] for entry in (*(host.volumes_from or ()), *container.links.values())]
     plain = [name.removeprefix("/") for name in names]
     found = [containers.find(name) or containers.named(name) for name in plain]
     return {other.id for other in found if other is not None and other is not container}

@@ -15,7 +15,7 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, healthcheck, initprogram, limits, modes, mounts, seccomp, signals, supported
+from . import capabilities, healthcheck, initprogram, limits, links, modes, mounts, seccomp, signals, supported
 from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
@@ -34,6 +34,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
     merge(config, image)
     settle(containers, config, host)
     endpoints = _endpoints(body, host)
+    linked = links.resolve(containers, host)
     warnings = limits.discard(host)
     validate(containers, config, host)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
@@ -48,6 +49,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         host=host,
         endpoints=endpoints,
         mounts=points,
+        links=linked,
     )
     config.hostname = config.hostname or _hostname(containers, container)
     containers.check_name(container.name)

@@ -6,7 +6,7 @@ import shutil
 
 from pydock_shared.errors import PydockError
 
-from . import attach, wait
+from . import attach, links, wait
 from .model import Container, Status
 from .service import Containers
 
@@ -30,6 +30,7 @@ async def discard(containers: Containers, container: Container, *, volumes: bool
         with containers.moving(container, Status.DEAD):
             container.state.error = str(error)
         raise PydockError(f"unable to remove container {container.name}: {error}") from error
+    links.cut(containers, container)
     containers.forget(container)
     containers.publish(container, "destroy")
     code = container.state.exit_code

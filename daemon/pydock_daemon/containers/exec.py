@@ -15,7 +15,7 @@ from pydock_shared import names
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 from pydock_shared.wire.exec import ExecCreate
 
-from . import capabilities, seccomp
+from . import capabilities, links, seccomp
 from .model import Attachment, Container, Status
 from .service import Containers
 from .start import environment
@@ -201,7 +201,8 @@ class Execs:
             host.cap_add, host.cap_drop, privileged=privileged, available=containers.capabilities
         )
         own = {entry.partition("=")[0] for entry in asked.env or ()}
-        env = [entry for entry in environment(container) if entry.partition("=")[0] not in own]
+        linked = links.environment(containers, container)
+        env = [entry for entry in environment(container, linked) if entry.partition("=")[0] not in own]
         if item.tty and not any(entry.startswith("TERM=") for entry in env) and "TERM" not in own:
             env.append("TERM=xterm")
         user: dict[str, Any] = {"username": asked.user or config.user or "0"}

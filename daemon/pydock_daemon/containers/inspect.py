@@ -9,6 +9,7 @@ from typing import Any
 from pydock_shared.times import NEVER, rfc3339
 from pydock_shared.units import format_ago
 
+from . import links
 from .model import Container, Health, MountPoint, Status
 from .service import Containers
 from .spec import MASKED_PATHS, READONLY_PATHS
@@ -41,7 +42,7 @@ def summary(containers: Containers, container: Container) -> dict[str, Any]:
     config, host = container.config, container.host
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": links.names(containers, container),
         "Image": container.image_name,
         "ImageID": container.image,
         "Command": command_text([*(config.entrypoint or ()), *(config.cmd or ())]),
@@ -94,7 +95,9 @@ def inspect(containers: Containers, container: Container, exec_ids: list[str]) -
     """Return the whole of a container."""
     if container.settled is None:
         container.settled = _settled(containers, container)
+    host = container.settled["HostConfig"] | {"Links": links.texts(containers, container)}
     return container.settled | {
+        "HostConfig": host,
         "State": _state(container),
         "RestartCount": container.state.restart_count,
         "ExecIDs": exec_ids or None,

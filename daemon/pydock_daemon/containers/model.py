@@ -126,6 +126,8 @@ class Container:
     endpoints: dict[str, dict[str, Any]]
     mounts: list[MountPoint]
     platform: str = "linux"
+    links: dict[str, str] = field(default_factory=dict)
+    """The ids of the containers that it knows by names of its own (`--link`), by these."""
     state: State = field(default_factory=State)
     # What follows lives as long as this process.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -168,6 +170,7 @@ class Container:
                 "endpoints": self.endpoints,
                 "mounts": [asdict(mount) for mount in self.mounts],
                 "platform": self.platform,
+                "links": self.links,
             }
         )
 
@@ -188,6 +191,7 @@ def from_row(row: Any) -> Container:
         endpoints=asked["endpoints"],
         mounts=[_mount(mount) for mount in asked["mounts"]],
         platform=asked["platform"],
+        links=asked.get("links", {}),
         state=State(**state),
     )
 

@@ -59,6 +59,7 @@ class Containers:
         self.root.mkdir(mode=0o710, parents=True, exist_ok=True)
         self._by_id = {row["id"]: from_row(row) for row in store.all("select * from containers order by created")}
         self._by_name = {container.name: container for container in self._by_id.values()}
+        self._linking = {id_: container for id_, container in self._by_id.items() if container.links}
 
     def __iter__(self) -> Iterator[Container]:
         """Yield every container, newest first, as `docker ps` lists them."""
@@ -87,6 +88,15 @@ class Containers:
     def named(self, name: str) -> Container | None:
         """Return a container by its name."""
         return self._by_name.get(name)
+
+    def linked_to(self, container: Container) -> list[tuple[Container, str]]:
+        """Return who is linked to a container, each with its name for it."""
+        return [
+            (parent, alias)
+            for parent in self._linking.values()
+            for alias, id_ in parent.links.items()
+            if id_ == container.id
+        ]
 
     def directory(self, container: Container) -> Path:
         """Return the folder of a container's own files: resolv.conf, hosts, hostname, log."""
@@ -118,6 +128,8 @@ class Containers:
                 ),
             )
         self._by_id[container.id] = self._by_name[container.name] = container
+        if container.links:
+            self._linking[container.id] = container
 
     def check_name(self, name: str) -> None:
         """Raise Conflict with Docker's words when another container has this name."""
@@ -163,6 +175,7 @@ class Containers:
         """Remove the record of a container."""
         with self.store.transaction() as db:
             db.execute("delete from containers where id = ?", (container.id,))
+        self._linking.pop(container.id, None)
         del self._by_id[container.id]
         del self._by_name[container.name]
 

@@ -17,7 +17,7 @@ from typing import Any
 from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 
-from . import attach, devices, discard, files, initprogram, modes, naming, runtimes, seccomp
+from . import attach, devices, discard, files, initprogram, links, modes, naming, runtimes, seccomp
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
@@ -58,6 +58,7 @@ async def launch(containers: Containers, container: Container) -> None:
         containers.save(container)
         attach.close_pending(container)
         raise
+    links.moved(containers, container)
     containers.tell_mounts(container, "mount")
     containers.publish(container, "start")
 
@@ -74,6 +75,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     state, networks = container.state, containers.networks
     for child in list(container.visitors):
         await child.end()  # it holds the mounts of the last run, and this one mounts the same folders
+    links.check(containers, container)
     endpoints = _connect(containers, container, undo)
     directory = containers.directory(container)
     _write_files(containers, container, endpoints, directory)
@@ -159,6 +161,7 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
             hostname,
             container.config.domainname or "",
             host.extra_hosts or [],
+            links.hosts_lines(containers, container),
             endpoints,
             host.network_mode or "",
         ),
@@ -186,7 +189,7 @@ def _facts(containers: Containers, container: Container) -> Facts:
     shared = modes.shared(containers, container)
     shm = "/dev/shm" if shared.get("ipc") == 1 else f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
     return Facts(
-        env=environment(container),
+        env=environment(container, links.environment(containers, container)),
         args=[*(config.entrypoint or ()), *(config.cmd or ())],
         files=files.paths(containers, container),
         capabilities=containers.capabilities,
@@ -200,12 +203,12 @@ def _facts(containers: Containers, container: Container) -> Facts:
     )
 
 
-def environment(container: Container) -> list[str]:
-    """Return the variables of the main process, Docker's own ones first."""
+def environment(container: Container, linked: Sequence[str] = ()) -> list[str]:
+    """Return the variables of the main process, Docker's own ones first, then those of links."""
     config = container.config
     given = {entry.partition("=")[0] for entry in config.env or ()}
     own = [DEFAULT_PATH, f"HOSTNAME={config.hostname or os.uname().nodename}"] + (["TERM=xterm"] if config.tty else [])
-    return [entry for entry in own if entry.partition("=")[0] not in given] + list(config.env or ())
+    return [entry for entry in (*own, *linked) if entry.partition("=")[0] not in given] + list(config.env or ())
 
 
 def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | None:

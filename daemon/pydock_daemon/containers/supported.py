@@ -24,7 +24,6 @@ def _only(*words: Any) -> Callable[[Any], bool]:
 HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "Cgroup": _unset,
     "ContainerIDFile": lambda value: True,
-    "Links": _unset,
     "UsernsMode": _only("host"),
     "VolumeDriver": _only("local"),
 }

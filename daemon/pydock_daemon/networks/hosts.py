@@ -66,6 +66,13 @@ def replace(file: Path, before: str, after: str) -> None:
             _rewrite(stream, after)
 
 
+def move(file: Path, names: str, address: str) -> None:
+    """Give the names of a line in such a file another address."""
+    with _opened(file) as stream:
+        lines = [line for line in stream.read().splitlines() if line.partition("\t")[2] != names]
+        _rewrite(stream, text([*lines, f"{address}\t{names}"]))
+
+
 @contextmanager
 def _opened(file: Path) -> Iterator[TextIO]:
     try:

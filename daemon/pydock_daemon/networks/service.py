@@ -350,16 +350,20 @@ class Networks:
         hostname: str,
         domain: str,
         extra: Sequence[str],
+        linked: Sequence[str],
         endpoints: Sequence[Endpoint],
         mode: str,
     ) -> str:
-        """Return the text of a container's hosts file; the host's own in mode host. InvalidArgument for a bad entry."""
+        """Return the text of a container's hosts file; the host's own in mode host. InvalidArgument for a bad entry.
+
+        `linked` are lines for what it is linked to.
+        """
         gateway = self.by_name["bridge"].gateway
         added = hosts.extra_lines(extra, gateway)
         if mode == "host":
             return hosts.HOST_FILE.read_text() + hosts.text(added)
         own = hosts.own_lines([endpoint.ip for endpoint in endpoints], hostname, domain)
-        return hosts.text([*hosts.FIXED, *added, *own])
+        return hosts.text([*hosts.FIXED, *added, *linked, *own])
 
     def reconcile(self, live: set[str]) -> list[str]:
         """Release what ended containers had, mend what is missing in the host; return what was done, in words."""
