@@ -72,6 +72,21 @@ def test_health_and_the_end(client: Client):
     assert container.wait() == 6
 
 
+def test_numbers_and_limits(client: Client):
+    container = client.containers.run("busybox", ["sleep", "1000"], detach=True, name="web")
+    assert not isinstance(container, bytes)
+    assert container.update(Memory=64 << 20, MemorySwap=64 << 20) == []
+    stats = container.stats()
+    assert (stats["name"], stats["memory_stats"]["limit"]) == ("/web", 64 << 20)
+    assert next(container.follow_stats())["pids_stats"]["current"] == 1
+    client.containers.create("busybox", ["true"], name="idle")
+    assert [found["name"] for found in client.containers.stats()] == ["/web"]
+    assert [found["name"] for found in client.containers.stats("idle", "web")] == ["/idle", "/web"]
+    assert len(client.containers.stats(all=True)) == 2
+    assert container.top("-o pid,args")["Titles"] == ["PID", "COMMAND"]
+    assert client.df(type="container")["ContainerUsage"]["TotalCount"] == 2
+
+
 def test_files(client: Client):
     container = client.containers.create("busybox", ["cat", "/tmp/in"], name="web")
     container.put_archive("/tmp", tar([entry("in", b"words")]))

@@ -52,6 +52,11 @@ class Client:
         found: Json = self.connection.json("GET", "/info")
         return found
 
+    def df(self, **query: Any) -> Json:
+        """Return what images, containers and volumes take on the disk; `type` and `verbose` as in the API."""
+        found: Json = self.connection.json("GET", "/system/df", query)
+        return found
+
     def events(self, **query: Any) -> Iterator[Json]:
         """Yield events as they happen; `since`, `until` and `filters` as in the API."""
         return lines(self.connection.send("GET", "/events", query, stream=True))

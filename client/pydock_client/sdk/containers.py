@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from pydock_client.sdk.connection import Connection, Json, Thing
+from pydock_client.sdk.connection import Connection, Json, Thing, lines
 from pydock_client.sdk.images import Image
 from pydock_shared import reference
 from pydock_shared.errors import PydockError
@@ -154,10 +154,23 @@ class Container(Thing):
         made = self.connection.json("POST", "/commit", query, settings)
         return Image(self.connection, self.connection.json("GET", f"/images/{made['Id']}/json"))
 
-    def top(self) -> Json:
-        """Return its processes."""
-        found: Json = self.connection.json("GET", f"{self.url}/top")
+    def top(self, arguments: str = "") -> Json:
+        """Return its processes, as the host's ps shows them with these arguments."""
+        found: Json = self.connection.json("GET", f"{self.url}/top", {"ps_args": arguments} if arguments else None)
         return found
+
+    def stats(self) -> Json:
+        """Return what it uses, with the state of a second before, by which shares of the CPU are reckoned."""
+        found: Json = self.connection.json("GET", f"{self.url}/stats", {"stream": False})
+        return found
+
+    def follow_stats(self) -> Iterator[Json]:
+        """Yield what it uses, every second until it is removed."""
+        return lines(self.connection.send("GET", f"{self.url}/stats", stream=True))
+
+    def update(self, **changes: Any) -> list[str]:
+        """Change limits or the restart policy, fields of the API's body (`Memory=...`); return warnings."""
+        return list(self.connection.json("POST", f"{self.url}/update", None, changes)["Warnings"] or ())
 
 
 class ContainerError(PydockError):
@@ -219,6 +232,12 @@ class Containers:
         if code:
             raise ContainerError(f"container {container.name} ended with {code}", code, output)
         return output
+
+    def stats(self, *names: str, all: bool = False) -> Sequence[Json]:
+        """Return in one request what the named containers use, or without names the running ones, or all."""
+        query = {"containers": ",".join(names)} if names else {"all": all}
+        found: Sequence[Json] = self._connection.json("GET", "/containers/stats", query)
+        return found
 
     def prune(self, filters: Json | None = None) -> Json:
         """Remove the stopped ones."""
