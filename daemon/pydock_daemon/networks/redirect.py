@@ -1,7 +1,7 @@
 """The rules inside a container that lead port 53 of 127.0.0.11 to where its name server listens. Used by `nameserver`.
 
 Port 53 itself stays free for what runs in the container: a name server that binds 0.0.0.0:53 is nothing rare. It is
-one transaction of nf_tables in raw netlink messages, 190 us; a context of libnftables for each namespace costs 100 more,
+one transaction of nf_tables in raw netlink messages, 190 us; a context of libnftables for each namespace costs 100 more
 and is for one thread. In nft's words:
 
     table ip pydock_names {
