@@ -8,7 +8,7 @@ PYDOCK  := $(BIN)/pydock -H unix://$(SOCKET)
 FOLDERS := shared runtime daemon client tests
 export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
-.PHONY: help demo check format test e2e e2e-oracle bench all packages clean
+.PHONY: help demo check format test e2e e2e-oracle fuzz bench all packages clean
 help: ## what can be made (this list)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -42,6 +42,9 @@ e2e: .venv/dev .venv/tools/ready ## only the tests that drive a whole engine
 
 e2e-oracle: .venv/dev .venv/tools/ready ## the same against a dockerd, to prove the tests: ORACLE=unix:///var/run/docker.sock
 	PYDOCK_TEST_HOST=$(ORACLE) $(BIN)/pytest --quiet tests/e2e
+
+fuzz: .venv/dev .venv/tools/ready ## very many requests that make no sense (PYDOCK_FUZZ: so many an operation)
+	PYDOCK_FUZZ=$${PYDOCK_FUZZ:-200} $(BIN)/pytest --quiet --timeout 3600 tests/fuzz
 
 bench: .venv/dev .venv/tools/ready ## compare with a dockerd (docs/performance.md says how to name one)
 	$(BIN)/python -m tests.bench

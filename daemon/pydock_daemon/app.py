@@ -21,7 +21,8 @@ from typing import Any
 from aiohttp import web
 
 from pydock_daemon import __version__, config, events, listen
-from pydock_daemon.api.server import Edge
+from pydock_daemon.api.errors import Malformed
+from pydock_daemon.api.server import Edge, request
 from pydock_daemon.builder import cache, work
 from pydock_daemon.builder.cache import Cache
 from pydock_daemon.config import Config
@@ -82,6 +83,7 @@ def _set_up_logging(settings: Config) -> None:
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=LEVELS[settings.log_level], format=form, stream=sys.stderr)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(Malformed())
 
 
 async def serve(settings: Config) -> None:
@@ -93,7 +95,9 @@ async def serve(settings: Config) -> None:
         engine = await _build(settings, stack)
         sockets = listen.open_all(settings, files)
         # A handler ends with its client, see api.server; an answer has no end of its own.
-        server = web.Server(Edge(engine), handler_cancellation=True, access_log=None, lingering_time=0)
+        server = web.Server(
+            Edge(engine), request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0
+        )
         runner = web.ServerRunner(server, shutdown_timeout=settings.shutdown_timeout)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

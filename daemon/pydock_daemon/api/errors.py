@@ -4,10 +4,23 @@ import json
 import logging
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from pydock_shared.errors import PydockError
 
 log = logging.getLogger("pydockd.api")
+
+
+class Malformed(logging.Filter):
+    """Of what the HTTP server logs: a client that does not speak HTTP is no failure of ours, and worth no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        log.debug("malformed request: %s", " ".join(error.message.split()))
+        return False
 
 
 def answer(error: BaseException) -> web.Response:

@@ -16,15 +16,11 @@ RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
 
-class Hijacked(web.StreamResponse):
-    """An answer whose headers are sent and after which HTTP is over on its connection.
+class Over(web.StreamResponse):
+    """An answer to which nothing is added, after which HTTP is over on its connection: it is taken, or has broken."""
 
-    `socket` is a duplicate of the client's socket: whoever holds this object closes it, after handing it on or not.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.socket = sock
         self.force_close()
 
     @property
@@ -33,11 +29,22 @@ class Hijacked(web.StreamResponse):
         return True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: `hijack` has sent the headers."""
+        """Do nothing: the headers are out."""
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the stream is no longer HTTP."""
+
+
+class Hijacked(Over):
+    """An answer whose headers are sent.
+
+    `socket` is a duplicate of the client's socket: whoever holds this object closes it, after handing it on or not.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.socket = sock
 
 
 def hijack(request: web.BaseRequest, *, content_type: str) -> Hijacked:

@@ -42,12 +42,16 @@ class Call:
 
     async def json(self) -> Any:
         """Return the decoded body, None when it is empty; InvalidArgument when it is not JSON."""
-        raw = await self.request.read()
+        try:
+            raw = await self.request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise InvalidArgument("invalid JSON: the body is too large") from error
         if not raw:
             return None
         try:
-            return json.loads(raw)
-        except ValueError as error:
+            data = json.loads(raw)
+            return _clean(data) if b"\\u0000" in raw or b"\\ud" in raw.lower() else data
+        except (ValueError, RecursionError) as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
 
     async def body(self, model: type[M]) -> M:
@@ -128,6 +132,19 @@ def match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
             return None
         at += 1
     return params if at == len(segments) else None
+
+
+def _clean(data: Any) -> Any:
+    """Return JSON with half surrogates replaced, as Go does; ValueError for a null character: no file name has it."""
+    if isinstance(data, str):
+        if "\0" in data:
+            raise ValueError(f"a text with a null character: {data[:40]!r}")
+        return data.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(data, list):
+        return [_clean(item) for item in data]
+    if isinstance(data, dict):
+        return {_clean(key): _clean(value) for key, value in data.items()}
+    return data
 
 
 def terminal_size(call: Call) -> tuple[int, int]:

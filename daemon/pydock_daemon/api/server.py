@@ -5,6 +5,8 @@ aiohttp's low-level server gives a bare request; the routes of all files of `api
 
 import asyncio
 import contextlib
+import logging
+from typing import Any
 
 from aiohttp import ClientError, web
 
@@ -21,6 +23,7 @@ from . import (
     exec,
     images,
     networks,
+    openapi,
     registries,
     stats,
     streams,
@@ -30,6 +33,7 @@ from . import (
     websocket,
 )
 from .errors import answer
+from .hijack import Over
 from .routing import Call, Route, Router
 from .versions import NEWEST, split, text
 
@@ -37,11 +41,21 @@ MODULES = (
     *(system, usage, containers, stats, archives, streams, websocket, exec),
     *(registries, images, networks, volumes, build, events, absent),
 )
-ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
+ROUTES: list[Route] = [route for module in MODULES for route in module.ROUTES]
+ROUTES.append(openapi.route(ROUTES))
 ROUTER = Router(ROUTES)
 GIVEN_UP = (containers.wait_container, archives.put_archive, images.create_image, images.load_images, build.build_image)
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
+LARGEST_BODY = 16 << 20
+"""Bytes of a JSON document; archives are read piece by piece and have no limit."""
+log = logging.getLogger("pydockd.api")
 SERVER = f"Pydock/{__version__} (linux)"
+
+
+def request(message: Any, payload: Any, protocol: Any, writer: Any, task: "asyncio.Task[None]") -> web.BaseRequest:
+    """Make the request of a message; for aiohttp, whose own limit of a body is a megabyte."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
 
 async def _read_rest(request: web.BaseRequest) -> None:
@@ -66,8 +80,11 @@ class Edge:
         """Find the handler and run it; every error becomes an answer here."""
         try:
             response = await self._dispatch(request)
-        except (asyncio.CancelledError, ConnectionError, web.HTTPException):
+        except (asyncio.CancelledError, web.HTTPException):
             raise
+        except ConnectionError as error:
+            log.debug("%s %s: the client has gone: %s", request.method, request.path, error)
+            return Over()
         except Exception as error:
             response = answer(error)
             await _read_rest(request)

@@ -121,14 +121,17 @@ async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, BinaryIO]]:
 
     asyncio's own pipe of a process would make its end wait for somebody to read what a stalled client does not take.
     """
-    ours, theirs = os.pipe()
+    first, second = os.pipe()
+    ours, theirs = os.fdopen(first, "rb", 0), os.fdopen(second, "wb", 0)
     reader, loop = asyncio.StreamReader(LONGEST_LINE), asyncio.get_running_loop()
     protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(ours, "rb", 0))
-    try:
-        yield reader, os.fdopen(theirs, "wb", 0)
-    finally:
-        transport.close()
+    # A client may go at every point of this, and takes the request with it.
+    with ours, theirs:
+        transport, _ = await loop.connect_read_pipe(lambda: protocol, ours)
+        try:
+            yield reader, theirs
+        finally:
+            transport.close()
 
 
 def is_of(pid: int, pidfd: int, word: str) -> bool:
