@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 NLMSG_ERROR = 2
 IFF_UP = 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
@@ -92,7 +92,9 @@ def _route(index: int, destination: str | None, gateway: str | None) -> bytes:
         attributes.append((RTA_GATEWAY, socket.inet_pton(family, gateway)))
     scope = RT_SCOPE_UNIVERSE if gateway else RT_SCOPE_LINK
     body = struct.pack("=BBBBBBBBI", family, length, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
-    return _message(RTM_NEWROUTE, NLM_F_CREATE, body, attributes)
+    # Of IPv6, a second default route would share the traffic with the first.
+    replace = NLM_F_REPLACE if family == socket.AF_INET6 else 0
+    return _message(RTM_NEWROUTE, NLM_F_CREATE | replace, body, attributes)
 
 
 def _network(text: str) -> tuple[int, bytes, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydock_daemon.config import OWN_RUNTIME, Config
 from pydock_daemon.images.model import Image
 from pydock_daemon.networks import ports
+from pydock_daemon.networks.model import EVERY_ADDRESS
 from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
@@ -187,7 +188,7 @@ def _ports(host: HostConfig) -> None:
         port: [binding.model_dump(by_alias=True) for binding in chosen or ()]
         for port, chosen in (host.port_bindings or {}).items()
     }
-    ports.wanted(asked, (), "0.0.0.0", publish_all=False)
+    ports.wanted(asked, (), [EVERY_ADDRESS], publish_all=False)
 
 
 def _runtime(containers: Containers, host: HostConfig) -> None:

@@ -70,7 +70,7 @@ async def _join(containers: Containers, container: Container, endpoints: dict[st
         await _configure(containers, container, [networks.plug(made, container.state.pid)])
         _own_line(containers, container, made, add=True)
         await naming.ensure(containers, container)
-        if made.default_route:
+        if made.default_route or made.default_route6:
             await _republish(containers, container)
     except PydockError:
         network = networks.by_id[made.network_id]
@@ -82,14 +82,14 @@ async def _part(
     containers: Containers, container: Container, network: Network, endpoints: dict[str, dict[str, Any]]
 ) -> None:
     mode = container.host.network_mode or "bridge"
-    gone, routed = live.part(containers.networks, container.id, network, mode, endpoints)
+    gone, routes = live.part(containers.networks, container.id, network, mode, endpoints)
     if gone is None:
         return
     await live.remove_link(gone)
     _own_line(containers, container, gone, add=False)
-    if routed is not None:
-        await _configure(containers, container, [live.route(routed)])
-    if gone.default_route:
+    if routes:
+        await _configure(containers, container, routes)
+    if gone.default_route or gone.default_route6:
         await _republish(containers, container)
 
 
@@ -109,5 +109,5 @@ def _own_line(containers: Containers, container: Container, endpoint: Endpoint, 
     """Put the container's own address into its hosts file, or take it out."""
     if endpoint.ip:
         hostname = container.config.hostname or os.uname().nodename
-        lines = hosts.own_lines([endpoint.ip], hostname, container.config.domainname or "")
+        lines = hosts.own_lines(endpoint.ips, hostname, container.config.domainname or "")
         hosts.edit(containers.directory(container) / "hosts", **{"add" if add else "remove": lines})

@@ -8,12 +8,12 @@ import ipaddress
 import socket
 import struct
 
-from .model import EVERY_ADDRESS
 from .netlink import DUMP, HEADER, NESTED, Socket, attribute, attributes
 
 NFTABLES = 10 << 8
 GET_TABLE, GET_ELEMENT = NFTABLES | 1, NFTABLES | 13
 FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
+FAMILY_6 = struct.pack("=BBH", socket.AF_INET6, 0, 0)
 # linux/netfilter/nf_tables.h
 TABLE_NAME = 1
 LIST_TABLE, LIST_SET, LIST_ELEMENTS = 1, 2, 3
@@ -38,31 +38,32 @@ class Claims:
         return [name for name in names if name.startswith(PREFIX) and name != self._own]
 
     def claimed(self, tables: list[str], proto: str, host_ip: str, port: int) -> bool:
-        """Say whether one of the tables publishes a port, on this address or on all."""
+        """Say whether one of the tables publishes a port, on this address or on all of its family."""
         key = struct.pack("!B3xH2x", PROTOCOLS[proto], port)
-        address = ipaddress.IPv4Address(host_ip).packed
+        address = ipaddress.ip_address(host_ip)
+        family = FAMILY if address.version == 4 else FAMILY_6
         for table in tables:
-            if self._has(table, "ports", key):
+            if self._has(family, table, "ports", key):
                 return True
-            if host_ip == EVERY_ADDRESS:
-                if any(bound.endswith(key) for bound in self._keys(table, "bound")):
+            if address.is_unspecified:
+                if any(bound.endswith(key) for bound in self._keys(family, table, "bound")):
                     return True
-            elif self._has(table, "bound", address + key):
+            elif self._has(family, table, "bound", address.packed + key):
                 return True
         return False
 
-    def _has(self, table: str, name: str, key: bytes) -> bool:
+    def _has(self, family: bytes, table: str, name: str, key: bytes) -> bool:
         element = attribute(ELEMENT | NESTED, attribute(ELEMENT_KEY | NESTED, attribute(VALUE, key)))
         try:
-            self._socket.ask(GET_ELEMENT, 0, _of(table, name) + attribute(LIST_ELEMENTS | NESTED, element))
+            self._socket.ask(GET_ELEMENT, 0, _of(family, table, name) + attribute(LIST_ELEMENTS | NESTED, element))
         except FileNotFoundError:
             return False
         return True
 
-    def _keys(self, table: str, name: str) -> list[bytes]:
+    def _keys(self, family: bytes, table: str, name: str) -> list[bytes]:
         keys = []
         try:
-            answers = self._socket.ask(GET_ELEMENT, DUMP, _of(table, name))
+            answers = self._socket.ask(GET_ELEMENT, DUMP, _of(family, table, name))
         except FileNotFoundError:
             return []
         for message in answers:
@@ -72,8 +73,8 @@ class Claims:
         return keys
 
 
-def _of(table: str, name: str) -> bytes:
-    return FAMILY + attribute(LIST_TABLE, table.encode() + b"\0") + attribute(LIST_SET, name.encode() + b"\0")
+def _of(family: bytes, table: str, name: str) -> bytes:
+    return family + attribute(LIST_TABLE, table.encode() + b"\0") + attribute(LIST_SET, name.encode() + b"\0")
 
 
 def _each(data: bytes) -> list[bytes]:

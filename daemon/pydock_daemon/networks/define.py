@@ -18,8 +18,9 @@ from pydock_shared.times import parse_moment, rfc3339
 from pydock_shared.wire.network import IPAMConfig, NetworkCreate
 
 from . import links, setup
+from .ipam import Subnet, Subnet6, unique_subnet
 from .links import Links
-from .model import BRIDGE_NAME, HOST_BINDING, ICC, MASQUERADE, MTU, PREDEFINED, Network
+from .model import BRIDGE_NAME, HOST_BINDING, ICC, MASQUERADE, MTU, PREDEFINED, Addresses, Network
 
 if TYPE_CHECKING:
     from .service import Networks
@@ -80,7 +81,6 @@ def _check(body: NetworkCreate) -> None:
     if body.enable_ipv4 is False:
         raise NotSupported("EnableIPv4=false is not supported")
     for field, value in (
-        ("EnableIPv6", body.enable_ipv6),
         ("Ingress", body.ingress),
         ("ConfigOnly", body.config_only),
         ("ConfigFrom", body.config_from and body.config_from.network),
@@ -153,27 +153,36 @@ def _check_link(networks: "Networks", id_: str, link: str) -> None:
 def _addresses(networks: "Networks", body: NetworkCreate) -> dict[str, Any]:
     """Return the part of the record that says which addresses; the caller holds the subnet lock."""
     configs = [config for config in (body.ipam.config if body.ipam else None) or () if config.subnet or config.gateway]
-    if not configs:
-        subnet = setup.choose_subnet(networks)
-        return {"subnet": str(subnet), "gateway": str(subnet.network_address + 1), "gateway_given": True}
-    if len(configs) > 1:
-        raise NotSupported("more than one IPAM.Config of a network is not supported")
-    return _configured(networks, configs[0])
+    parsed = [(_subnet(config.subnet or ""), config) for config in configs]
+    fours = [_configured(networks, subnet, config) for subnet, config in parsed if subnet.version == 4]
+    sixes = [_configured(networks, subnet, config) for subnet, config in parsed if subnet.version == 6]
+    if len(fours) > 1 or len(sixes) > 1:
+        raise NotSupported("more than one IPAM.Config of a network and family is not supported")
+    if sixes and not body.enable_ipv6:
+        raise NotSupported(f"the IPv6 subnet {sixes[0].subnet} without EnableIPv6 is not supported")
+    found = vars(fours[0] if fours else _chosen(setup.choose_subnet(networks)))
+    if body.enable_ipv6:
+        return found | {"six": sixes[0] if sixes else _chosen(unique_subnet())}
+    return found
 
 
-def _configured(networks: "Networks", config: IPAMConfig) -> dict[str, Any]:
-    text = config.subnet or ""
+def _chosen(subnet: Subnet | Subnet6) -> Addresses:
+    return Addresses(str(subnet), str(subnet.network_address + 1), gateway_given=True)
+
+
+def _subnet(text: str) -> Subnet | Subnet6:
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError as error:
         raise _wrong(f"invalid subnet {text}: invalid CIDR block notation") from error
-    if not isinstance(interface, ipaddress.IPv4Interface):
-        raise NotSupported(f"the IPv6 subnet {text} is not supported")
-    subnet = interface.network
-    if interface.ip != subnet.network_address:
-        raise _wrong(f"invalid subnet {text}: it should be {subnet}")
-    if subnet.prefixlen > 30:
+    if interface.ip != interface.network.network_address:
+        raise _wrong(f"invalid subnet {text}: it should be {interface.network}")
+    if interface.network.max_prefixlen - interface.network.prefixlen < 2:
         raise _wrong(f"invalid subnet {text}: it has no address for a container")
+    return interface.network
+
+
+def _configured(networks: "Networks", subnet: Subnet | Subnet6, config: IPAMConfig) -> Addresses:
     if config.ip_range:
         _range_within(subnet, config.ip_range)
     auxiliary = config.auxiliary_addresses or {}
@@ -182,32 +191,34 @@ def _configured(networks: "Networks", config: IPAMConfig) -> dict[str, Any]:
     for address in auxiliary.values():
         _address_within(subnet, "auxiliary address", address)
     for other in networks.by_id.values():
-        if other.subnet and subnet.overlaps(ipaddress.IPv4Network(other.subnet)):
-            raise Forbidden("Pool overlaps with other one on this address space")
-    return {
-        "subnet": str(subnet),
-        "gateway": config.gateway or str(subnet.network_address + 1),
-        "gateway_given": bool(config.gateway),
-        "ip_range": config.ip_range or "",
-        "auxiliary": auxiliary,
-        "subnet_given": True,
-    }
+        for taken in (other.subnet, other.six.subnet if other.six else ""):
+            if taken and subnet.overlaps(ipaddress.ip_network(taken)):
+                raise Forbidden("Pool overlaps with other one on this address space")
+    gateway = config.gateway or str(subnet.network_address + 1)
+    return Addresses(
+        str(subnet),
+        gateway,
+        ip_range=config.ip_range or "",
+        auxiliary=auxiliary,
+        subnet_given=True,
+        gateway_given=bool(config.gateway),
+    )
 
 
 def _wrong(problem: str) -> InvalidArgument:
     return InvalidArgument(f"invalid network config:\n{problem}")
 
 
-def _range_within(subnet: ipaddress.IPv4Network, value: str) -> None:
+def _range_within(subnet: Subnet | Subnet6, value: str) -> None:
     try:
         inner = ipaddress.ip_network(value)
     except ValueError as error:
         raise _wrong(f"invalid ip-range {value}: invalid CIDR block notation") from error
-    if not isinstance(inner, ipaddress.IPv4Network) or not inner.subnet_of(subnet):
+    if inner.network_address not in subnet or inner.broadcast_address not in subnet:
         raise _wrong(f"invalid ip-range {value}: parent subnet {subnet} doesn't contain ip-range")
 
 
-def _address_within(subnet: ipaddress.IPv4Network, word: str, value: str) -> None:
+def _address_within(subnet: Subnet | Subnet6, word: str, value: str) -> None:
     try:
         address = ipaddress.ip_address(value)
     except ValueError as error:
@@ -293,10 +304,7 @@ def listed(networks: "Networks", filters: Filters) -> list[Network]:
 
 def inspect(networks: "Networks", network: Network, *, members: bool) -> dict[str, Any]:
     """Return a network as Docker's JSON; its containers only when asked for one, as in Docker."""
-    config: dict[str, Any] = {"Subnet": network.subnet}
-    config |= {"IPRange": network.ip_range} if network.ip_range else {}
-    config |= {"Gateway": network.gateway} if network.gateway_given else {}
-    config |= {"AuxiliaryAddresses": network.auxiliary} if network.auxiliary else {}
+    configs = [_config(found) for found in (network, network.six) if found and found.subnet]
     return {
         "Name": network.name,
         "Id": network.id,
@@ -304,11 +312,11 @@ def inspect(networks: "Networks", network: Network, *, members: bool) -> dict[st
         "Scope": "local",
         "Driver": network.driver,
         "EnableIPv4": True,
-        "EnableIPv6": False,
+        "EnableIPv6": network.six is not None,
         "IPAM": {
             "Driver": "default",
             "Options": network.ipam_options,
-            "Config": [config] if network.subnet else None,
+            "Config": configs or None,
         },
         "Internal": network.internal,
         "Attachable": network.attachable,
@@ -321,10 +329,18 @@ def inspect(networks: "Networks", network: Network, *, members: bool) -> dict[st
                 "EndpointID": endpoint.id,
                 "MacAddress": endpoint.mac,
                 "IPv4Address": endpoint.address,
-                "IPv6Address": "",
+                "IPv6Address": endpoint.address6,
             }
             for endpoint in (networks.endpoints(network) if members else ())
         },
         "Options": network.options,
         "Labels": network.labels,
     }
+
+
+def _config(addresses: Network | Addresses) -> dict[str, Any]:
+    config: dict[str, Any] = {"Subnet": addresses.subnet}
+    config |= {"IPRange": addresses.ip_range} if addresses.ip_range else {}
+    config |= {"Gateway": addresses.gateway} if addresses.gateway_given else {}
+    config |= {"AuxiliaryAddresses": addresses.auxiliary} if addresses.auxiliary else {}
+    return config

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydock_shared import links, names
 from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported
 
+from .ipam import Pool
 from .links import mac_of, veth_name
 from .model import Endpoint, Network
 
@@ -37,15 +38,17 @@ EMPTY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A place in a network that a container is to get."""
+    """A place in a network that a container is to get; empty addresses are to be chosen."""
 
     network: Network
     address: str
+    address6: str
     mac: str
     aliases: tuple[str, ...]
     priority: int
     links: tuple[tuple[str, str], ...] = ()
     default_route: bool = False
+    default_route6: bool = False
 
 
 def plan(
@@ -73,8 +76,13 @@ def plan(
             plans[network.id] = _one(network, settings or {})
     _together(list(plans.values()))
     routed = [item for item in plans.values() if item.network.gateway and not item.network.internal]
-    chosen = min(routed, key=lambda item: (-item.priority, item.network.name), default=None)
-    return [Plan(**{**vars(item), "default_route": item is chosen}) for item in plans.values()]
+    chosen = _first(routed)
+    chosen6 = _first([item for item in routed if item.network.six])
+    return [replace(item, default_route=item is chosen, default_route6=item is chosen6) for item in plans.values()]
+
+
+def _first(plans: list[Plan]) -> Plan | None:
+    return min(plans, key=lambda item: (-item.priority, item.network.name), default=None)
 
 
 def _together(plans: list[Plan]) -> None:
@@ -90,16 +98,21 @@ def _together(plans: list[Plan]) -> None:
 def _one(network: Network, settings: dict[str, Any]) -> Plan:
     _refuse(settings)
     problems = []
-    address = (settings.get("IPAMConfig") or {}).get("IPv4Address") or ""
-    if address:
-        if network.predefined:
+    ipam = settings.get("IPAMConfig") or {}
+    address, address6 = ipam.get("IPv4Address") or "", ipam.get("IPv6Address") or ""
+    six = network.six
+    for wanted, subnet, given in (
+        (address, network.subnet, network.subnet_given),
+        (address6, six.subnet if six else "", bool(six and six.subnet_given)),
+    ):
+        if wanted and network.predefined:
             problems.append("user specified IP address is supported on user defined networks only")
-        if not network.subnet_given:
+        if wanted and not given:
             problems.append(
                 "user specified IP address is supported only when connecting to networks with user configured subnets"
             )
-        elif not _inside(address, network):
-            problems.append(f"no configured subnet or ip-range contain the IP address {address}")
+        elif wanted and not _inside(wanted, subnet):
+            problems.append(f"no configured subnet or ip-range contain the IP address {wanted}")
     if settings.get("Aliases") and network.predefined:
         problems.append("network-scoped aliases are only supported for user-defined networks")
     mac = settings.get("MacAddress") or ""
@@ -114,6 +127,7 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
     return Plan(
         network,
         address,
+        address6,
         mac.lower(),
         aliases,
         int(settings.get("GwPriority") or 0),
@@ -121,9 +135,9 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
     )
 
 
-def _inside(address: str, network: Network) -> bool:
+def _inside(address: str, subnet: str) -> bool:
     try:
-        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network.subnet)
+        return ipaddress.ip_address(address) in ipaddress.ip_network(subnet)
     except ValueError:
         return False
 
@@ -132,7 +146,6 @@ def _refuse(settings: dict[str, Any]) -> None:
     ipam = settings.get("IPAMConfig") or {}
     for name, value in (
         ("DriverOpts", settings.get("DriverOpts")),
-        ("IPAMConfig.IPv6Address", ipam.get("IPv6Address")),
         ("IPAMConfig.LinkLocalIPs", ipam.get("LinkLocalIPs")),
     ):
         if value:
@@ -147,9 +160,9 @@ def place(
     endpoint = Endpoint(names.new_id(), network.id, network.name, container, name)
     if not network.subnet:
         return endpoint
-    pool = networks.pools[network.id]
-    address = pool.claim(item.address) if item.address else pool.take()
-    undo.callback(pool.release, address)
+    address = _take(undo, networks.pools[network.id], item.address)
+    six = network.six
+    address6 = _take(undo, networks.pools6[network.id], item.address6) if six else ""
     own = (name, *item.aliases, container[:12], hostname) if not network.predefined else ()
     return Endpoint(
         **{
@@ -157,8 +170,11 @@ def place(
             "interface": f"eth{number}",
             "link": veth_name(),
             "mac": item.mac or mac_of(address),
-            "address": f"{ipaddress.IPv4Address(address)}/{network.prefix}",
+            "address": f"{address}/{network.prefix}",
             "gateway": "" if network.internal else network.gateway,
+            "address6": f"{address6}/{six.prefix}" if six else "",
+            "gateway6": six.gateway if six and not network.internal else "",
+            "default_route6": item.default_route6,
             "mtu": network.mtu,
             "default_route": item.default_route,
             "custom": not network.predefined,
@@ -167,6 +183,12 @@ def place(
             "links": () if network.predefined else item.links,
         }
     )
+
+
+def _take(undo: ExitStack, pool: Pool, wanted: str) -> str:
+    address = pool.claim(wanted) if wanted else pool.take()
+    undo.callback(pool.release, address)
+    return address
 
 
 def renamed(endpoint: Endpoint, name: str) -> Endpoint:
@@ -191,5 +213,11 @@ def view(asked: dict[str, Any], network: Network | None, endpoint: Endpoint | No
             "IPAddress": endpoint.ip,
             "IPPrefixLen": int(endpoint.address.partition("/")[2]),
             "DNSNames": list(endpoint.dns_names) or None,
+        }
+    if endpoint and endpoint.address6:
+        shown |= {
+            "IPv6Gateway": endpoint.gateway6,
+            "GlobalIPv6Address": endpoint.ip6,
+            "GlobalIPv6PrefixLen": int(endpoint.address6.partition("/")[2]),
         }
     return shown

@@ -1,4 +1,4 @@
-"""The one nftables table of this daemon: published ports, masquerade, isolation. Used by `service`.
+"""The nftables table of this daemon: published ports, masquerade, isolation. Used by `service`.
 
 Its rules never change; what changes are elements of its sets and maps, 80 us each, any number in one transaction:
 
@@ -13,23 +13,29 @@ in output; 127.0.0.1 too, which needs `route_localnet` on the bridges and the ho
 Forwarding into a bridge takes answers, published ports and the bridge's own traffic; other networks, and whoever routes
 to a container's address from outside, are dropped (as Docker 28 does).
 
+As soon as a network has IPv6, a table of the same name stands in the family `ip6`, with the same rules but those for
+127/8: the kernel has no `route_localnet` for ::1.
+
 An accept here does not undo a drop in another table: beside a dockerd (whose FORWARD chain drops) nothing is forwarded
 until the administrator lets the bridge pass; `blockers` tells.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import EVERY_ADDRESS, Network, Published
+from .model import EVERY_ADDRESS, EVERY_ADDRESS_6, Network, Published
 from .nft import Nft, NftError
 
-CHAINS = """
+EARLY = """
   chain early {
     type filter hook prerouting priority raw; policy accept;
     iifname @bridges ip daddr 127.0.0.0/8 drop
     iifname @bridges ip saddr 127.0.0.0/8 drop
   }
+"""
+CHAINS = """
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
     fib daddr type local jump publish
@@ -67,16 +73,24 @@ CHAINS = """
     drop
   }
 """
-RULES = sum(not line.strip().startswith(("chain ", "type ", "}")) for line in CHAINS.strip().splitlines())
+IP, IP6 = "ip", "ip6"
+RULES = {
+    IP: EARLY + CHAINS,
+    IP6: CHAINS.replace("    ip saddr 127.0.0.0/8 masquerade\n", "")
+    .replace("ip saddr", "ip6 saddr")
+    .replace("ip daddr", "ip6 daddr"),
+}
+ADDRESS = {IP: "ipv4_addr", IP6: "ipv6_addr"}
 SETS = {
     "bridges": "set bridges { type ifname; %s}",
     "internal": "set internal { type ifname; %s}",
     "same": "set same { type ifname . ifname; %s}",
-    "outward": "set outward { type ipv4_addr; flags interval; %s}",
-    "ports": "map ports { type inet_proto . inet_service : ipv4_addr . inet_service; %s}",
-    "bound": "map bound { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; %s}",
+    "outward": "set outward { type ADDRESS; flags interval; %s}",
+    "ports": "map ports { type inet_proto . inet_service : ADDRESS . inet_service; %s}",
+    "bound": "map bound { type ADDRESS . inet_proto . inet_service : ADDRESS . inet_service; %s}",
 }
-Elements = dict[str, list[str]]
+Elements = dict[tuple[str, str], list[str]]
+"""The elements of a set, by family and name."""
 
 
 @dataclass
@@ -93,16 +107,27 @@ class Firewall:
         self._networks = {network.id: network for network in networks}
         self._ports = set(ports)
         self._write()
+        self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        """Remove the table of IPv6 when no network needs it; a kernel without IPv6 has none."""
+        if IP6 not in self._families():
+            with suppress(NftError):
+                self._nft.run(_removal(IP6, self.table))
+
+    def _families(self) -> list[str]:
+        return [IP, IP6] if any(network.six for network in self._networks.values()) else [IP]
 
     def _write(self) -> None:
-        elements: Elements = {name: [] for name in SETS}
-        for part in (*map(_of_network, self._networks.values()), *map(_of_port, self._ports)):
-            for name, values in part.items():
-                elements[name] += values
-        sets = "".join(f"  {text % _initial(elements[name])}\n" for name, text in SETS.items())
-        self._nft.run(
-            f"add table ip {self.table}\ndelete table ip {self.table}\ntable ip {self.table} {{\n{sets}{CHAINS}}}\n"
+        elements = _together((*map(_of_network, self._networks.values()), *map(_of_port, self._ports)))
+        self._nft.run("".join(self._text(family, elements) for family in self._families()))
+
+    def _text(self, family: str, elements: Elements) -> str:
+        sets = "".join(
+            f"  {text.replace('ADDRESS', ADDRESS[family]) % _initial(elements.get((family, name), []))}\n"
+            for name, text in SETS.items()
         )
+        return f"{_removal(family, self.table)}table {family} {self.table} {{\n{sets}{RULES[family]}}}\n"
 
     def add_network(self, network: Network) -> None:
         """Let a network's rules hold."""
@@ -113,6 +138,8 @@ class Firewall:
         """Take a network's rules away."""
         if self._networks.pop(network.id, None):
             self._apply("delete", [_of_network(network)])
+            if network.six:
+                self._drop_unused()
 
     def publish(self, ports: Iterable[Published]) -> None:
         """Publish ports, all in one transaction."""
@@ -128,16 +155,14 @@ class Firewall:
 
     def _apply(self, verb: str, parts: list[Elements]) -> None:
         """Change elements; when the table is not as we left it (somebody flushed it), write it anew."""
-        elements: Elements = {}
-        for part in parts:
-            for name, values in part.items():
-                elements.setdefault(name, []).extend(values)
+        elements = _together(parts)
         if not elements:
             return
         if verb == "delete":
-            elements = {name: [value.partition(" : ")[0] for value in values] for name, values in elements.items()}
+            elements = {key: [value.partition(" : ")[0] for value in values] for key, values in elements.items()}
         command = "".join(
-            f"{verb} element ip {self.table} {name} {{ {', '.join(values)} }}\n" for name, values in elements.items()
+            f"{verb} element {family} {self.table} {name} {{ {', '.join(values)} }}\n"
+            for (family, name), values in elements.items()
         )
         try:
             self._nft.run(command)
@@ -146,11 +171,14 @@ class Firewall:
 
     def intact(self) -> bool:
         """Say whether the table still has all its rules; costs a listing, for reconcile and not for every start."""
+        return all(self._whole(family) for family in self._families())
+
+    def _whole(self, family: str) -> bool:
         try:
-            listed = self._nft.query(f"list table ip {self.table}")
+            listed = self._nft.query(f"list table {family} {self.table}")
         except NftError:
             return False
-        return sum("rule" in item for item in listed) == RULES
+        return sum("rule" in item for item in listed) == _count(RULES[family])
 
     def blockers(self) -> list[str]:
         """Return the forward chains of others, as `family table chain`, whose policy drops what we accept."""
@@ -159,11 +187,29 @@ class Firewall:
 
     def destroy(self) -> None:
         """Remove the table."""
-        self._nft.run(f"add table ip {self.table}\ndelete table ip {self.table}\n")
+        self._nft.run("".join(_removal(family, self.table) for family in self._families()))
 
     def close(self) -> None:
         """Free the context; the table stays, and with it what is published."""
         self._nft.close()
+
+
+def _removal(family: str, table: str) -> str:
+    # What is added first can be deleted, whether it was there or not.
+    return f"add table {family} {table}\ndelete table {family} {table}\n"
+
+
+def _count(text: str) -> int:
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return sum(bool(line) and not line.startswith(("chain ", "type ", "}")) for line in lines)
+
+
+def _together(parts: Iterable[Elements]) -> Elements:
+    elements: Elements = {}
+    for part in parts:
+        for key, values in part.items():
+            elements.setdefault(key, []).extend(values)
+    return elements
 
 
 def _initial(elements: list[str]) -> str:
@@ -175,14 +221,22 @@ def _drops(chain: dict[str, Any]) -> bool:
 
 
 def _of_network(network: Network) -> Elements:
-    elements = {"bridges": [f'"{network.link}"'], "same": [f'"{network.link}" . "{network.link}"']}
-    if network.internal:
-        elements["internal"] = [f'"{network.link}"']
-    if network.masquerade:
-        elements["outward"] = [network.subnet]
+    elements: Elements = {}
+    for family, subnet in ((IP, network.subnet), (IP6, network.six.subnet if network.six else "")):
+        if not subnet:
+            continue
+        elements[family, "bridges"] = [f'"{network.link}"']
+        elements[family, "same"] = [f'"{network.link}" . "{network.link}"']
+        if network.internal:
+            elements[family, "internal"] = [f'"{network.link}"']
+        if network.masquerade:
+            elements[family, "outward"] = [subnet]
     return elements
 
 
 def _of_port(port: Published) -> Elements:
+    family = IP6 if ":" in port.host_ip else IP
     target = f"{port.proto} . {port.host_port} : {port.address} . {port.port}"
-    return {"ports": [target]} if port.host_ip == EVERY_ADDRESS else {"bound": [f"{port.host_ip} . {target}"]}
+    if port.host_ip in (EVERY_ADDRESS, EVERY_ADDRESS_6):
+        return {(family, "ports"): [target]}
+    return {(family, "bound"): [f"{port.host_ip} . {target}"]}

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ UP = 0x1
 PORT_MESSAGE = struct.Struct("=BxHiII")
 IFLA_PROTINFO = 12
 BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH = 1, 4, 24
+IFA_F_NODAD = 0x02
 MAC_PREFIX = "02:42"
 """The locally administered prefix that Docker gives to bridges and containers."""
 
@@ -63,15 +65,15 @@ class Links:
         message.decode()
         return _link(message)
 
-    def bridge(self, name: str, address: str, mtu: int, alias: str) -> None:
-        """Make a bridge with an address (`172.18.0.1/16`) if it is missing, and bring it up.
+    def bridge(self, name: str, addresses: Sequence[str], mtu: int, alias: str) -> None:
+        """Make a bridge with addresses (`172.18.0.1/16`; that of IPv4 first) if it is missing, and bring it up.
 
         FileExistsError when a link of that name is no bridge, or somebody else's. The MAC address is set, so that it
         does not change with the ports that come and go.
         """
         found = self.get(name)
         if found is None:
-            mac = mac_of(int(ipaddress.ip_interface(address).ip))
+            mac = mac_of(addresses[0])
             attrs = [
                 ("IFLA_IFNAME", name),
                 ("IFLA_ADDRESS", mac),
@@ -83,19 +85,25 @@ class Links:
         index = socket.if_nametoindex(name)
         settings = [("IFLA_IFALIAS", alias), ("IFLA_MTU", mtu)]
         self._change(RTM_SETLINK, ifinfmsg, 0, {"index": index, "flags": UP, "change": UP, "attrs": settings})
-        self._address(index, address)
+        if len(addresses) > 1:
+            # An administrator may have switched IPv6 off for what comes new; nobody is to tell a bridge its router.
+            _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0")
+            _sysctl(f"net/ipv6/conf/{name}/accept_ra", "0")
+        for address in addresses:
+            self._address(index, address)
         _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
 
     def _address(self, index: int, address: str) -> None:
         interface = ipaddress.ip_interface(address)
-        attrs = [
-            ("IFA_LOCAL", str(interface.ip)),
-            ("IFA_ADDRESS", str(interface.ip)),
-            ("IFA_BROADCAST", str(interface.network.broadcast_address)),
-        ]
+        attrs: list[tuple[str, Any]] = [("IFA_LOCAL", str(interface.ip)), ("IFA_ADDRESS", str(interface.ip))]
+        if interface.version == 4:
+            attrs.append(("IFA_BROADCAST", str(interface.network.broadcast_address)))
+        else:
+            # It is ours by assignment: nobody is to be asked whether he has it.
+            attrs.append(("IFA_FLAGS", IFA_F_NODAD))
         fields = {
             "index": index,
-            "family": socket.AF_INET,
+            "family": socket.AF_INET if interface.version == 4 else socket.AF_INET6,
             "prefixlen": interface.network.prefixlen,
             "attrs": attrs,
         }
@@ -195,9 +203,10 @@ def index_of(name: str) -> int | None:
         return None
 
 
-def mac_of(address: int) -> str:
-    """Return the MAC address that Docker derives from an IPv4 address: `02:42:ac:11:00:02`."""
-    return ":".join((MAC_PREFIX, *(f"{byte:02x}" for byte in address.to_bytes(4, "big"))))
+def mac_of(address: str) -> str:
+    """Return the MAC address that Docker derives from an IPv4 address (with or without prefix): `02:42:ac:11:00:02`."""
+    packed = ipaddress.IPv4Interface(address).packed
+    return ":".join((MAC_PREFIX, *(f"{byte:02x}" for byte in packed)))
 
 
 def veth_name() -> str:
@@ -208,6 +217,17 @@ def veth_name() -> str:
 def enable_forwarding() -> None:
     """Let the host forward IPv4 packets, which containers need to reach anything but the host."""
     _sysctl("net/ipv4/ip_forward", "1")
+
+
+def enable_forwarding_6() -> None:
+    """Let the host forward IPv6 packets, where it has networks with IPv6.
+
+    A host that forwards listens to no router any more, and would lose its own way out, unless it is told to (2).
+    """
+    for file in Path("/proc/sys/net/ipv6/conf").glob("*/accept_ra"):
+        if file.read_text().strip() == "1":
+            file.write_text("2")
+    _sysctl("net/ipv6/conf/all/forwarding", "1")
 
 
 def _sysctl(path: str, value: str) -> None:

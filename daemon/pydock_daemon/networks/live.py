@@ -34,7 +34,14 @@ def join(
         return None
     with ExitStack() as undo:
         made = place(networks, undo, _free_number(present), new, container, *names)
-        kept = [replace(e, default_route=e.default_route and not made.default_route) for e in present]
+        kept = [
+            replace(
+                e,
+                default_route=e.default_route and not made.default_route,
+                default_route6=e.default_route6 and not made.default_route6,
+            )
+            for e in present
+        ]
         networks.keep_endpoints(container, [*kept, made])
         undo.pop_all()
     networks.tell("connect", made)
@@ -49,29 +56,37 @@ def _free_number(present: list[Endpoint]) -> int:
 
 def part(
     networks: "Networks", container: str, network: Network, mode: str, endpoints: dict[str, dict[str, Any]]
-) -> tuple[Endpoint | None, Endpoint | None]:
+) -> tuple[Endpoint | None, list[dict[str, Any]]]:
     """Take a container out of a network; `endpoints` are those it is left with.
 
-    Return the endpoint that is gone, and the one that has the default route now if that is another than before. The
+    Return the endpoint that is gone, and what the supervisor needs to lead default routes through other interfaces. The
     caller removes the link: `remove_link`.
     """
     present = networks.of_container(container)
     gone = next((endpoint for endpoint in present if endpoint.network_id == network.id), None)
     if gone is None:
-        return None, None
+        return None, []
     left = [endpoint for endpoint in present if endpoint is not gone]
-    chosen = next((item.network.id for item in plan(networks, mode, endpoints) if item.default_route), "")
-    now = [replace(endpoint, default_route=endpoint.network_id == chosen) for endpoint in left]
-    before = {endpoint.id for endpoint in left if endpoint.default_route}
+    plans = {item.network.id: item for item in plan(networks, mode, endpoints)}
+    now = [
+        replace(
+            endpoint,
+            default_route=plans[endpoint.network_id].default_route,
+            default_route6=plans[endpoint.network_id].default_route6,
+        )
+        for endpoint in left
+    ]
     networks.keep_endpoints(container, now)
     networks.release(gone)
     networks.tell("disconnect", gone)
-    return gone, next((endpoint for endpoint in now if endpoint.default_route and endpoint.id not in before), None)
+    return gone, [route for route in map(_route, left, now) if len(route) > 2]
 
 
-def route(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what the supervisor needs to lead the default route through an interface that is there."""
-    return {"link": endpoint.interface, "name": endpoint.interface, "gateway": endpoint.gateway}
+def _route(before: Endpoint, now: Endpoint) -> dict[str, Any]:
+    """Return the default routes that an interface did not have before, in the form of `Networks.plug`."""
+    added = {"gateway": now.gateway} if now.default_route and not before.default_route else {}
+    added |= {"gateway6": now.gateway6} if now.default_route6 and not before.default_route6 else {}
+    return {"link": now.interface, "name": now.interface, **added}
 
 
 async def remove_link(endpoint: Endpoint) -> None:

@@ -4,7 +4,6 @@ A network is a bridge of the host (or one of the two that need none: host and no
 container's place in a network; it exists from start to exit. Addresses are texts outside and integers in the pools.
 """
 
-import ipaddress
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,6 +37,7 @@ create index if not exists ports_container on ports (container);
 
 PREDEFINED = ("none", "host", "bridge")
 EVERY_ADDRESS = "0.0.0.0"
+EVERY_ADDRESS_6 = "::"
 OPTION = "com.docker.network."
 BRIDGE_NAME = f"{OPTION}bridge.name"
 MTU = f"{OPTION}driver.mtu"
@@ -48,8 +48,25 @@ DEFAULT_BRIDGE = f"{OPTION}bridge.default_bridge"
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """Which addresses of IPv6 a network has; those of IPv4 stand in its record itself, under the same names."""
+
+    subnet: str
+    gateway: str
+    ip_range: str = ""
+    auxiliary: dict[str, str] = field(default_factory=dict)
+    subnet_given: bool = False
+    gateway_given: bool = False
+
+    @property
+    def prefix(self) -> int:
+        """Return the length of the subnet's prefix."""
+        return int(self.subnet.partition("/")[2])
+
+
+@dataclass(frozen=True)
 class Network:
-    """A network's record; `subnet` is empty for host and none."""
+    """A network's record; `subnet` is empty for host and none, `six` None where there is no IPv6."""
 
     id: str
     name: str
@@ -67,6 +84,7 @@ class Network:
     ipam_options: dict[str, str] | None = None
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    six: Addresses | None = None
 
     @property
     def prefix(self) -> int:
@@ -109,6 +127,9 @@ class Endpoint:
     gateway: str = ""
     mtu: int = 1500
     default_route: bool = False
+    address6: str = ""
+    gateway6: str = ""
+    default_route6: bool = False
     custom: bool = False
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
@@ -121,9 +142,14 @@ class Endpoint:
         return self.address.partition("/")[0]
 
     @property
-    def number(self) -> int:
-        """Return the address as the pools count."""
-        return int(ipaddress.IPv4Address(self.ip))
+    def ip6(self) -> str:
+        """Return the address of IPv6 without its prefix length."""
+        return self.address6.partition("/")[0]
+
+    @property
+    def ips(self) -> list[str]:
+        """Return the addresses it has, without their prefix lengths."""
+        return [address for address in (self.ip, self.ip6) if address]
 
     def linked(self, name: str) -> str:
         """Return what a name of a link stands for, nothing when there is none."""
@@ -149,7 +175,10 @@ class Published:
 
 def network_of(row: Any) -> Network:
     """Return the network of a database row."""
-    return Network(id=row["id"], name=row["name"], created=row["created"], **json.loads(row["record"]))
+    record = json.loads(row["record"])
+    if record.get("six"):
+        record["six"] = Addresses(**record["six"])
+    return Network(id=row["id"], name=row["name"], created=row["created"], **record)
 
 
 def endpoint_of(row: Any) -> Endpoint:

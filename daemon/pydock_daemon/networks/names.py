@@ -7,7 +7,6 @@ share an alias. Names are looked up in the endpoints as they are at that moment.
 
 import ipaddress
 import random
-import socket
 from collections.abc import Callable, Iterable, Sequence
 
 from . import dnswire
@@ -16,7 +15,7 @@ from .model import Endpoint
 
 TTL = 600
 """Seconds; Docker's own."""
-REVERSE = ".in-addr.arpa"
+REVERSE, REVERSE_6 = ".in-addr.arpa", ".ip6.arpa"
 
 
 class Directory:
@@ -38,7 +37,8 @@ class Directory:
         self._stale, self._by_name, self._by_address = False, {}, {}
         for endpoint in self._endpoints():
             if endpoint.custom:
-                self._by_address[endpoint.network_id, endpoint.ip] = endpoint
+                for address in endpoint.ips:
+                    self._by_address[endpoint.network_id, address] = endpoint
                 for name in {name.lower() for name in endpoint.dns_names}:
                     self._by_name.setdefault((endpoint.network_id, name), []).append(endpoint)
 
@@ -66,7 +66,7 @@ def _candidates(name: str, endpoint: Endpoint) -> list[str]:
 
 def answer(directory: Directory, own: Sequence[Endpoint], query: Query, *, datagram: bool) -> bytes | None:
     """Return the answer to a query about containers, None when it is about something else."""
-    if query.type == dnswire.PTR and query.name.endswith(REVERSE):
+    if query.type == dnswire.PTR and query.name.endswith((REVERSE, REVERSE_6)):
         owner = directory.owner(own, _address(query.name))
         texts = [f"{owner.container_name}.{owner.network_name}"] if owner else []
         found = [dnswire.encode_name(text) for text in texts]
@@ -75,7 +75,9 @@ def answer(directory: Directory, own: Sequence[Endpoint], query: Query, *, datag
     if not endpoints:
         return None
     # A name that is there has an answer for every type, if an empty one: upstream would deny the name itself.
-    data = [socket.inet_aton(endpoint.ip) for endpoint in endpoints] if query.type == dnswire.A else []
+    version = {dnswire.A: 4, dnswire.AAAA: 6}.get(query.type)
+    addresses = [ipaddress.ip_address(address) for endpoint in endpoints for address in endpoint.ips]
+    data = [address.packed for address in addresses if address.version == version]
     random.shuffle(data)
     return dnswire.reply(query, dnswire.NOERROR, data, ttl=TTL, datagram=datagram)
 
@@ -83,6 +85,9 @@ def answer(directory: Directory, own: Sequence[Endpoint], query: Query, *, datag
 def _address(name: str) -> str:
     """Return the address of a name such as `2.0.18.172.in-addr.arpa`, nothing when it is none."""
     try:
-        return str(ipaddress.IPv4Address(".".join(reversed(name.removesuffix(REVERSE).split(".")))))
+        if name.endswith(REVERSE):
+            return str(ipaddress.IPv4Address(".".join(reversed(name.removesuffix(REVERSE).split(".")))))
+        digits = "".join(reversed(name.removesuffix(REVERSE_6).split(".")))
+        return str(ipaddress.IPv6Address(bytes.fromhex(digits)))
     except ValueError:
         return ""

@@ -8,7 +8,7 @@ the rules leave it, as with any DNAT.
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.ports import parse_key
 
 from .claims import Claims
-from .model import EVERY_ADDRESS, Published
+from .model import EVERY_ADDRESS, EVERY_ADDRESS_6, Published
 
 KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
@@ -38,7 +38,7 @@ class Wanted:
 
     proto: str
     port: int
-    host_ip: str
+    host_ips: tuple[str, ...]
     first: int
     last: int
     any_free: bool
@@ -59,14 +59,17 @@ def bindings(published: Iterable[Published]) -> dict[str, list[dict[str, str]]]:
 
 
 def wanted(
-    bindings: dict[str, list[dict[str, Any]]], exposed: Iterable[str], default_ip: str, *, publish_all: bool
+    bindings: dict[str, list[dict[str, Any]]], exposed: Iterable[str], default_ips: Sequence[str], *, publish_all: bool
 ) -> list[Wanted]:
-    """Return what is to be published; NotSupported for addresses of IPv6, InvalidArgument for what is malformed."""
+    """Return what is to be published, on the default addresses where none is said.
+
+    InvalidArgument for what is malformed, NotSupported for what the kernel cannot do.
+    """
     asked: dict[str, list[dict[str, Any]]] = {key(name): list(chosen or ()) for name, chosen in bindings.items()}
     if publish_all:
         for name in exposed:
             asked[key(name)] = asked.get(key(name)) or [{}]
-    return [_one(name, binding, default_ip) for name, chosen in sorted(asked.items()) for binding in chosen]
+    return [_one(name, binding, default_ips) for name, chosen in sorted(asked.items()) for binding in chosen]
 
 
 def key(text: str) -> str:
@@ -75,23 +78,29 @@ def key(text: str) -> str:
     return f"{port}/{proto}"
 
 
-def _one(name: str, binding: dict[str, Any], default_ip: str) -> Wanted:
+def _one(name: str, binding: dict[str, Any], default_ips: Sequence[str]) -> Wanted:
     port, proto = parse_key(name)
-    host_ip = binding.get("HostIp") or default_ip
-    try:
-        address = ipaddress.ip_address(host_ip)
-    except ValueError as error:
-        raise InvalidArgument(f"invalid IP address: {host_ip}") from error
-    if address.version == 6:
-        raise NotSupported(f"publishing on the IPv6 address {host_ip} is not supported")
+    given = binding.get("HostIp")
+    host_ips = (_host_ip(given),) if given else tuple(default_ips)
     text = str(binding.get("HostPort") or "")
     first, dash, last = text.partition("-")
     if not text or text == "0":
         low, high = _ephemeral()
-        return Wanted(proto, port, host_ip, low, high, any_free=True)
+        return Wanted(proto, port, host_ips, low, high, any_free=True)
     if not _is_port(first) or (dash and not _is_port(last)) or (dash and int(last) < int(first)):
         raise InvalidArgument(f'invalid port specification: "{text}"')
-    return Wanted(proto, port, host_ip, int(first), int(last or first), any_free=bool(dash))
+    return Wanted(proto, port, host_ips, int(first), int(last or first), any_free=bool(dash))
+
+
+def _host_ip(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError as error:
+        raise InvalidArgument(f"invalid IP address: {text}") from error
+    if address.version == 6 and address.is_loopback:
+        # Translated packets of ::1 may not leave the loopback, and there is no route_localnet for it.
+        raise NotSupported(f"publishing on the IPv6 address {address} is not supported")
+    return str(address)
 
 
 def _is_port(text: str) -> bool:
@@ -125,23 +134,37 @@ class HostPorts:
             if not addresses:
                 self._taken.pop((port.proto, port.host_port), None)
 
-    def choose(self, container: str, address: str, wishes: Iterable[Wanted]) -> list[Published]:
-        """Return a port of the host for each wish and mark them; PortTaken, with nothing marked, when one has none."""
+    def choose(self, container: str, addresses: Sequence[str], wishes: Iterable[Wanted]) -> list[Published]:
+        """Return a port of the host for each wish and mark them; PortTaken, with nothing marked, when one has none.
+
+        `addresses` are the container's, of each family at most one; NotSupported when that of a host's address is
+        missing.
+        """
+        by_family = {":" in address: address for address in addresses}
         chosen: list[Published] = []
         others = self.claims.tables()
         try:
             for wish in wishes:
-                host_port = self._find(wish, address, others)
-                chosen.append(Published(container, wish.proto, wish.host_ip, host_port, address, wish.port))
-                self.mark(chosen[-1:])
-        except PortTaken:
+                for host_ip in wish.host_ips:
+                    if (":" in host_ip) not in by_family:
+                        raise NotSupported(
+                            f"publishing on {host_ip} is not supported: the container has no IPv6 address"
+                        )
+                host_port = self._find(wish, by_family, others)
+                found = [
+                    Published(container, wish.proto, host_ip, host_port, by_family[":" in host_ip], wish.port)
+                    for host_ip in wish.host_ips
+                ]
+                chosen += found
+                self.mark(found)
+        except (PortTaken, NotSupported):
             self.release(chosen)
             raise
         return chosen
 
-    def _find(self, wish: Wanted, address: str, others: list[str]) -> int:
+    def _find(self, wish: Wanted, by_family: dict[bool, str], others: list[str]) -> int:
         if not wish.any_free:
-            trouble = self._trouble(wish, wish.first, address, others)
+            trouble = self._trouble(wish, wish.first, by_family, others)
             if trouble:
                 raise PortTaken(trouble)
             return wish.first
@@ -149,35 +172,45 @@ class HostPorts:
         start = self._last + 1 if wish.first <= self._last < wish.last else wish.first
         for step in range(count):
             port = wish.first + (start - wish.first + step) % count
-            if not self._trouble(wish, port, address, others):
+            if not self._trouble(wish, port, by_family, others):
                 self._last = port
                 return port
         raise PortTaken("all ports are allocated")
 
-    def _trouble(self, wish: Wanted, port: int, address: str, others: list[str]) -> str:
+    def _trouble(self, wish: Wanted, port: int, by_family: dict[bool, str], others: list[str]) -> str:
         """Return why a port cannot be had, nothing when it can."""
-        holders = self._taken.get((wish.proto, port), set())
-        if holders and (wish.host_ip in holders or EVERY_ADDRESS in holders or wish.host_ip == EVERY_ADDRESS):
-            return f"Bind for {wish.host_ip}:{port} failed: port is already allocated"
-        if self.claims.claimed(others, wish.proto, wish.host_ip, port):
-            return f"Bind for {wish.host_ip}:{port} failed: port is already allocated by another daemon"
-        reason = _bind(wish.proto, wish.host_ip, port)
-        if reason:
-            return f"failed to bind host port for {wish.host_ip}:{port}:{address}:{wish.port}/{wish.proto}: {reason}"
+        for host_ip in wish.host_ips:
+            where = f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
+            if self._held(wish.proto, port, host_ip):
+                return f"Bind for {where} failed: port is already allocated"
+            if self.claims.claimed(others, wish.proto, host_ip, port):
+                return f"Bind for {where} failed: port is already allocated by another daemon"
+            reason = _bind(wish.proto, host_ip, port)
+            if reason:
+                address = by_family[":" in host_ip]
+                return f"failed to bind host port for {where}:{address}:{wish.port}/{wish.proto}: {reason}"
         return ""
+
+    def _held(self, proto: str, port: int, host_ip: str) -> bool:
+        every = EVERY_ADDRESS_6 if ":" in host_ip else EVERY_ADDRESS
+        holders = {holder for holder in self._taken.get((proto, port), ()) if (":" in holder) == (":" in host_ip)}
+        return bool(holders) and (host_ip in holders or every in (*holders, host_ip))
 
 
 def _bind(proto: str, host_ip: str, port: int) -> str:
     """Return why a socket cannot be bound, nothing when it can; a kernel without the protocol has nothing to ask."""
     kind, number = KINDS[proto]
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
     try:
-        probe = socket.socket(socket.AF_INET, kind, number)
+        probe = socket.socket(family, kind, number)
     except OSError:
         return ""
     with closing(probe):
         if proto == "tcp":
             # As servers do: connections that wait for their end (TIME_WAIT) do not hold the port, listeners do.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             probe.bind((host_ip, port))
         except OSError as error:

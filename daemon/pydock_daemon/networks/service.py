@@ -27,6 +27,7 @@ from .ipam import Pool
 from .links import Links
 from .model import (
     EVERY_ADDRESS,
+    EVERY_ADDRESS_6,
     HOST_BINDING,
     SCHEMA,
     Endpoint,
@@ -57,6 +58,7 @@ class Networks:
         self.by_id: dict[str, Network] = {}
         self.by_name: dict[str, Network] = {}
         self.pools: dict[str, Pool] = {}
+        self.pools6: dict[str, Pool] = {}
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._published: dict[str, list[Published]] = {}
         self.directory = Directory(self.endpoints)
@@ -92,7 +94,9 @@ class Networks:
             endpoint = endpoint_of(row)
             self._endpoints.setdefault(endpoint.container, []).append(endpoint)
             if endpoint.address:
-                self.pools[endpoint.network_id].mark(endpoint.number)
+                self.pools[endpoint.network_id].mark(endpoint.ip)
+            if endpoint.address6:
+                self.pools6[endpoint.network_id].mark(endpoint.ip6)
         for row in self.store.all("select * from ports order by rowid"):
             port = published_of(row)
             self._published.setdefault(port.container, []).append(port)
@@ -117,11 +121,15 @@ class Networks:
         if network.subnet:
             reserved = (network.gateway, *network.auxiliary.values())
             self.pools[network.id] = Pool(network.name, network.subnet, network.ip_range, reserved)
+        if network.six:
+            reserved = (network.six.gateway, *network.six.auxiliary.values())
+            self.pools6[network.id] = Pool(network.name, network.six.subnet, network.six.ip_range, reserved)
 
     def forget(self, network: Network) -> None:
         """Make a network unknown to this process."""
         del self.by_id[network.id], self.by_name[network.name]
         self.pools.pop(network.id, None)
+        self.pools6.pop(network.id, None)
 
     def get(self, name: str) -> Network:
         """Return a network by id, name or beginning of an id; NotFound with Docker's words."""
@@ -205,8 +213,9 @@ class Networks:
             "link": endpoint.interface,
             "name": endpoint.interface,
             "mac": endpoint.mac,
-            "addresses": [endpoint.address],
+            "addresses": [address for address in (endpoint.address, endpoint.address6) if address],
             "gateway": endpoint.gateway if endpoint.default_route else None,
+            "gateway6": endpoint.gateway6 if endpoint.default_route6 else None,
             "mtu": endpoint.mtu,
             "routes": [],
         }
@@ -226,8 +235,9 @@ class Networks:
         keys = dict.fromkeys(ports.key(key) for key in (*port_bindings, *exposed))
         target = next((item for item in self.of_container(container_id) if item.default_route), endpoint)
         network = self.by_id[target.network_id]
-        default_ip = network.options.get(HOST_BINDING) or EVERY_ADDRESS
-        wishes = ports.wanted(port_bindings, keys, default_ip, publish_all=publish_all)
+        everywhere = [EVERY_ADDRESS, EVERY_ADDRESS_6] if target.address6 else [EVERY_ADDRESS]
+        default_ips = [network.options[HOST_BINDING]] if network.options.get(HOST_BINDING) else everywhere
+        wishes = ports.wanted(port_bindings, keys, default_ips, publish_all=publish_all)
         shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(keys)
         if not wishes or network.internal:
             return shown
@@ -244,7 +254,7 @@ class Networks:
 
     def _publish(self, container: str, target: Endpoint, wishes: list[ports.Wanted]) -> list[Published]:
         with ExitStack() as undo:
-            chosen = self._ports.choose(container, target.ip, wishes)
+            chosen = self._ports.choose(container, target.ips, wishes)
             undo.callback(self._ports.release, chosen)
             with self.store.transaction() as db:
                 db.executemany(
@@ -281,7 +291,9 @@ class Networks:
         """Give back the address of an endpoint and let its link fall silent."""
         if endpoint.address:
             self.links.silence(endpoint.link)
-            self.pools[endpoint.network_id].release(endpoint.number)
+            self.pools[endpoint.network_id].release(endpoint.ip)
+        if endpoint.address6:
+            self.pools6[endpoint.network_id].release(endpoint.ip6)
 
     def unpublish(self, container_id: str) -> None:
         """Take back the published ports of a container."""
@@ -362,7 +374,7 @@ class Networks:
         added = hosts.extra_lines(extra, gateway)
         if mode == "host":
             return hosts.HOST_FILE.read_text() + hosts.text(added)
-        own = hosts.own_lines([endpoint.ip for endpoint in endpoints], hostname, domain)
+        own = hosts.own_lines([ip for endpoint in endpoints for ip in endpoint.ips], hostname, domain)
         return hosts.text([*hosts.FIXED, *added, *linked, *own])
 
     def reconcile(self, live: set[str]) -> list[str]:

@@ -68,9 +68,12 @@ def mend(networks: "Networks") -> list[str]:
 
 def bridge(networks: "Networks", network: Network) -> None:
     """Make the bridge of a network; PydockError names a link that is in the way."""
-    address = f"{network.gateway}/{network.prefix}"
+    addresses = [f"{network.gateway}/{network.prefix}"]
     try:
-        networks.links.bridge(network.link, address, network.mtu, networks.table)
+        if network.six:
+            addresses.append(f"{network.six.gateway}/{network.six.prefix}")
+            links.enable_forwarding_6()
+        networks.links.bridge(network.link, addresses, network.mtu, networks.table)
     except OSError as error:
         raise PydockError(f"failed to make bridge {network.link} of network {network.name}: {error}") from error
 

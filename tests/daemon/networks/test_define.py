@@ -63,7 +63,6 @@ async def test_found_by_name_id_and_beginning_of_an_id(setting):
         ({"Driver": "macvlan"}, NotSupported, "network driver macvlan is not supported"),
         ({"Driver": "host"}, Forbidden, 'only one instance of "host" network is allowed'),
         ({"IPAM": {"Driver": "zz"}}, NotFound, 'plugin "zz" not found'),
-        ({"EnableIPv6": True}, NotSupported, "EnableIPv6 is not supported"),
         ({"Options": {"foo": "bar"}}, NotSupported, "network option foo is not supported"),
         ({"Options": {MTU: "x"}}, InvalidArgument, f"failed to parse {MTU} value: x"),
         ({"Options": {f"{BRIDGE}enable_icc": "false"}}, NotSupported, "enable_icc=false is not supported"),
@@ -75,7 +74,7 @@ async def test_found_by_name_id_and_beginning_of_an_id(setting):
         (of("10.199.6.0/24"), Forbidden, "Pool overlaps with other one on this address space"),
         (of("10.199.5.0/24", Gateway="10.1.1.1"), InvalidArgument, "invalid gateway 10.1.1.1: parent subnet"),
         (of("10.199.5.0/24", IPRange="10.1.1.0/25"), InvalidArgument, "invalid ip-range 10.1.1.0/25: parent subnet"),
-        (of("fd00::/64"), NotSupported, "the IPv6 subnet fd00::/64 is not supported"),
+        (of("fd00::/64"), NotSupported, "the IPv6 subnet fd00::/64 without EnableIPv6 is not supported"),
     ],
 )
 async def test_refusals_leave_nothing(setting, body, error, message):

@@ -1,10 +1,10 @@
 """Subnets and addresses, without a kernel."""
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
-from pydock_daemon.networks.ipam import DOCKER_POOLS, Pool, free_subnet
+from pydock_daemon.networks.ipam import DOCKER_POOLS, Pool, free_subnet, unique_subnet
 from pydock_shared.errors import Forbidden, InvalidArgument, PydockError
 
 
@@ -22,21 +22,32 @@ def test_pools_that_are_used_up():
 
 def test_addresses_of_a_pool():
     pool = Pool("net", "10.0.0.0/29", "", ["10.0.0.1", "10.0.0.3"])
-    given = [pool.take() & 0xFF for _ in range(4)]
-    assert given == [2, 4, 5, 6]
+    assert [pool.take() for _ in range(4)] == [f"10.0.0.{number}" for number in (2, 4, 5, 6)]
     with pytest.raises(PydockError, match="no available IPv4 addresses"):
         pool.take()
-    pool.release(0x0A000004)
-    assert pool.take() == 0x0A000004
+    pool.release("10.0.0.4")
+    assert pool.take() == "10.0.0.4"
 
 
 def test_an_address_asked_for():
     pool = Pool("net", "10.0.0.0/24", "10.0.0.128/25", ["10.0.0.1"])
-    assert pool.claim("10.0.0.200") == 0x0A0000C8
+    assert pool.claim("10.0.0.200") == "10.0.0.200"
     for address, error in (("10.0.0.200", Forbidden), ("10.0.0.1", Forbidden), ("10.0.1.1", InvalidArgument)):
         with pytest.raises(error):
             pool.claim(address)
-    assert pool.take() == 0x0A000080
+    assert pool.take() == "10.0.0.128"
     pool.claim("10.0.0.2")
-    pool.release(0x0A000002)
-    assert pool.take() == 0x0A000081
+    pool.release("10.0.0.2")
+    assert pool.take() == "10.0.0.129"
+
+
+def test_addresses_of_ipv6():
+    pool = Pool("net", "fd00:1::/64", "", ["fd00:1::1"])
+    assert [pool.take(), pool.claim("fd00:1::f00"), pool.take()] == ["fd00:1::2", "fd00:1::f00", "fd00:1::3"]
+    with pytest.raises(InvalidArgument, match="no configured subnet contains IP address fd00:2::1"):
+        pool.claim("fd00:2::1")
+    full = Pool("net", "fd00:1::/126", "", ["fd00:1::1", "fd00:1::2"])
+    assert full.take() == "fd00:1::3"
+    with pytest.raises(PydockError, match="no available IPv6 addresses"):
+        full.take()
+    assert {unique_subnet().subnet_of(IPv6Network("fd00::/8")) for _ in range(9)} == {True}
