@@ -13,6 +13,7 @@ from pydock_shared import names
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 from pydock_shared.wire.container import CreateContainer, UpdateContainer
 
+from . import shapes
 from .routing import Call, empty, json_response, terminal_size
 from .system import architecture
 
@@ -26,9 +27,7 @@ async def list_containers(call: Call) -> web.StreamResponse:
     containers = call.engine.containers
     chosen = listing.listed(containers, call.filters(), all_=call.flag("all"), limit=call.number("limit") or 0)
     found = [views.summary(containers, container) for container in chosen]
-    if call.version < (1, 52):
-        for entry in found:
-            del entry["Health"]
+    found = [shapes.shaped(entry, shapes.LISTED_CONTAINER, call.version) for entry in found]
     if call.flag("size"):
         for container, entry in zip(chosen, found, strict=True):
             entry |= await _sizes(call, container)
@@ -64,7 +63,8 @@ async def inspect_container(call: Call) -> web.StreamResponse:
     shown = views.inspect(engine.containers, container, [item.id for item in engine.execs.of(container)])
     if call.flag("size"):
         shown |= await _sizes(call, container)
-    return json_response(shown)
+    shown = shapes.with_old_aliases(shown, call.version)
+    return json_response(shapes.shaped(shown, shapes.CONTAINER, call.version))
 
 
 async def start_container(call: Call) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, Pydock
 from pydock_shared.reference import Reference
 
 from .routing import Call, Route, empty, json_response
+from .shapes import IMAGE, shaped
 from .stream import progress_stream
 
 
@@ -24,6 +25,9 @@ async def list_images(call: Call) -> web.StreamResponse:
     """GET /images/json."""
     every = call.flag("all")
     found = listing.listing(call.engine.images, call.filters(), shared_size=call.flag("shared-size"), every=every)
+    if call.version >= (1, 51):
+        for image in found:
+            image["Containers"] = len(call.engine.containers.users_of_image(image["Id"]))
     if call.version < (1, 44):
         for image in found:
             image["VirtualSize"] = image["Size"]
@@ -39,7 +43,7 @@ async def inspect_image(call: Call) -> web.StreamResponse:
     images = call.engine.images
     image = images.resolve(call.params["name"])
     _check_platform(call, image.platform)
-    return json_response(inspect.inspect(images, image, call.version))
+    return json_response(shaped(inspect.inspect(images, image, call.version), IMAGE, call.version))
 
 
 async def image_history(call: Call) -> web.StreamResponse:

@@ -8,6 +8,7 @@ from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.network import NetworkConnect, NetworkCreate, NetworkDisconnect
 
 from .routing import Call, Route, empty, json_response
+from .shapes import NETWORK, shaped
 
 
 async def list_networks(call: Call) -> web.StreamResponse:
@@ -15,7 +16,8 @@ async def list_networks(call: Call) -> web.StreamResponse:
     networks = call.engine.networks
     members = call.version < (1, 28)
     found = define.listed(networks, call.filters())
-    return json_response([define.inspect(networks, network, members=members) for network in found])
+    shown = [define.inspect(networks, network, members=members) for network in found]
+    return json_response([shaped(network, NETWORK, call.version) for network in shown])
 
 
 async def inspect_network(call: Call) -> web.StreamResponse:
@@ -25,7 +27,7 @@ async def inspect_network(call: Call) -> web.StreamResponse:
     network = networks.get(call.params["id"])
     if scope not in ("", "local"):
         raise InvalidArgument(f"network {network.name} has no scope {scope}")
-    return json_response(define.inspect(networks, network, members=True))
+    return json_response(shaped(define.inspect(networks, network, members=True), NETWORK, call.version))
 
 
 async def create_network(call: Call) -> web.StreamResponse:

@@ -16,6 +16,7 @@ from pydock_shared.times import now_rfc3339nano
 
 from . import hostinfo, versions
 from .routing import Call, Route, json_response
+from .shapes import INFO, shaped
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 NO_CACHE = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
@@ -105,7 +106,15 @@ async def info(call: Call) -> web.StreamResponse:
         "NGoroutines": len(asyncio.all_tasks()),
         "SystemTime": now_rfc3339nano(),
     }
-    return json_response({**counts, **hostinfo.host(engine.config), **_settings(engine.config), **CONSTANT})
+    found = {**counts, **hostinfo.host(engine.config), **_settings(engine.config), **CONSTANT}
+    return json_response(shaped(_as_before(found), INFO, call.version))
+
+
+def _as_before(found: dict[str, Any]) -> dict[str, Any]:
+    """Add what only older versions of the API have."""
+    artifacts = dict.fromkeys(("AllowNondistributableArtifactsCIDRs", "AllowNondistributableArtifactsHostnames"))
+    bridges = dict.fromkeys(("BridgeNfIptables", "BridgeNfIp6tables"), False)
+    return {**found, **bridges, "RegistryConfig": found["RegistryConfig"] | artifacts}
 
 
 def _settings(config: Config) -> dict[str, Any]:

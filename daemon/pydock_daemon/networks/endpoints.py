@@ -202,8 +202,7 @@ def view(asked: dict[str, Any], network: Network | None, endpoint: Endpoint | No
     shown = EMPTY | {
         key: asked[key] for key in ("IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts") if asked.get(key)
     }
-    if "GwPriority" in asked:
-        shown["GwPriority"] = asked["GwPriority"]
+    shown["GwPriority"] = asked.get("GwPriority") or 0
     if network and endpoint:
         shown |= {"NetworkID": network.id, "EndpointID": endpoint.id}
     if endpoint and endpoint.address:
