@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterable
 
 from pydock_daemon.networks import hosts
+from pydock_daemon.networks import naming as names
 from pydock_daemon.networks.model import Endpoint
 from pydock_shared.errors import PydockError
 
@@ -25,8 +26,13 @@ def wanted(endpoints: Iterable[Endpoint]) -> bool:
 def resolv_conf(containers: Containers, container: Container, *, own: bool) -> str:
     """Return the text of a container's resolv.conf."""
     host = container.host
-    return containers.networks.resolv_conf(
-        host.network_mode or "", host.dns or [], host.dns_search or [], host.dns_options or [], own=own
+    return names.resolv_conf(
+        containers.networks,
+        host.network_mode or "",
+        host.dns or [],
+        host.dns_search or [],
+        host.dns_options or [],
+        own=own,
     )
 
 
@@ -43,7 +49,7 @@ async def open_at(containers: Containers, container: Container, pid: int) -> lis
 
 async def _serve(containers: Containers, container: Container, pair: tuple[socket.socket, socket.socket]) -> None:
     host, networks = container.host, containers.networks
-    settings = networks.naming(container.id, host.dns or [], host.dns_options or [])
+    settings = names.settings(networks, container.id, host.dns or [], host.dns_options or [])
     await networks.nameservers.serve(container.id, pair, settings)
 
 

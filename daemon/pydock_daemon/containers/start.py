@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
+from pydock_daemon.networks.naming import hosts_file
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 
 from . import attach, devices, discard, files, initprogram, links, modes, naming, runtimes, seccomp
@@ -157,7 +158,8 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
     files.write(
         directory,
         "hosts",
-        networks.hosts_file(
+        hosts_file(
+            networks,
             hostname,
             container.config.domainname or "",
             host.extra_hosts or [],

@@ -112,12 +112,6 @@ def _check_boolean(key: str, value: str) -> None:
         raise InvalidArgument(f"failed to parse {key} value: {value}")
 
 
-def _check_icc(key: str, value: str) -> None:
-    _check_boolean(key, value)
-    if not BOOLEANS[value.lower()]:
-        raise NotSupported(f"network option {key}=false is not supported")
-
-
 def _check_host_binding(key: str, value: str) -> None:
     try:
         ipaddress.IPv4Address(value)
@@ -134,7 +128,7 @@ OPTIONS: dict[str, Callable[[str, str], None]] = {
     BRIDGE_NAME: _check_name,
     MTU: _check_mtu,
     MASQUERADE: _check_boolean,
-    ICC: _check_icc,
+    ICC: _check_boolean,
     HOST_BINDING: _check_host_binding,
 }
 

@@ -4,6 +4,8 @@ Its rules never change; what changes are elements of its sets and maps, 80 us ea
 
     bridges   links of our networks               same      pairs (link, itself)
     internal  links that lead nowhere else        outward   subnets that are masqueraded when they leave the host
+    apart     such pairs of networks whose containers reach each other by published ports only (enable_icc=false; where
+              bridged packets do not come by here, ports of the bridge are isolated: this is for the way by the gateway)
     ports     proto . port       -> address . port            published on every address of the host
     bound     ip . proto . port  -> address . port            published on one address of the host
 
@@ -66,6 +68,8 @@ CHAINS = """
   }
   chain toward {
     ct state established,related accept
+    iifname . oifname @apart ct status dnat accept
+    iifname . oifname @apart drop
     iifname . oifname @same accept
     iifname @internal drop
     oifname @internal drop
@@ -84,6 +88,7 @@ ADDRESS = {IP: "ipv4_addr", IP6: "ipv6_addr"}
 SETS = {
     "bridges": "set bridges { type ifname; %s}",
     "internal": "set internal { type ifname; %s}",
+    "apart": "set apart { type ifname . ifname; %s}",
     "same": "set same { type ifname . ifname; %s}",
     "outward": "set outward { type ADDRESS; flags interval; %s}",
     "ports": "map ports { type inet_proto . inet_service : ADDRESS . inet_service; %s}",
@@ -227,6 +232,8 @@ def _of_network(network: Network) -> Elements:
             continue
         elements[family, "bridges"] = [f'"{network.link}"']
         elements[family, "same"] = [f'"{network.link}" . "{network.link}"']
+        if network.apart:
+            elements[family, "apart"] = [f'"{network.link}" . "{network.link}"']
         if network.internal:
             elements[family, "internal"] = [f'"{network.link}"']
         if network.masquerade:

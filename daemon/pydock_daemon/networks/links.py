@@ -25,7 +25,7 @@ UP = 0x1
 # linux/if_link.h and rtnetlink(7)
 PORT_MESSAGE = struct.Struct("=BxHiII")
 IFLA_PROTINFO = 12
-BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH = 1, 4, 24
+BRPORT_STATE, BRPORT_HAIRPIN, BRPORT_FLUSH, BRPORT_ISOLATED = 1, 4, 24, 33
 IFA_F_NODAD = 0x02
 MAC_PREFIX = "02:42"
 """The locally administered prefix that Docker gives to bridges and containers."""
@@ -112,8 +112,11 @@ class Links:
         except FileExistsError:
             return
 
-    def veth(self, name: str, bridge: int, pid: int, peer: str, mac: str, mtu: int) -> None:
-        """Make a veth pair in one message: `name` here, up, a port of the bridge; `peer` in a process's namespace."""
+    def veth(self, name: str, bridge: int, pid: int, peer: str, mac: str, mtu: int, *, apart: bool) -> None:
+        """Make a veth pair in one message: `name` here, up, a port of the bridge; `peer` in a process's namespace.
+
+        `apart` is for one that must not reach the others of its bridge.
+        """
         # One queue: pairs have no qdisc, so more of them (the default is one a CPU) cost memory and time for nothing.
         common = [("IFLA_MTU", mtu), ("IFLA_NUM_TX_QUEUES", 1), ("IFLA_NUM_RX_QUEUES", 1)]
         other = [("IFLA_IFNAME", peer), ("IFLA_ADDRESS", mac), *common, ("IFLA_NET_NS_PID", pid)]
@@ -125,13 +128,19 @@ class Links:
             ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}),
         ]
         self._change(RTM_NEWLINK, ifinfmsg, CREATE | EXCLUSIVE, {"flags": UP, "change": UP, "attrs": attrs})
-        # Where bridged packets pass netfilter (br_netfilter), one that goes back to its sender is bridged, not routed:
-        # without hairpin mode a container could not reach itself by its published port.
-        self._port(name, attribute(BRPORT_HAIRPIN, b"\1"))
+        self._join(name, apart=apart)
 
-    def enslave(self, index: int, bridge: int) -> None:
-        """Make a link a port of a bridge."""
-        self._change(RTM_SETLINK, ifinfmsg, 0, {"index": index, "attrs": [("IFLA_MASTER", bridge)]})
+    def _join(self, name: str, *, apart: bool) -> None:
+        # Where bridged packets pass netfilter (br_netfilter), one that goes back to its sender is bridged, not routed:
+        # without hairpin mode a container could not reach itself by its published port. From an isolated port it could
+        # not reach the others' published ports there either, and the table's own rules keep them apart.
+        isolated = attribute(BRPORT_ISOLATED, b"\1") if apart and not _netfilter_sees_bridged() else b""
+        self._port(name, attribute(BRPORT_HAIRPIN, b"\1") + isolated)
+
+    def enslave(self, link: Link, bridge: int, *, apart: bool) -> None:
+        """Make a link a port of a bridge, as `veth` does."""
+        self._change(RTM_SETLINK, ifinfmsg, 0, {"index": link.index, "attrs": [("IFLA_MASTER", bridge)]})
+        self._join(link.name, apart=apart)
 
     def silence(self, name: str) -> None:
         """Disable the bridge port of a container that ended, and forget what the bridge learnt of it.
@@ -212,6 +221,12 @@ def mac_of(address: str) -> str:
 def veth_name() -> str:
     """Return a name for the host's end of a pair, as Docker forms it."""
     return f"veth{os.urandom(4).hex()[:7]}"
+
+
+def _netfilter_sees_bridged() -> bool:
+    """Say whether packets within a bridge pass the tables of ip and ip6 (module br_netfilter)."""
+    files = (Path("/proc/sys/net/bridge", f"bridge-nf-call-{tables}") for tables in ("iptables", "ip6tables"))
+    return all(file.exists() and file.read_text().strip() == "1" for file in files)
 
 
 def enable_forwarding() -> None:

@@ -102,6 +102,11 @@ class Network:
         return not self.internal and self.options.get(MASQUERADE, "true") != "false"
 
     @property
+    def apart(self) -> bool:
+        """Say whether containers reach each other by published ports only (`enable_icc=false`)."""
+        return self.options.get(ICC, "true").lower() in ("false", "0", "f")
+
+    @property
     def predefined(self) -> bool:
         """Say whether this network was there from the beginning and stays."""
         return self.name in PREDEFINED

@@ -8,7 +8,7 @@ in `define`; `setup` makes and takes away what stands in the host.
 
 import logging
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from pydock_daemon.events import Events
 from pydock_daemon.store import Store
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavailable
 
-from . import dns, flows, hosts, links, names, nameserver, ports, setup
+from . import flows, links, nameserver, ports, setup
 from .claims import PREFIX, Claims
-from .dnswire import Query
 from .endpoints import place, plan, renamed, view
 from .firewall import Firewall
 from .ipam import Pool
@@ -206,7 +205,9 @@ class Networks:
             setup.mend(self)
         try:
             bridge = socket.if_nametoindex(network.link)
-            self.links.veth(endpoint.link, bridge, pid, endpoint.interface, endpoint.mac, endpoint.mtu)
+            self.links.veth(
+                endpoint.link, bridge, pid, endpoint.interface, endpoint.mac, endpoint.mtu, apart=network.apart
+            )
         except OSError as error:
             raise PydockError(f"failed to add interface {endpoint.link} to bridge {network.link}: {error}") from error
         return {
@@ -325,57 +326,6 @@ class Networks:
         for endpoint in live.values():
             shown[endpoint.network_name] = view({}, self.by_id[endpoint.network_id], endpoint)
         return shown
-
-    def resolv_conf(
-        self, mode: str, servers: Sequence[str], search: Sequence[str], options: Sequence[str], *, own: bool
-    ) -> str:
-        """Return the text of a container's resolv.conf; what the container does not say the daemon's settings do.
-
-        With `own` it has a name server of ours.
-        """
-        config = self.config
-        return dns.resolv_conf(
-            list(servers) or config.dns,
-            list(search) or config.dns_search,
-            list(options) or config.dns_options,
-            host=dns.host_text(),
-            keep_loopback=mode == "host",
-            own=own,
-        )
-
-    def naming(self, container_id: str, servers: Sequence[str], options: Sequence[str]) -> nameserver.Settings:
-        """Return what the name server of a container answers from, as what it is asked comes in."""
-
-        def find(query: Query, datagram: bool) -> bytes | None:
-            return names.answer(self.directory, self.of_container(container_id), query, datagram=datagram)
-
-        return nameserver.Settings(
-            find=find,
-            forwards=lambda: any(endpoint.gateway for endpoint in self.of_container(container_id)),
-            own_servers=list(servers) or self.config.dns,
-            host_servers=dns.host_servers,
-            ndots=dns.ndots(list(options) or self.config.dns_options, dns.host_text()),
-        )
-
-    def hosts_file(
-        self,
-        hostname: str,
-        domain: str,
-        extra: Sequence[str],
-        linked: Sequence[str],
-        endpoints: Sequence[Endpoint],
-        mode: str,
-    ) -> str:
-        """Return the text of a container's hosts file; the host's own in mode host. InvalidArgument for a bad entry.
-
-        `linked` are lines for what it is linked to.
-        """
-        gateway = self.by_name["bridge"].gateway
-        added = hosts.extra_lines(extra, gateway)
-        if mode == "host":
-            return hosts.HOST_FILE.read_text() + hosts.text(added)
-        own = hosts.own_lines([ip for endpoint in endpoints for ip in endpoint.ips], hostname, domain)
-        return hosts.text([*hosts.FIXED, *added, *linked, *own])
 
     def reconcile(self, live: set[str]) -> list[str]:
         """Release what ended containers had, mend what is missing in the host; return what was done, in words."""

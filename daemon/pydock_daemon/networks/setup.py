@@ -55,10 +55,10 @@ def mend(networks: "Networks") -> list[str]:
             done.append(f"bridge {network.link} of network {network.name} made again")
     present = {link.name: link for link in networks.links.all()}
     for endpoint in networks.endpoints():
-        link = present.get(endpoint.link)
-        master = present.get(networks.by_id[endpoint.network_id].link)
+        network = networks.by_id[endpoint.network_id]
+        link, master = present.get(endpoint.link), present.get(network.link)
         if link and master and link.master != master.index:
-            networks.links.enslave(link.index, master.index)
+            networks.links.enslave(link, master.index, apart=network.apart)
             done.append(f"link {link.name} plugged into {master.name} again")
     if not networks.firewall.intact():
         networks.firewall.install(_bridged(networks), networks.published())

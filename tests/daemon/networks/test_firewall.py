@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.fixtures.netns import HOST, WORLD, nft, says, server
+from tests.fixtures.netns import HOST, WORLD, ip, nft, says, server
 
 pytestmark = pytest.mark.root
 TCP = socket.SOCK_STREAM
@@ -58,6 +58,31 @@ async def test_networks_are_apart(setting, make_box, world):
         assert other.run(says, blue.address, 80) == other.address
         assert green.run(says, blue.address, 80, TCP, 0.5) == ""
         assert green.run(says, HOST, 8080) != ""
+
+
+@pytest.mark.parametrize("filtered", ["0", "1"])
+async def test_containers_that_do_not_talk(setting, make_box, filtered):
+    """Whether netfilter sees what is bridged (br_netfilter) or not."""
+    for tables in ("iptables", "ip6tables"):
+        file = Path("/proc/sys/net/bridge", f"bridge-nf-call-{tables}")
+        if file.exists():
+            file.write_text(filtered)
+        elif filtered == "1":
+            pytest.skip("br_netfilter is not loaded")
+    setting.network("shy", Options={"com.docker.network.bridge.enable_icc": "false"})
+    web, near = setting.start(make_box(), "shy", ports={"80/tcp": "8080"}), setting.start(make_box(), "shy")
+    gateway = setting.networks.by_name["shy"].gateway
+    with server(web, 80):
+        assert says("127.0.0.1", 8080)
+        assert near.run(says, gateway, 8080)
+        assert near.run(says, web.address, 80, TCP, 0.3) == ""
+        near.ip(f"route add {web.address}/32 via {gateway} onlink dev eth0")
+        assert near.run(says, web.address, 80, TCP, 0.3) == ""
+        ip(f"link delete {setting.networks.by_name['shy'].link}")
+        setting.networks.reconcile({web.id, near.id})
+        near.ip(f"route delete {web.address}/32")
+        assert near.run(says, web.address, 80, TCP, 0.3) == ""
+        assert near.run(says, gateway, 8080)
 
 
 async def test_two_daemons_are_apart(setting, second, make_box):

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.dns import AAAA, HTTPS, PTR, A, Answer, Zone, ask, exchange, question, serving
 from tests.fixtures.netns import Box, Setting
 
-from pydock_daemon.networks import dns, dnswire
+from pydock_daemon.networks import dns, dnswire, naming
 
 NXDOMAIN = 3
 
@@ -18,7 +18,7 @@ NXDOMAIN = 3
 async def named(setting: Setting, box: Box, *, servers: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> Box:
     """Give a started box its name server."""
     names = setting.networks.nameservers
-    await names.serve(box.id, await names.make(box.pid), setting.networks.naming(box.id, servers, options))
+    await names.serve(box.id, await names.make(box.pid), naming.settings(setting.networks, box.id, servers, options))
     return box
 
 
@@ -207,7 +207,7 @@ async def test_sockets_are_made_anew_or_taken_over(setting, make_box, outside):
     pair = await setting.networks.nameservers.make(box.pid)
     kept = [sock.dup() for sock in pair]
     cat = await named(setting, box)
-    await setting.networks.nameservers.serve(box.id, pair, setting.networks.naming(box.id, (), ()))
+    await setting.networks.nameservers.serve(box.id, pair, naming.settings(setting.networks, box.id, (), ()))
     setting.networks.nameservers.close(box.id)
     for sock in kept:
         sock.close()
@@ -215,11 +215,11 @@ async def test_sockets_are_made_anew_or_taken_over(setting, make_box, outside):
     assert await found(cat, "cat") == await found(cat, "cat", tcp=True) == [box.address]
     pair = await setting.networks.nameservers.make(box.pid)
     kept = [sock.dup() for sock in pair]
-    await setting.networks.nameservers.serve(box.id, pair, setting.networks.naming(box.id, (), ()))
+    await setting.networks.nameservers.serve(box.id, pair, naming.settings(setting.networks, box.id, (), ()))
     setting.networks.nameservers.close(box.id)
     waiting = asyncio.create_task(found(cat, "cat"))
     await asyncio.sleep(0.05)
-    settings = setting.networks.naming(box.id, (), ())
+    settings = naming.settings(setting.networks, box.id, (), ())
     await setting.networks.nameservers.serve(box.id, (kept[0], kept[1]), settings)
     assert await waiting == [box.address]
 

@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.dns import AAAA, PTR, ask
 from tests.fixtures.netns import Box, Setting, ip, nft, server
 
-from pydock_daemon.networks import define
+from pydock_daemon.networks import define, naming
 from pydock_shared.errors import Forbidden, InvalidArgument, NotSupported, PydockError
 
 HOST_6, WORLD_6 = "2001:db8::1", "2001:db8::2"
@@ -171,7 +171,7 @@ async def test_the_table_goes_with_the_last_network(setting):
 async def test_names_have_both_addresses(setting, make_box):
     six(setting, "blue", "fd00:1::/64")
     web, names = setting.start(make_box("web"), "blue"), setting.networks.nameservers
-    await names.serve(web.id, await names.make(web.pid), setting.networks.naming(web.id, (), ()))
+    await names.serve(web.id, await names.make(web.pid), naming.settings(setting.networks, web.id, (), ()))
 
     def look_up(name: str, kind: int) -> list[str]:
         return web.run(lambda: ask(name, kind)).found
@@ -179,5 +179,5 @@ async def test_names_have_both_addresses(setting, make_box):
     address = ipaddress.IPv6Address(web.endpoints[0].ip6)
     assert await asyncio.to_thread(look_up, "web", AAAA) == [address.packed.hex()]
     assert await asyncio.to_thread(look_up, address.reverse_pointer, PTR) == ["web.blue"]
-    text = setting.networks.hosts_file("web", "", [], [], web.endpoints, "blue")
+    text = naming.hosts_file(setting.networks, "web", "", [], [], web.endpoints, "blue")
     assert text.endswith(f"{web.address}\tweb\n{address}\tweb\n")
