@@ -46,6 +46,7 @@ class Config:
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    default_network_names: bool = False
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     certificates: tuple[Path, ...] = tuple(Path("/etc", name, "certs.d") for name in ("pydock", "docker", "containers"))
@@ -196,6 +197,14 @@ SETTINGS = (
     Setting("dns", ("--dns",), "dns", _texts, "name servers of containers", many=True),
     Setting("dns-search", ("--dns-search",), "dns_search", _texts, "search domains of containers", many=True),
     Setting("dns-opts", ("--dns-opt",), "dns_options", _texts, "resolver options of containers", many=True),
+    Setting(
+        "default-network-names",
+        ("--default-network-names",),
+        "default_network_names",
+        _switch,
+        "containers of the default network find each other by name as well",
+        switch=True,
+    ),
     Setting(
         "insecure-registries",
         ("--insecure-registry",),

@@ -20,7 +20,7 @@ log = logging.getLogger("pydockd.containers")
 
 def wanted(endpoints: Iterable[Endpoint]) -> bool:
     """Say whether a container with these endpoints has a name server of ours, as in Docker."""
-    return any(endpoint.custom for endpoint in endpoints)
+    return any(endpoint.named for endpoint in endpoints)
 
 
 def resolv_conf(containers: Containers, container: Container, *, own: bool) -> str:

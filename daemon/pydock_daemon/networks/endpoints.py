@@ -163,7 +163,8 @@ def place(
     address = _take(undo, networks.pools[network.id], item.address)
     six = network.six
     address6 = _take(undo, networks.pools6[network.id], item.address6) if six else ""
-    own = (name, *item.aliases, container[:12], hostname) if not network.predefined else ()
+    named = not network.predefined or networks.config.default_network_names
+    own = (name, *item.aliases, container[:12], hostname) if named else ()
     return Endpoint(
         **{
             **vars(endpoint),
@@ -177,7 +178,7 @@ def place(
             "default_route6": item.default_route6,
             "mtu": network.mtu,
             "default_route": item.default_route,
-            "custom": not network.predefined,
+            "named": named,
             "aliases": tuple(item.aliases),
             "dns_names": tuple(dict.fromkeys(own)),
             "links": () if network.predefined else item.links,

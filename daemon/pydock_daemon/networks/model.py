@@ -135,7 +135,8 @@ class Endpoint:
     address6: str = ""
     gateway6: str = ""
     default_route6: bool = False
-    custom: bool = False
+    named: bool = False
+    """Whether it is found by its names, and finds others: not in the default network, as in Docker."""
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
@@ -189,6 +190,8 @@ def network_of(row: Any) -> Network:
 def endpoint_of(row: Any) -> Endpoint:
     """Return the endpoint of a database row."""
     record = json.loads(row["record"])
+    # Rows of containers that began under an earlier version have another word for it.
+    record.setdefault("named", record.pop("custom", False))
     for key in ("aliases", "dns_names"):
         record[key] = tuple(record[key])
     record["links"] = tuple((alias, target) for alias, target in record.get("links", ()))

@@ -36,7 +36,7 @@ class Directory:
             return
         self._stale, self._by_name, self._by_address = False, {}, {}
         for endpoint in self._endpoints():
-            if endpoint.custom:
+            if endpoint.named:
                 for address in endpoint.ips:
                     self._by_address[endpoint.network_id, address] = endpoint
                 for name in {name.lower() for name in endpoint.dns_names}:

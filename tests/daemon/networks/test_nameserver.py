@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -232,3 +233,11 @@ async def test_a_link_is_a_name_of_ones_own(setting, make_box, outside):
     assert (await inside(dog, ask, "enemy")).rcode == (await inside(cat, ask, "prey")).rcode == NXDOMAIN
     mouse = setting.start(make_box("mouse"), "pets")
     assert await found(cat, "prey") == [mouse.address]
+
+
+async def test_names_in_the_default_network_for_who_wants_them(setting, second, make_box, outside):
+    box = setting.start(make_box("cat"))
+    assert not box.endpoints[0].named
+    second.networks.config = replace(second.config, default_network_names=True)
+    cat, dog = await named(second, second.start(make_box("cat"))), second.start(make_box("dog"))
+    assert await found(cat, "dog") == await found(cat, "dog.bridge") == [dog.address]
