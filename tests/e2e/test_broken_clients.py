@@ -127,6 +127,7 @@ def test_heads(api: Api, head: bytes):
         "/volumes/%2e%2e%2f%2e%2e",
         "/volumes/%00",
         "/networks/%00",
+        "/containers/web/top?ps_args=%00",
         "/containers/%ff%fe/json",
         "/exec/%2e%2e/json",
         "/containers/" + "a" * 3000 + "/json",

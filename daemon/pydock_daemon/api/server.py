@@ -12,7 +12,7 @@ from aiohttp import ClientError, web
 
 from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
-from pydock_shared.errors import NotFound
+from pydock_shared.errors import InvalidArgument, NotFound
 
 from . import (
     absent,
@@ -97,6 +97,8 @@ class Edge:
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         version, path = split(request.rel_url.raw_path)
+        if "%00" in request.rel_url.raw_path_qs:
+            raise InvalidArgument("invalid request: no name and no parameter has a null character")
         found = ROUTER.find(request.method, path)
         if not found:
             raise NotFound("page not found")

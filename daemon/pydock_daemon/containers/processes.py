@@ -20,6 +20,10 @@ RENAMED = re.compile(r"\s([^\s]*)=\s*(PID[^\s]*)", re.ASCII)
 GAPS = re.compile(r"[ \t\n\v\f\r]+")
 
 
+class BadArguments(InvalidArgument):
+    """The host's ps does not take what was asked of it."""
+
+
 async def top(containers: Containers, container: Container, arguments: str) -> tuple[list[str], list[list[str]]]:
     """Return the titles and rows that `ps ARGUMENTS` shows of the container's processes; they must include PID."""
     for column, title in RENAMED.findall(arguments):
@@ -33,7 +37,7 @@ async def top(containers: Containers, container: Container, arguments: str) -> t
     words = _fields(arguments)
     try:
         output = await _ps([*words, "-q", ",".join(map(str, pids))])
-    except PydockError:
+    except BadArguments:
         output = await _ps(words)  # some options, such as f, do not go together with q
     return _rows(output, set(pids))
 
@@ -55,7 +59,7 @@ async def _ps(words: list[str]) -> str:
             await process.wait()
     if process.returncode != 0:
         first = complaint.decode(errors="replace").partition("\n")[0]
-        raise PydockError(f"ps: {first or f'exit status {process.returncode}'}")
+        raise BadArguments(f"ps: {first or f'exit status {process.returncode}'}")
     return output.decode(errors="replace")
 
 
@@ -64,7 +68,7 @@ def _rows(output: str, pids: set[int]) -> tuple[list[str], list[list[str]]]:
     titles, *lines = output.rstrip("\n").split("\n")
     names = _fields(titles)
     if "PID" not in names:
-        raise PydockError("Couldn't find PID field in ps output")
+        raise BadArguments("Couldn't find PID field in ps output")
     column, last = names.index("PID"), len(names) - 1
     found, belongs = [], False
     for line in lines:
