@@ -41,6 +41,8 @@ class Config:
     log_level: str = "info"
     bridge: str = "pydock0"
     bip: str | None = None
+    ipv6: bool = False
+    fixed_cidr_v6: str | None = None
     default_address_pools: tuple[tuple[str, int], ...] = ()
     mtu: int = 1500
     dns: tuple[str, ...] = ()
@@ -115,6 +117,13 @@ def _subnet(value: Any) -> str:
     return str(ipaddress.ip_interface(_text(value)))
 
 
+def _subnet_6(value: Any) -> str:
+    subnet = ipaddress.IPv6Network(_text(value))
+    if subnet.prefixlen > 126:
+        raise ValueError("has no address for a container")
+    return str(subnet)
+
+
 def _pools(value: Any) -> tuple[tuple[str, int], ...]:
     """Accept the file's list of {base, size} and the flag's `base=10.10.0.0/16,size=24`."""
     pools = []
@@ -185,6 +194,8 @@ SETTINGS = (
     Setting("log-level", ("-l", "--log-level"), "log_level", _choice(LOG_LEVELS), "least level that is logged"),
     Setting("bridge", ("-b", "--bridge"), "bridge", _link, "link of the default network"),
     Setting("bip", ("--bip",), "bip", _subnet, "address and subnet of the bridge, as 172.17.0.1/16"),
+    Setting("ipv6", ("--ipv6",), "ipv6", _switch, "IPv6 on the default network", switch=True),
+    Setting("fixed-cidr-v6", ("--fixed-cidr-v6",), "fixed_cidr_v6", _subnet_6, "IPv6 subnet of the default network"),
     Setting(
         "default-address-pools",
         ("--default-address-pool",),

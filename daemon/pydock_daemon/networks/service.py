@@ -237,7 +237,8 @@ class Networks:
         target = next((item for item in self.of_container(container_id) if item.default_route), endpoint)
         network = self.by_id[target.network_id]
         everywhere = [EVERY_ADDRESS, EVERY_ADDRESS_6] if target.address6 else [EVERY_ADDRESS]
-        default_ips = [network.options[HOST_BINDING]] if network.options.get(HOST_BINDING) else everywhere
+        given = network.options.get(HOST_BINDING, EVERY_ADDRESS)
+        default_ips = everywhere if given == EVERY_ADDRESS else [given]
         wishes = ports.wanted(port_bindings, keys, default_ips, publish_all=publish_all)
         shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(keys)
         if not wishes or network.internal:

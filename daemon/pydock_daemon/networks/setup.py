@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from pydock_daemon.config import Config
 from pydock_shared import names
 from pydock_shared.errors import PydockError, Unavailable
 
 from . import links
-from .ipam import DOCKER_POOLS, Subnet, free_subnet
-from .model import BRIDGE_NAME, DEFAULT_BRIDGE, HOST_BINDING, ICC, MASQUERADE, MTU, Network
+from .ipam import DOCKER_POOLS, Subnet, free_subnet, unique_subnet
+from .model import BRIDGE_NAME, DEFAULT_BRIDGE, HOST_BINDING, ICC, MASQUERADE, MTU, Addresses, Network
 
 if TYPE_CHECKING:
     from .service import Networks
@@ -126,6 +127,7 @@ def _predefined(networks: "Networks") -> None:
         stored.link != config.bridge
         or stored.mtu != config.mtu
         or (given and f"{stored.gateway}/{stored.prefix}" != str(given))
+        or stored.six != _six(config, stored)
     )
     if stored and changed and networks.endpoints(stored):
         log.warning("containers use network bridge: its new settings hold from the next start without any")
@@ -135,6 +137,16 @@ def _predefined(networks: "Networks") -> None:
     with ExitStack() as stack:
         stack.enter_context(subnet_lock())
         _default_bridge(networks, stored, given)
+
+
+def _six(config: Config, stored: Network | None) -> Addresses | None:
+    """Return the addresses of IPv6 that the default network is to have; those it has, where they are not said."""
+    if not config.ipv6:
+        return None
+    if stored and stored.six and config.fixed_cidr_v6 in (None, stored.six.subnet):
+        return stored.six
+    subnet = ipaddress.IPv6Network(config.fixed_cidr_v6) if config.fixed_cidr_v6 else unique_subnet()
+    return Addresses(str(subnet), str(subnet.network_address + 1), gateway_given=True)
 
 
 def _default_bridge(networks: "Networks", stored: Network | None, given: ipaddress.IPv4Interface | None) -> None:
@@ -154,6 +166,7 @@ def _default_bridge(networks: "Networks", stored: Network | None, given: ipaddre
         gateway=str(given.ip if given else subnet.network_address + 1),
         gateway_given=True,
         link=config.bridge,
+        six=_six(config, stored),
         options={
             DEFAULT_BRIDGE: "true",
             ICC: "true",

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.fixtures.dns import AAAA, PTR, ask
@@ -181,3 +183,22 @@ async def test_names_have_both_addresses(setting, make_box):
     assert await asyncio.to_thread(look_up, address.reverse_pointer, PTR) == ["web.blue"]
     text = naming.hosts_file(setting.networks, "web", "", [], [], web.endpoints, "blue")
     assert text.endswith(f"{web.address}\tweb\n{address}\tweb\n")
+
+
+async def test_the_default_network_by_settings(setting, make_box, wide_world, tmp_path):
+    wide = Setting(tmp_path / "wide", bip="10.199.3.1/24", ipv6=True, fixed_cidr_v6="fd00:9::/64")
+    await wide.networks.open()
+    web = wide.start(make_box(), ports={"80/tcp": "8080"})
+    assert web.endpoints[0].ip6 == "fd00:9::2"
+    with serving(web, 80):
+        assert wide_world.run(says, HOST_6, 8080) == WORLD_6
+    await wide.again()
+    assert wide.networks.by_name["bridge"].six.gateway == "fd00:9::1"
+    wide.networks.disconnect(web.id)
+    for settings, subnet in (({"fixed_cidr_v6": None}, "fd00:9::/64"), ({"ipv6": False}, "")):
+        wide.config = replace(wide.config, **settings)
+        await wide.again()
+        found = wide.networks.by_name["bridge"].six
+        assert (found.subnet if found else "") == subnet
+    assert "fd00000000090000" not in Path("/proc/thread-self/net/if_inet6").read_text()
+    await wide.end()
