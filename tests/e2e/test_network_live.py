@@ -107,6 +107,16 @@ def test_several_networks_from_the_start(cli: Cli, api: Api, two_networks: None)
     assert set(addresses(cli, "both")) == {"one", "two"}
 
 
+def test_a_paused_container(docker: Cli, two_networks: None):
+    docker("run", "-d", "--name", "web", "--network", "one", "busybox", "sleep", "1000")
+    docker("pause", "web")
+    docker("network", "connect", "two", "web")
+    docker("network", "disconnect", "one", "web")
+    docker("unpause", "web")
+    assert links(docker, "web") == ["eth1", "lo"]
+    assert gateway(docker, "web") == "eth1"
+
+
 def test_what_cannot_be(cli: Cli, two_networks: None):
     cli("run", "-d", "--name", "web", "busybox", "sleep", "1000")
     cli("run", "-d", "--name", "free", "--network", "host", "busybox", "sleep", "1000")

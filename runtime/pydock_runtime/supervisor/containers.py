@@ -179,8 +179,8 @@ class Container:
         cgroups.limit(self._live_cgroup(), resources)
 
     def configure(self, interfaces: list[dict[str, Any]]) -> None:
-        """Configure interfaces of its network namespace. Raises OSError, RuntimeFailure."""
-        self._require_running()
+        """Configure interfaces of its network namespace, paused or not. Raises OSError, RuntimeFailure."""
+        self._live_cgroup()
         join.configure(self.init.pid, interfaces)
 
     def signal(self, request: Request) -> None:
