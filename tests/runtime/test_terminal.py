@@ -23,6 +23,15 @@ def read_all(master: int) -> bytes:
     raise AssertionError(f"the terminal stays open: {data!r}")
 
 
+def read_line(master: int) -> bytes:
+    """One line, which may come in pieces."""
+    data = b""
+    while not data.endswith(b"\r\n"):
+        assert select.select([master], (), (), box.PATIENCE)[0], data
+        data += os.read(master, 100)
+    return data
+
+
 def with_terminal(root: Path, script: str) -> box.Spec:
     """A spec whose program runs on a terminal of 100 by 40."""
     wanted = box.spec(root=root, shell=script)
@@ -46,7 +55,7 @@ def test_its_size_changes_from_outside_and_keys_interrupt(root: Path) -> None:
         master = running.child.console
         assert master is not None
         assert running.release() is None
-        assert os.read(master, 100) == b"ready\r\n"
+        assert read_line(master) == b"ready\r\n"
         terminal.resize(master, 30, 10)
         assert terminal.size_of(master) == (30, 10)
         assert running.wait() == 5
@@ -55,7 +64,7 @@ def test_its_size_changes_from_outside_and_keys_interrupt(root: Path) -> None:
         master = running.child.console
         assert master is not None
         assert running.release() is None
-        assert os.read(master, 100) == b"ready\r\n"
+        assert read_line(master) == b"ready\r\n"
         os.write(master, b"\x03")
         assert running.wait() == 6
 
