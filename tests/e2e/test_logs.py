@@ -1,11 +1,13 @@
 """`logs`: everything that was written, in order, by stream, by time, by number, and as it comes."""
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 from tests.fixtures.cli import Cli
-from tests.fixtures.engine import eventually
+from tests.fixtures.engine import Engine, RemoteEngine, eventually
+from tests.fixtures.http import Api, UnixConnection
 
 
 def test_streams(cli: Cli):
@@ -132,3 +134,17 @@ def test_no_log_driver(cli: Cli):
 
 def test_logs_of_nobody(cli: Cli):
     cli.fails("logs", "nosuch", code=1, message="No such container: nosuch")
+
+
+def test_a_log_that_was_asked_for_outlives_its_container(api: Api, daemon: Engine | RemoteEngine):
+    """As docker-py's run() does: the answer has begun, the container is removed, and then the answer is read."""
+    for number in range(15):
+        body = {"Image": "busybox", "Cmd": ["echo", f"number {number}"]}
+        name = api.ok("POST", "/containers/create", body)["Id"]
+        api.ok("POST", f"/containers/{name}/start")
+        api.ok("POST", f"/containers/{name}/wait")
+        with contextlib.closing(UnixConnection(daemon.socket)) as connection:
+            connection.request("GET", f"/containers/{name}/logs?stdout=1&follow=1")
+            answer = connection.getresponse()
+            api.ok("DELETE", f"/containers/{name}")
+            assert f"number {number}\n".encode() in answer.read()

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -86,18 +87,44 @@ async def logs(call: Call) -> web.StreamResponse:
     tty, follow = bool(container.config.tty), call.flag("follow")
     response = web.StreamResponse(headers={"Content-Type": content_type(call, tty=tty)})
     response.enable_chunked_encoding()
-    chunks = _chunks(call, container, wanted, framed=not tty, follow=follow)
-    first = await anext(chunks, None) if not follow else b""
-    await response.prepare(call.request)
-    await response.write(first or b"")
+    opened = asyncio.Event()
+    chunks = _chunks(call, container, wanted, opened.set, framed=not tty, follow=follow)
+    async with _begun(chunks, opened if follow else None) as first:
+        await response.prepare(call.request)
+        await response.write(b"")  # the headers go out now, whenever there is something to say
+        await response.write(await first or b"")
     async for chunk in chunks:
         await response.write(chunk)
     await response.write_eof()
     return response
 
 
+@asynccontextmanager
+async def _begun(
+    chunks: AsyncIterator[bytes], opened: asyncio.Event | None
+) -> AsyncIterator[asyncio.Future[bytes | None]]:
+    """Give the first piece to come, once it is there or the files are open: docker-py's run() removes a container as
+    soon as the answer to its request for logs has begun, and reads the logs afterwards."""
+    first = asyncio.ensure_future(anext(chunks, None))
+    ready = asyncio.ensure_future(opened.wait()) if opened else first
+    try:
+        await asyncio.wait({first, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            first.result()
+        yield first
+    finally:
+        first.cancel()
+        ready.cancel()
+
+
 async def _chunks(
-    call: Call, container: Container, wanted: dict[str, bool], *, framed: bool, follow: bool
+    call: Call,
+    container: Container,
+    wanted: dict[str, bool],
+    opened: Callable[[], None] = lambda: None,
+    *,
+    framed: bool,
+    follow: bool,
 ) -> AsyncIterator[bytes]:
     """Yield the log of a container as the API sends it, by the parameters of the call."""
     driver = settings.reader_of(container)
@@ -113,6 +140,7 @@ async def _chunks(
         stdout=wanted["stdout"],
         stderr=wanted["stderr"],
         stopped=lambda: not container.alive and container.state.status != "restarting",
+        opened=opened,
     )
     async for batch in batches:
         yield encode(batch, framed=framed, timestamps=timestamps, details=details)

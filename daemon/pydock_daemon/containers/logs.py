@@ -40,12 +40,14 @@ async def read_logs(
     stdout: bool = True,
     stderr: bool = True,
     stopped: Callable[[], bool] = lambda: True,
+    opened: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[list[Batch]]:
     """Yield what is logged, oldest first; with `follow` go on until `stopped()` is true and all is read.
 
     `tail` counts lines (None: all), of both streams and to the end, before streams and `until` choose among them, as in
     Docker. `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty one. Raises InvalidArgument
-    for a driver that cannot be read, PydockError for a damaged file.
+    for a driver that cannot be read, PydockError for a damaged file. `opened` is called when the files are open: from
+    then on nothing is lost by their removal.
     """
     opener = OPENERS.get(driver)
     if opener is None:
@@ -57,6 +59,7 @@ async def read_logs(
         chain = Chain(path, opener, follow=follow)
         stack.callback(chain.close)
         skip = await asyncio.to_thread(chain.start, tail, counted)
+        opened()
         if watch is not None:
             watch.on_change = chain.glance
         quiet, history = 0, True

@@ -30,7 +30,8 @@ async def test_an_address_is_its_new_owners_at_once(setting, make_box):
         new = setting.start(make_box())
         assert new.address == old.address
         with server(new, 81):
-            assert says(new.address, 81, timeout=0.8) == "10.199.1.1"
+            # Less than the second after which a lost packet is sent again; twice, for a host that is busy.
+            assert "10.199.1.1" in [says(new.address, 81, timeout=0.8) for _ in range(2)]
         assert says(new.address, 80) == ""
 
 
