@@ -4,7 +4,7 @@ from aiohttp import web
 
 from pydock_daemon.containers import networking
 from pydock_daemon.networks import define
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, NotFound
 from pydock_shared.wire.network import NetworkConnect, NetworkCreate, NetworkDisconnect
 
 from .routing import Call, Route, empty, json_response
@@ -62,7 +62,13 @@ async def disconnect_container(call: Call) -> web.StreamResponse:
     """Take a container out of a network."""
     body = await call.body(NetworkDisconnect)
     network = call.engine.networks.get(call.params["id"])
-    container = call.engine.containers.get(body.container or "")
+    try:
+        container = call.engine.containers.get(body.container or "")
+    except NotFound as error:
+        if not body.force:
+            raise
+        # For what only its endpoint is left of, in Docker; here an endpoint ends with its container.
+        raise NotFound(f"endpoint {body.container} not found") from error
     await networking.disconnect(call.engine.containers, container, network)
     return empty(200)
 

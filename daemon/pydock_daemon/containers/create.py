@@ -38,6 +38,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
     linked = links.resolve(containers, host)
     warnings = limits.discard(host)
     validate(containers, config, host)
+    containers.networks.check_new(host.network_mode or "", endpoints)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
     id_ = names.new_id()
     container = Container(

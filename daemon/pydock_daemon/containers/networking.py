@@ -14,15 +14,22 @@ from . import naming, start
 from .model import Container, Status
 from .service import Containers
 
+SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
+
 
 async def connect(containers: Containers, container: Container, network: Network, settings: dict[str, Any]) -> None:
     """Put a container into a network. Forbidden, InvalidArgument with Docker's words."""
     async with container.lock:
-        _check_mode(container, network)
-        if _names_of(container, network):
+        mode = container.host.network_mode or ""
+        if mode.startswith("container:") or (mode == "host" and network.name != mode):
+            raise InvalidArgument(SHARED)
+        _check(container, network)
+        if container.alive and _names_of(container, network):
             raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-        endpoints = {**container.endpoints, network.name: settings}
-        containers.networks.check(container.host.network_mode or "bridge", endpoints)
+        # One that does not run gets the new settings instead of those it had, as in Docker.
+        kept = {name: entry for name, entry in container.endpoints.items() if name != network.id}
+        endpoints = {**kept, network.name: settings}
+        containers.networks.check(mode or "bridge", endpoints)
         if container.alive:
             await _join(containers, container, endpoints)
         container.endpoints = endpoints
@@ -35,7 +42,7 @@ async def disconnect(containers: Containers, container: Container, network: Netw
         known = _names_of(container, network)
         if not known:
             raise Forbidden(f"container {container.id} is not connected to network {network.name}")
-        _check_mode(container, network)
+        _check(container, network)
         endpoints = {name: entry for name, entry in container.endpoints.items() if name not in known}
         if container.alive:
             await _part(containers, container, network, endpoints)
@@ -47,16 +54,13 @@ def _names_of(container: Container, network: Network) -> set[str]:
     return {network.name, network.id} & set(container.endpoints)
 
 
-def _check_mode(container: Container, network: Network) -> None:
-    mode = container.host.network_mode or ""
-    if mode.startswith("container:"):
-        raise InvalidArgument("container sharing network namespace with another container or host cannot be connected "
-                              "to any other network")  # fmt: skip
-    if "host" in (mode, network.name):
+def _check(container: Container, network: Network) -> None:
+    if network.name == "host":
         raise InvalidArgument("container cannot be disconnected from host network or connected to host network")
     if container.state.status in (Status.REMOVING, Status.DEAD):
-        raise Forbidden(f"container {container.id} is marked for removal and cannot be connected or disconnected to "
-                        "the network")  # fmt: skip
+        raise Forbidden(
+            f"container {container.id} is marked for removal and cannot be connected or disconnected to the network"
+        )
 
 
 async def _join(containers: Containers, container: Container, endpoints: dict[str, dict[str, Any]]) -> None:

@@ -71,10 +71,12 @@ class Containers:
     def get(self, name: str) -> Container:
         """Return a container by id, name, or beginning of an id; NotFound with Docker's words."""
         plain = name.removeprefix("/")
+        if not plain:
+            raise InvalidArgument(f'invalid name or ID supplied: "{name}"')
         found = self._by_id.get(plain) or self._by_name.get(plain)
         if found:
             return found
-        matches = [container for id_, container in self._by_id.items() if plain and id_.startswith(plain)]
+        matches = [container for id_, container in self._by_id.items() if id_.startswith(plain)]
         if len(matches) == 1:
             return matches[0]
         if matches:

@@ -151,7 +151,7 @@ def _addresses(networks: "Networks", body: NetworkCreate) -> dict[str, Any]:
     fours = [_configured(networks, subnet, config) for subnet, config in parsed if subnet.version == 4]
     sixes = [_configured(networks, subnet, config) for subnet, config in parsed if subnet.version == 6]
     if len(fours) > 1 or len(sixes) > 1:
-        raise NotSupported("more than one IPAM.Config of a network and family is not supported")
+        raise Forbidden("bridge driver doesn't support multiple subnets")
     if sixes and not body.enable_ipv6:
         raise NotSupported(f"the IPv6 subnet {sixes[0].subnet} without EnableIPv6 is not supported")
     found = vars(fours[0] if fours else _chosen(setup.choose_subnet(networks)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydock_shared import links, names
-from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 
 from .ipam import Pool
 from .links import mac_of, veth_name
@@ -90,7 +90,7 @@ def _together(plans: list[Plan]) -> None:
     if len(names) > 1 and "host" in names:
         raise InvalidArgument("container cannot be disconnected from host network or connected to host network")
     if len(names) > 1 and "none" in names:
-        raise Forbidden(
+        raise InvalidArgument(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode"
         )
 
@@ -111,7 +111,7 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
             problems.append(
                 "user specified IP address is supported only when connecting to networks with user configured subnets"
             )
-        elif wanted and not _inside(wanted, subnet):
+        elif wanted and not _inside(wanted, subnet, problems):
             problems.append(f"no configured subnet or ip-range contain the IP address {wanted}")
     if settings.get("Aliases") and network.predefined:
         problems.append("network-scoped aliases are only supported for user-defined networks")
@@ -120,7 +120,7 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
         problems.append(f"invalid MAC address: {mac}")
     if problems:
         text = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
-        raise InvalidArgument(f"invalid config for network {network.name}: invalid endpoint settings:\n{text}")
+        raise InvalidArgument(f"invalid endpoint settings:\n{text}")
     aliases = tuple(dict.fromkeys(settings.get("Aliases") or ()))
     # In the default network they are in HostConfig.Links, and clients may say them here as well.
     named = [links.parse(text) for text in settings.get("Links") or ()]
@@ -135,10 +135,12 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
     )
 
 
-def _inside(address: str, subnet: str) -> bool:
+def _inside(address: str, subnet: str, problems: list[str]) -> bool:
+    network = ipaddress.ip_network(subnet)
     try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(subnet)
+        return ipaddress.ip_address(address) in network
     except ValueError:
+        problems.append(f"invalid IPv{network.version} address: {address}")
         return False
 
 

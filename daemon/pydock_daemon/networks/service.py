@@ -156,6 +156,15 @@ class Networks:
         """Yield every published port."""
         return (port for entries in self._published.values() for port in entries)
 
+    def check_new(self, mode: str, endpoints: dict[str, dict[str, Any]]) -> None:
+        """Do as `check` for a new container; the error says in which network."""
+        for name, settings in endpoints.items():
+            try:
+                plan(self, name, {name: settings}, existing_only=True)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"invalid config for network {name}: {error.message}") from error
+        self.check(mode, endpoints)
+
     def check(self, mode: str, endpoints: dict[str, dict[str, Any]]) -> None:
         """Refuse settings of endpoints that cannot be carried out; missing networks are `connect`'s business."""
         plan(self, mode, endpoints, existing_only=True)
