@@ -98,6 +98,7 @@ class Collected:
         self._files: dict[str, Ingest] = {}
         self._links: dict[str, str] = {}
         self._by_digest: dict[str, Ingest] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
 
     def fill(self, chunks: Iterator[bytes]) -> None:
         """Take in a whole archive; in a thread."""
@@ -124,14 +125,15 @@ class Collected:
             ingest.close()
 
     async def commit(self, digest: str) -> None:
-        """Bring a blob of the archive into the store."""
-        if digest in self._content:
-            return
-        ingest = self._by_digest.get(digest)
-        if ingest is None:
-            raise InvalidArgument(f"invalid archive: {digest} is not in it")
-        await asyncio.to_thread(ingest.finish)
-        self._content.commit(ingest)
+        """Bring a blob of the archive into the store; an image can have the same layer twice, side by side."""
+        async with self._locks.setdefault(digest, asyncio.Lock()):
+            if digest in self._content:
+                return
+            ingest = self._by_digest.get(digest)
+            if ingest is None:
+                raise InvalidArgument(f"invalid archive: {digest} is not in it")
+            await asyncio.to_thread(ingest.finish)
+            self._content.commit(ingest)
 
     def document(self, digest: str) -> bytes:
         """Return a small blob of the archive or of the store."""
