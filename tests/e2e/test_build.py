@@ -1,10 +1,13 @@
 """Images from Dockerfiles, by the docker command line, pydock, docker-py and plain HTTP."""
 
 import contextlib
+import functools
 import io
 import json
 import tarfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import docker as docker_py
@@ -72,7 +75,7 @@ def test_stages_arguments_and_settings(cli: Cli, project: Project):
         FROM $BASE AS maker
         ARG WHO=nobody
         ENV GREETING="hello there"
-        WORKDIR /work/deep
+        WORKDIR /srv/deep
         COPY a.txt sub/ ./
         RUN echo "$GREETING $WHO" >result && ls >list
         FROM busybox AS unneeded
@@ -84,7 +87,7 @@ def test_stages_arguments_and_settings(cli: Cli, project: Project):
         USER 1000:2000
         STOPSIGNAL SIGINT
         HEALTHCHECK --interval=5s CMD true
-        COPY --from=maker --chown=1000:2000 --chmod=640 /work/deep/result /work/deep/list /out/
+        COPY --from=maker --chown=1000:2000 --chmod=640 /srv/deep/result /srv/deep/list /out/
         ENTRYPOINT ["cat"]
         CMD ["/out/result"]
         """,
@@ -249,6 +252,45 @@ def test_a_client_that_goes_ends_the_build(api: Api, daemon: Engine, cli: Cli):
     eventually(lambda: cli("ps", "-q"))
     connection.close()
     eventually(lambda: cli("ps", "-aq") == "")
+
+
+def test_contexts_and_sources_by_address(api: Api, cli: Cli, daemon: Engine, tmp_path: Path):
+    if not isinstance(daemon, Engine):
+        pytest.skip("an address of this host, in our words")
+    (tmp_path / "Only.dockerfile").write_text("FROM busybox\nRUN echo alone >/x\n")
+    (tmp_path / "page").write_text("added\n")
+    with serving(tmp_path) as address:
+        dockerfile = f"FROM busybox\nADD --chmod=644 {address}/page /got/\nCOPY x /x\n"
+        (tmp_path / "context.tar").write_bytes(archive({"Dockerfile": dockerfile, "x": "packed\n"}))
+        answer = api("POST", "/build", t="built:1", remote=f"{address}/Only.dockerfile")
+        assert "Successfully built" in answer.body
+        assert output(cli, "cat", "/x") == "alone"
+        assert "Successfully built" in api("POST", "/build", t="built:1", remote=f"{address}/context.tar").body
+        assert output(cli, "cat", "/got/page", "/x") == "added\npacked"
+        wrong = by_api(api, f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {address}/page /p\n")
+        assert "digest mismatch" in wrong
+        assert api("POST", "/build", remote=f"{address}/missing").status == 500
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder by http on the loopback."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
 
 
 def test_by_docker_py(daemon: Engine, project: Project):

@@ -51,13 +51,14 @@ async def get_archive(call: Call) -> web.StreamResponse:
 
 async def put_archive(call: Call) -> web.StreamResponse:
     """PUT /containers/{name}/archive."""
+    container = _container(call)
     await archive.put(
         call.engine.containers,
-        _container(call),
+        container,
         _path(call),
         call.request.content.readany,
         keep_kinds=call.flag("noOverwriteDirNonDir"),
-        own=call.flag("copyUIDGID"),
+        owner=(container.config.user or "") if call.flag("copyUIDGID") else "",
     )
     return web.Response()
 

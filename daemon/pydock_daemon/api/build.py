@@ -153,6 +153,9 @@ async def prune_cache(call: Call) -> web.StreamResponse:
     for name in set(PRUNE_FILTERS) - {"until", "unused-for", "id"}:
         if name in filters:
             raise NotSupported(f"the filter {name} of the build cache is not supported")
+    for name in ("max-used-space", "min-free-space"):
+        if call.query.get(name, "0") not in EMPTY:
+            raise NotSupported(f"{name} of a prune of the build cache is not supported")
     ages = [parse_duration_ns(text) for name in ("until", "unused-for") for text in filters.values(name)]
     limit = time.time_ns() - max(ages, default=0)
     chosen = [

@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from pydock_daemon.snapshots.compression import CompressionError
 from pydock_shared.errors import InvalidArgument, PydockError
+
+from .tree import Tree, one_file, spool
 
 GIT = re.compile(r"^(git://|git@|https?://\S+\.git(#\S*)?$|github\.com/)")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
@@ -130,17 +133,20 @@ async def context(text: str, archive: Path) -> str | None:
         await clone(text, archive)
         return None
     file = archive.with_suffix(".remote")
-    name = await _file(text, file, None)
-    with tarfile.open(file) as found:
-        data = found.extractfile(name)
-        raw = data.read() if data else b""
-    file.unlink()
-    from . import tree
-
     try:
-        await asyncio.to_thread(tree.spool, [raw], archive)
-        with tarfile.open(archive):
+        name = await _file(text, file, None)
+        return await asyncio.to_thread(_unwrap, Tree(file), name, archive)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _unwrap(found: Tree, name: str, archive: Path) -> str | None:
+    """Write the context that a file is: an archive as it is, any other file as the Dockerfile of an empty one."""
+    node = found.get(name)
+    try:
+        spool(found.pieces(node) if node else (), archive)
+        with tarfile.open(archive, "r:"):
             return None
-    except (tarfile.TarError, ValueError):
-        archive.write_bytes(tree.one_file("Dockerfile", raw))
+    except (tarfile.TarError, CompressionError):
+        archive.write_bytes(one_file("Dockerfile", (found.text(name) or "").encode()))
         return "Dockerfile"

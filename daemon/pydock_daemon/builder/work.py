@@ -55,19 +55,10 @@ async def insert(
     containers: Containers, made: Container, archive_path: str, *, place: str = "/", owner: str = ""
 ) -> None:
     """Unpack an archive file in a container; `owner` is a user by the container's own files."""
-    before, made.config.user = made.config.user, owner or made.config.user
-    try:
-        with open(archive_path, "rb") as file:  # noqa: ASYNC230 - a local file, read in a thread
-            await archive.put(
-                containers,
-                made,
-                place,
-                lambda: asyncio.to_thread(file.read, 1 << 20),
-                keep_kinds=False,
-                own=bool(owner),
-            )
-    finally:
-        made.config.user = before
+    with open(archive_path, "rb") as file:  # noqa: ASYNC230 - a local file, read in a thread
+        await archive.put(
+            containers, made, place, lambda: asyncio.to_thread(file.read, 1 << 20), keep_kinds=False, owner=owner
+        )
 
 
 async def layer(containers: Containers, made: Container, image: Image, adding: Adding) -> tuple[Descriptor, str] | None:

@@ -84,17 +84,18 @@ async def put(
     read: Callable[[], Awaitable[bytes]],
     *,
     keep_kinds: bool,
-    own: bool,
+    owner: str = "",
 ) -> None:
     """Unpack an archive, compressed or not, in a folder of the container.
 
-    With `keep_kinds` no folder becomes a file or the other way round; with `own` everything belongs to the user that
-    the container runs as. Forbidden where the container itself may not write, InvalidArgument for a bad archive.
+    With `keep_kinds` no folder becomes a file or the other way round; with an `owner`, `user[:group]` by the
+    container's own files, everything belongs to that one. Forbidden where the container itself may not write,
+    InvalidArgument for a bad archive.
     """
     fields: dict[str, Any] = {
         "path": path,
         "keep_kinds": keep_kinds,
-        "user": (container.config.user or "") if own else "",
+        "user": owner,
         "mounted": [mount["destination"] for mount in bind_mounts(container)],
     }
     async with _named(container, path), filesystem.opened(containers, container, "put", write=True, **fields) as child:
