@@ -87,6 +87,10 @@ class Edge:
             return Over()
         except Exception as error:
             response = answer(error)
+            if request.writer.output_size and request.transport:
+                # An answer has begun: it is cut off, since a second one would be read as its rest.
+                request.transport.abort()
+                return Over()
             await _read_rest(request)
         if not response.prepared:
             response.headers["Api-Version"] = text(NEWEST)
