@@ -34,14 +34,20 @@ async def opened(
         child = None
         while child is None:
             if container.alive:
-                child = await _running(container, stack, verb, fields, bare=bare)
+                child = await _running(containers, container, stack, verb, fields, bare=bare)
             else:
                 child = await _stopped(containers, container, stack, verb, fields, write=write, bare=bare)
         yield child
 
 
 async def _running(
-    container: Container, stack: AsyncExitStack, verb: str, fields: dict[str, Any], *, bare: bool
+    containers: Containers,
+    container: Container,
+    stack: AsyncExitStack,
+    verb: str,
+    fields: dict[str, Any],
+    *,
+    bare: bool,
 ) -> Child | None:
     """Start a child in the mounts of a running container; None when that has ended, which then is settled."""
     try:
@@ -49,7 +55,8 @@ async def _running(
         stack.callback(os.close, pidfd)
         if process.is_of(container.state.pid, pidfd, container.id):
             view = {"kind": "running", "pidfd": pidfd, "bare": bare}
-            child = await stack.enter_async_context(process.started(verb, view, **fields))
+            forks = containers.snapshots.forks
+            child = await stack.enter_async_context(process.started(forks, verb, view, **fields))
             container.visitors.add(child)
             stack.callback(container.visitors.discard, child)
             return child
@@ -89,7 +96,7 @@ async def _stopped(
             "read_only": bool(container.host.readonly_rootfs),
             "write": write,
         }
-        child = await stack.enter_async_context(process.started(verb, view, **fields))
+        child = await stack.enter_async_context(process.started(containers.snapshots.forks, verb, view, **fields))
         if write:
             stack.push_async_exit(locked.pop_all())
         return child
@@ -115,5 +122,5 @@ async def difference(containers: Containers, container: Container, verb: str) ->
         "overlay": containers.snapshots.overlay(container.id),
         "stage": str(containers.snapshots.stage),
     }
-    async with process.started(verb, view) as child:
+    async with process.started(containers.snapshots.forks, verb, view) as child:
         yield child

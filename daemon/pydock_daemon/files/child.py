@@ -1,33 +1,32 @@
-"""The program that works on a container's files: run by `process` as a child of its own, one operation a child.
+"""The program that works on a container's files: a child of the fork server for `process`, one operation a child.
 
-    python -IS -c BOOT REQUEST  <archive  >answer
-
-REQUEST is JSON: `verb`, `view` (what to enter) and what the verb needs. The answer is lines of JSON: `{}` once the view
-is entered, then the verb's; an archive or a document follows it as it is. `{"error", "kind"}` takes the place of
+The request is JSON: `verb`, `view` (what to enter) and what the verb needs. The answer is lines of JSON: `{}` once the
+view is entered, then the verb's; an archive or a document follows it as it is. `{"error", "kind"}` takes the place of
 either line. What fails after that ends the program with another code than 0.
 """
 
 import errno
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pydock_daemon.snapshots import compression, extract
+from pydock_daemon.snapshots import compression, extract, layer
 from pydock_daemon.snapshots.compression import CompressionError
 from pydock_daemon.snapshots.tarstream import Archive, ArchiveError
-from pydock_runtime import abi, linux
 from pydock_runtime.errors import RuntimeFailure
+from pydock_runtime.user import resolve
 
-from . import paths, view
+from . import difference, insert, paths, view
 
 DEEPEST = 10_000
 """More than a path can have parts: trees are walked by recursion."""
 GONE, MISSING, INVALID, READ_ONLY, FAILED = "gone", "missing", "invalid", "read-only", "failed"
 CALLERS = {*extract.INVALID, errno.EBUSY, errno.EPERM, errno.EISDIR, errno.ENOTEMPTY, errno.EXDEV}
 """Errors that the archive or the path causes, and no disk does."""
+READERS = {kind: compression.opener(kind) for kind in compression.OPENERS}
+"""Loaded by the fork server; which of them an archive needs only shows when nothing can be imported any more."""
 Request = dict[str, Any]
 
 
@@ -67,8 +66,6 @@ def _stat(request: Request) -> Work:
 
 
 def _get(request: Request) -> Work:
-    from pydock_daemon.snapshots import layer
-
     def work(output: Output) -> None:
         path = paths.absolute(request["path"])
         output.say(paths.about(path))
@@ -79,13 +76,6 @@ def _get(request: Request) -> Work:
 
 
 def _put(request: Request) -> Work:
-    from pydock_runtime.user import resolve
-
-    from . import insert
-
-    # Which of them standard input needs only shows when it comes.
-    openers = {kind: compression.opener(kind) for kind in compression.OPENERS}
-
     def work(output: Output) -> None:
         place = paths.enter_folder(paths.absolute(request["path"]))
         if os.statvfs(".").f_flag & os.ST_RDONLY:
@@ -95,7 +85,7 @@ def _put(request: Request) -> Work:
         if request["user"]:
             user = resolve({"username": request["user"]})
             owner = user.uid, user.gid
-        archive = Archive(compression.decompressed(extract.blob(0), openers))
+        archive = Archive(compression.decompressed(extract.blob(0), READERS))
         os.umask(0)
         insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"]).extract(archive)
         output.say({})
@@ -104,20 +94,14 @@ def _put(request: Request) -> Work:
 
 
 def _export(request: Request) -> Work:
-    from pydock_daemon.snapshots import layer
-
     return lambda output: output.stream(layer.export_rootfs("/"))
 
 
 def _changes(request: Request) -> Work:
-    from . import difference
-
     return lambda output: output.stream(difference.listed())
 
 
 def _layer(request: Request) -> Work:
-    from . import difference
-
     return lambda output: output.stream(difference.layer_tar())
 
 
@@ -129,7 +113,7 @@ VERBS: dict[str, Callable[[Request], Work]] = {
     "changes": _changes,
     "layer": _layer,
 }
-"""Each loads what it needs, while that can be trusted, and returns the work that is done inside."""
+"""Each makes what it needs, while that can be trusted, and returns the work that is done inside."""
 
 
 def carry_out(request: Request, output: Output) -> None:
@@ -156,13 +140,12 @@ def _told(error: Exception) -> dict[str, str] | None:
     return None
 
 
-def main() -> None:
-    """Carry out the request that the first argument is."""
-    linux.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+def main(request: str) -> None:
+    """Carry out a request and end."""
     sys.setrecursionlimit(DEEPEST)
     output = Output()
     try:
-        carry_out(json.loads(sys.argv[1]), output)
+        carry_out(json.loads(request), output)
     except BrokenPipeError:
         os._exit(1)
     except Exception as error:

@@ -4,19 +4,21 @@ Whoever starts a `Child` leaves its context, which ends the process and with it 
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import select
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, BinaryIO
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from typing import Any
 
-from pydock_daemon.snapshots import unpacking
+from pydock_daemon.forkserver.client import ForkServer, Process
 from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, NotFound, PydockError
 
-COMMAND = unpacking.program("pydock_daemon.files.child")
 LONGEST_LINE = 1 << 20
+STDERR = 2
+MORE = 4
+"""The number that the first descriptor besides the usual ones has in a child."""
 PIECE = 1 << 18
 
 
@@ -38,10 +40,10 @@ ERRORS: dict[str, Callable[[str], PydockError]] = {
 
 
 class Child:
-    """A running child."""
+    """A running child; `feed` is for one that has an `entry`, its standard input."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> None:
-        self._process, self._output = process, output
+    def __init__(self, process: Process, output: asyncio.StreamReader, entry: asyncio.StreamWriter | None) -> None:
+        self._process, self._output, self._entry = process, output, entry
 
     async def answer(self) -> dict[str, Any]:
         """Return the next line; what went wrong is raised as the error that it is."""
@@ -74,39 +76,32 @@ class Child:
             await asyncio.gather(feeding, answering, return_exceptions=True)
 
     async def _feed(self, read: Callable[[], Awaitable[bytes]]) -> None:
-        stdin = self._process.stdin
-        assert stdin
+        assert self._entry
         while piece := await read():
-            stdin.write(piece)
+            self._entry.write(piece)
             try:
-                await stdin.drain()
+                await self._entry.drain()
             except ConnectionError:
                 return  # it wants no more: its answer says why
-        stdin.close()
+        self._entry.write_eof()
 
     async def end(self) -> None:
         """End the child, whatever it does."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         await self._process.wait()
 
 
 @asynccontextmanager
-async def started(verb: str, view: dict[str, Any], **fields: Any) -> AsyncIterator[Child]:
+async def started(forks: ForkServer, verb: str, view: dict[str, Any], **fields: Any) -> AsyncIterator[Child]:
     """Start a child that has entered a view; Ended when the process that `view` names is no more."""
-    request = json.dumps({"verb": verb, "view": view, **fields})
-    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    async with _pipe() as (output, end):
-        with end:
-            process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                request,
-                stdin=pipe if verb == "put" else nothing,
-                stdout=end,
-                pass_fds=[view["pidfd"]] if "pidfd" in view else [],
-                env={},
-            )
-        child = Child(process, output)
+    more = [view["pidfd"]] if "pidfd" in view else []
+    request = json.dumps({"verb": verb, "view": {**view, "pidfd": MORE} if more else view, **fields})
+    async with AsyncExitStack() as stack:
+        with ExitStack() as handed_over:
+            exit_, output = await _output(stack, handed_over)
+            entrance, entry = await _entry(stack, handed_over) if verb == "put" else (None, None)
+            process = await forks.fork("files", request, (entrance, exit_, STDERR), *more)
+        child = Child(process, output, entry)
         try:
             await child.answer()
             yield child
@@ -115,23 +110,25 @@ async def started(verb: str, view: dict[str, Any], **fields: Any) -> AsyncIterat
             await asyncio.shield(child.end())
 
 
-@asynccontextmanager
-async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, BinaryIO]]:
-    """Give a pipe: a reader, and its other end, which is the caller's to close.
-
-    asyncio's own pipe of a process would make its end wait for somebody to read what a stalled client does not take.
-    """
-    first, second = os.pipe()
-    ours, theirs = os.fdopen(first, "rb", 0), os.fdopen(second, "wb", 0)
+async def _output(stack: AsyncExitStack, handed_over: ExitStack) -> tuple[int, asyncio.StreamReader]:
+    """Make a pipe: the child's end of it, and a reader."""
+    ours, theirs = os.pipe()
+    handed_over.callback(os.close, theirs)
+    file = stack.enter_context(os.fdopen(ours, "rb", 0))
     reader, loop = asyncio.StreamReader(LONGEST_LINE), asyncio.get_running_loop()
     protocol = asyncio.StreamReaderProtocol(reader)
-    # A client may go at every point of this, and takes the request with it.
-    with ours, theirs:
-        transport, _ = await loop.connect_read_pipe(lambda: protocol, ours)
-        try:
-            yield reader, theirs
-        finally:
-            transport.close()
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, file)
+    stack.callback(transport.close)
+    return theirs, reader
+
+
+async def _entry(stack: AsyncExitStack, handed_over: ExitStack) -> tuple[int, asyncio.StreamWriter]:
+    """Make a pair of sockets: the child's one, and a writer on the other."""
+    ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+    handed_over.callback(theirs.close)
+    _, writer = await asyncio.open_unix_connection(sock=ours)
+    stack.callback(writer.transport.abort)
+    return theirs.fileno(), writer
 
 
 def is_of(pid: int, pidfd: int, word: str) -> bool:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydock_daemon.forkserver.client import ForkServer
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
@@ -79,6 +80,7 @@ class Snapshots:
         self._locks: dict[str, asyncio.Lock] = {}
         self._children = asyncio.Semaphore(CHILDREN)
         self._sweeper = ThreadPoolExecutor(1, "snapshots")
+        self.forks = ForkServer()
         self._recover()
 
     @property
@@ -87,7 +89,8 @@ class Snapshots:
         return self.root / "mounts"
 
     def close(self) -> None:
-        """Wait for the removals under way."""
+        """Wait for the removals under way; children end."""
+        self.forks.close()
         self._sweeper.shutdown()
 
     def _recover(self) -> None:
@@ -177,7 +180,7 @@ class Snapshots:
         target.mkdir()
         target.chmod(0o755)
         async with self._children:
-            result = await unpacking.unpack(blob, target, report or (lambda _: None))
+            result = await unpacking.unpack(self.forks, blob, target, report or (lambda _: None))
         if diff_id and result.diff_id != diff_id:
             raise InvalidArgument(f"layer verification failed: the layer is {result.diff_id}, not {diff_id}")
         return result

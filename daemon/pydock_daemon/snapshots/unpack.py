@@ -1,18 +1,14 @@
-"""The program that unpacks one layer: run by `unpacking` as a child of its own, confined to the folder it fills.
+"""The program that unpacks one layer: a child of the fork server for `unpacking`, confined to the folder it fills.
 
-    python -IS -c BOOT TARGET  <blob  >result
-
-It reads the blob from standard input, enters a mount namespace of its own in which the target is mounted without
-devices and programs, makes that its root, and only then looks at the first header. The result is one line of JSON:
-`{"diff_id", "size", "root"}` or `{"error", "invalid"}`.
+Its request is the folder. It reads the blob from standard input, enters a mount namespace of its own in which the
+folder is mounted without devices and programs, makes that its root, and only then looks at the first header. The
+result is one line of JSON: `{"diff_id", "size", "root"}` or `{"error", "invalid"}`.
 """
 
 import hashlib
 import json
 import os
 import queue
-import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -66,7 +62,6 @@ def confine(target: str) -> None:
 
 def unpack(target: str) -> dict[str, object]:
     """Unpack standard input into the target and return what it was."""
-    linux.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
     # Whatever loads code or settings (a codec, the hash of libcrypto) is made before the root changes.
     source = Source(compression.decompressed(extract.blob(0)))
     extractor = extract.Extractor()
@@ -84,8 +79,7 @@ def unpack(target: str) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Unpack into the folder named by the first argument."""
-    sys.stdout.write(json.dumps(unpack(sys.argv[1])))
-    sys.stdout.flush()
+def main(target: str) -> None:
+    """Unpack into a folder and end."""
+    os.write(1, json.dumps(unpack(target)).encode())
     os._exit(0)  # a thread may still wait to hand over what nobody wants

@@ -25,7 +25,7 @@ async def output(bench: Bench, key: str, verb: str) -> bytes:
     """What a child of a `difference` view gives."""
     view = {"kind": "difference", "overlay": bench.snapshots.overlay(key), "stage": str(bench.snapshots.stage)}
     data = b""
-    async with process.started(verb, view) as child:
+    async with process.started(bench.snapshots.forks, verb, view) as child:
         await child.answer()
         while piece := await child.read():
             data += piece
