@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import fetch, solve, steps, tree
+from pydock_daemon.builder import fetch, report, solve, steps, tree
 from pydock_daemon.builder.options import Options
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
@@ -44,8 +44,8 @@ async def build_image(call: Call) -> web.StreamResponse:
         context, options = await _context(call, folder, options)
         async with progress_stream(call) as stream:
             engine = call.engine
-            build = solve.Build(engine.containers, engine.build_cache, options, folder, context, stream.send)
-            await build.run()
+            told = report.Words(stream.send, quiet=options.quiet)
+            await solve.Build(engine.containers, engine.build_cache, options, folder, context, told).run()
         return await stream.finish()
     finally:
         await asyncio.shield(asyncio.to_thread(steps.clean, folder))

@@ -51,6 +51,8 @@ class Instruction:
     words: tuple[str, ...] | None = None
     heredocs: tuple[Heredoc, ...] = ()
     source: str = ""
+    end: int = 0
+    """The line that it ends on."""
 
     def flag(self, name: str) -> str | None:
         """Return the value of a flag that is given at most once."""
@@ -161,7 +163,7 @@ class _Parser:
         if not rest and name not in ("CMD", "ENTRYPOINT"):
             self._fail(line, f"{name} requires at least one argument", word)
         words = self._words(name, rest)
-        return Instruction(name, rest, line, tuple(flags), words, heredocs, text)
+        return Instruction(name, rest, line, tuple(flags), words, heredocs, text, self._at)
 
     def _flags(self, name: str, rest: str, line: int) -> tuple[list[tuple[str, str]], str]:
         flags = []

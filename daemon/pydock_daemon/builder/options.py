@@ -8,6 +8,8 @@ from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.model import Platform
 from pydock_shared.reference import Reference
 
+from .session import Session
+
 EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -28,6 +30,8 @@ class Options:
     host_config: dict[str, Any] = field(default_factory=dict)
     """Limits, network and extra hosts of the containers in which RUN runs."""
     credentials: dict[str, Credentials] = field(default_factory=dict)
+    session: Session | None = None
+    """Whom to ask for secrets, an ssh agent and logins; the classic protocol has nobody."""
 
     @property
     def given(self) -> dict[str, str]:

@@ -5,9 +5,7 @@ the cache of the steps that went well.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.images import pull
@@ -22,35 +20,40 @@ from .cache import WHOLE, Cache, key
 from .dockerfile import Instruction
 from .expand import Words
 from .options import Options
+from .report import Report, Track
 from .stages import Stage
 from .state import State
 from .steps import CARRIERS, PROXIES, Steps
 from .tree import Tree
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Build:
     """One build under way."""
 
     def __init__(
-        self, containers: Containers, cache: Cache, options: Options, folder: Path, context: Tree, send: Send
+        self,
+        containers: Containers,
+        cache: Cache,
+        options: Options,
+        folder: Path,
+        context: Tree,
+        report: Report,
+        text: str | None = None,
     ) -> None:
-        """`folder` is for the files of this build, and the caller's to remove."""
-        self._containers, self._images, self._options, self._send = containers, containers.images, options, send
+        """`folder` is for the files of this build, and the caller's to remove; `text` a Dockerfile from elsewhere."""
+        self._containers, self._images, self._options, self._report = containers, containers.images, options, report
         self._cache, self._folder, self._context = cache, folder, context
         self._adding: Adding
         self._states: dict[int, asyncio.Task[State]] = {}
-        self._number = 0
         self._used: set[str] = set()
-        self._file, self._stages, self._before = self._plan()
+        self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
         self._needed = stages.needed(self._stages, self._target)
-        self._total = sum(1 + len(stage.instructions) for stage in self._needed)
+        report.plan(self._needed)
 
-    def _plan(self) -> tuple[dockerfile.Dockerfile, list[Stage], dict[str, str]]:
+    def _plan(self, text: str | None) -> tuple[dockerfile.Dockerfile, list[Stage], dict[str, str]]:
         name = self._options.dockerfile
-        text = self._context.text(name)
+        text = self._context.text(name) if text is None else text
         if text is None:
             raise InvalidArgument(f"Cannot locate specified Dockerfile: {name}")
         file = dockerfile.parse(text, name)
@@ -88,7 +91,10 @@ class Build:
             texts = " ".join(f"{name}={value}" for name, value in sorted(self._options.labels.items()))
             final.note(f"/bin/sh -c #(nop)  LABEL {texts}", moment=self._options.moment, empty=True)
         image = self._image(final)
-        await self._report(image)
+        unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
+        for tag in self._options.tags:
+            self._images.publish("tag", image.id, tag.familiar())
+        await self._report.done(image, self._options.tags, unused)
         return image
 
     def _image(self, final: State) -> Image:
@@ -103,49 +109,39 @@ class Build:
         self._cache.keep(wanted, image, WHOLE)
         return image
 
-    async def _report(self, image: Image) -> None:
-        unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
-        if unused:
-            await self._say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
-        await self._send({"aux": {"ID": image.id}})
-        if self._options.quiet:
-            await self._send({"stream": f"{image.id}\n"})
-        await self._say(f"Successfully built {image.short}\n")
-        for tag in self._options.tags:
-            self._images.publish("tag", image.id, tag.familiar())
-            await self._say(f"Successfully tagged {tag.familiar()}\n")
-
-    async def _say(self, text: str) -> None:
-        if not self._options.quiet:
-            await self._send({"stream": text})
-
-    async def _begin(self, text: str) -> None:
-        self._number += 1
-        await self._say(f"Step {self._number}/{self._total} : {text}\n")
-
     async def _stage(self, stage: Stage) -> State:
+        track = self._report.track(stage)
+        try:
+            at = await self._run_stage(stage, track)
+        except BaseException as error:
+            await asyncio.shield(track.end(error))
+            raise
+        await track.end(None)
+        return at
+
+    async def _run_stage(self, stage: Stage, track: Track) -> State:
         if stage.parent:
             at = (await self._states[stage.parent.index]).copy()
-            await self._begin(stage.original)
+            await track.begin(None)
             triggers: list[str] = []
         else:
-            await self._begin(stage.original)
-            at = await self._base(stage.base, stage.platform)
+            await track.begin(None)
+            at = await self._base(stage.base, stage.platform, track)
             triggers = at.settings.pop("OnBuild", None) or []
         at.command_given = False
         proxies = {name: value for name, value in self._options.given.items() if name in PROXIES}
         at.arguments = {**proxies, **at.arguments}
         steps = Steps(
-            self._containers, self._cache, self._adding, self._options, self._folder, self._context, self._say,
-            lambda name: self._source(stage, name),
+            self._containers, self._cache, self._adding, self._options, self._folder, self._context, track,
+            lambda name: self._source(stage, name, track),
         )  # fmt: skip
         if triggers:
-            await self._say(f"# Executing {len(triggers)} build trigger{'s' * (len(triggers) > 1)}\n")
+            await track.note(f"# Executing {len(triggers)} build trigger{'s' * (len(triggers) > 1)}\n")
         for trigger in triggers:
             for instruction in dockerfile.parse(trigger, "ONBUILD").instructions:
                 await self._one(at, instruction, steps)
         for instruction in stage.instructions:
-            await self._begin(instruction.original)
+            await track.begin(instruction)
             await self._one(at, instruction, steps)
         return at
 
@@ -166,14 +162,14 @@ class Build:
         shown = f"/bin/sh -c #(nop)  {instruction.name} {instruction.text}"
         at.note(shown, moment=self._options.moment, empty=True)
 
-    async def _source(self, stage: Stage, name: str) -> State | None:
+    async def _source(self, stage: Stage, name: str, track: Track) -> State | None:
         """Return what `--from=name` means in a stage: an earlier stage, or an image."""
         found = stages.find(self._stages, name, before=stage.index)
         if found:
             return await self._states[found.index]
-        return await self._base(name, "")
+        return await self._base(name, "", track)
 
-    async def _base(self, name: str, platform: str) -> State:
+    async def _base(self, name: str, platform: str, track: Track) -> State:
         if name == stages.SCRATCH:
             return state.scratch()
         wanted = parse_platform(platform) if platform else self._options.platform
@@ -186,19 +182,16 @@ class Build:
         if image is not None and wanted and not wanted.runs(_platform_of(image)):
             image = None
         if image is None:
-            image = await self._pull(name, wanted)
-        await self._say(f" ---> {image.short}\n")
+            image = await self._pull(name, wanted, track)
+        await track.note(f" ---> {image.short}\n")
         return state.of_image(self._images, image)
 
-    async def _pull(self, name: str, platform: Platform | None) -> Image:
+    async def _pull(self, name: str, platform: Platform | None, track: Track) -> Image:
         ref = reference.parse(name)
         credentials = self._options.credentials.get(ref.domain, Credentials())
-        send = self._send if not self._options.quiet else _nothing
-        return await pull.pull(self._images, ref, platform, credentials, send)
-
-
-async def _nothing(record: dict[str, Any]) -> None:
-    return None
+        if self._options.session:
+            credentials = await self._options.session.credentials(ref.domain)
+        return await pull.pull(self._images, ref, platform, credentials, track.pulling)
 
 
 def _platform_of(image: Image) -> Platform:

@@ -23,6 +23,7 @@ from .copying import Rules
 from .dockerfile import Instruction
 from .expand import Words
 from .options import Options
+from .report import Track
 from .state import State
 from .tree import WILD, Node, Tree
 
@@ -31,15 +32,15 @@ PROXIES = {
 }
 NOTHING = {"Cmd": ["#(nop)"], "Entrypoint": [""], "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": "none"}}}
 GO_FOLDER = 1 << 31
-Say = Callable[[str], Awaitable[None]]
 Source = Callable[[str], Awaitable[State | None]]
 
 
 class Failed(PydockError):
     """A RUN that ended with another code than 0."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+    def __init__(self, command: list[str], code: int) -> None:
+        super().__init__(f"The command '{' '.join(command)}' returned a non-zero code: {code}")
+        self.command = command
         self.exit_code = code
 
 
@@ -54,12 +55,12 @@ class Steps:
         options: Options,
         folder: Path,
         context: Tree,
-        say: Say,
+        track: Track,
         source: Source,
     ) -> None:
         """`source` returns the stage or image that a `--from` names."""
         self._containers, self._cache, self._adding, self._options = containers, cache, adding, options
-        self._folder, self._context, self._say, self._source = folder, context, say, source
+        self._folder, self._context, self._track, self._source = folder, context, track, source
         self._numbers = iter(range(1 << 30))
 
     async def carry_out(self, at: State, instruction: Instruction, words: Words) -> None:
@@ -98,13 +99,13 @@ class Steps:
                 mounts.locked(mounted),
                 work.container(self._containers, image, config, keep=not self._options.remove) as made,
             ):
-                await self._say(f" ---> Running in {made.short}\n")
-                code = await work.run(self._containers, made, self._say)
+                await self._track.note(f" ---> Running in {made.short}\n")
+                code = await work.run(self._containers, made, self._track.output)
                 if code:
-                    raise Failed(f"The command '{' '.join(command)}' returned a non-zero code: {code}", code)
+                    raise Failed(command, code)
                 await self._take_layer(at, image, made)
                 if self._options.remove:
-                    await self._say(f" ---> Removed intermediate container {made.short}\n")
+                    await self._track.note(f" ---> Removed intermediate container {made.short}\n")
 
         await self._step(at, wanted, " ".join(command), make)
 
@@ -265,7 +266,7 @@ class Steps:
         images, before = self._containers.images, len(at.diff_ids)
         cached = None if self._options.no_cache else self._cache.find(wanted)
         if cached is not None:
-            await self._say(" ---> Using cache\n")
+            await self._track.cached()
             found = state.of_image(images, cached)
             at.layers, at.diff_ids = found.layers, found.diff_ids
         else:
