@@ -40,9 +40,12 @@ from pydock_daemon.networks import service as networks
 from pydock_daemon.snapshots import overlay as snapshots
 from pydock_daemon.store import Store
 from pydock_daemon.volumes import service as volumes
+from pydock_runtime import rlimits
 from pydock_shared.errors import InvalidArgument, PydockError
 
 log = logging.getLogger("pydockd")
+LAST_WORDS = 0.5
+"""Seconds in which an answer that is complete goes out when the daemon ends."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
 SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, cache.SCHEMA)
 
@@ -62,6 +65,7 @@ def main() -> None:
         if os.geteuid() != 0:
             raise PydockError("pydockd needs to be started with root privileges")
         _set_up_logging(invocation.config)
+        rlimits.raise_files()  # a client, a container and a stream cost descriptors
         asyncio.run(serve(invocation.config))
     except PydockError as error:
         message = (
@@ -95,12 +99,12 @@ async def serve(settings: Config) -> None:
         engine = await _build(settings, stack)
         sockets = listen.open_all(settings, files)
         # A handler ends with its client, see api.server; an answer has no end of its own.
-        server = web.Server(
-            Edge(engine), request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=settings.shutdown_timeout)
+        edge = Edge(engine)
+        server = web.Server(edge, request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0)
+        runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(edge.close, settings.shutdown_timeout)
         for sock in sockets:
             await web.SockSite(runner, sock, backlog=listen.BACKLOG).start()
         stop = asyncio.Event()

@@ -60,6 +60,7 @@ class Process:
 
 def become(process: Process) -> NoReturn:
     """Turn this process, already inside its namespaces and root, into the user's program."""
+    rlimits.give_back()
     rlimits.apply(process.limits)
     account = user.resolve(process.user)
     _own_stdio(account)

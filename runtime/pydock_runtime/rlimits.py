@@ -1,4 +1,8 @@
-"""`process.rlimits`: limits of the process about to run. Used by `credentials`."""
+"""`process.rlimits`: limits of the process about to run. Used by `credentials`.
+
+The supervisor and pydockd take more descriptors than a program is given by default (1024, which is what `select` can
+take): they `raise_files` for themselves, and what they start gets back what it would have had.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,29 @@ if TYPE_CHECKING:
     from typing import Any
 
 INFINITY = (1 << 64) - 1
+_given: list[int] = []
+
+
+def files() -> int:
+    """Return the soft limit of descriptors that `give_back` restores: the one this process was started with."""
+    return _given[0] if _given else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_files(given: int | None = None) -> None:
+    """Allow this process as many descriptors as it may have.
+
+    What it starts gets back what it had itself, or `given`: whoever started it may have raised its own before.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if not _given:
+        _given.append(files() if given is None else _least(given, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def give_back() -> None:
+    """Undo `raise_files` in a child that is about to become somebody else's program."""
+    for soft in _given:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 
 AS_SYSTEMD = """\
-import os, sys
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 passed = int(sys.argv[1])
 if passed != 3:
     os.dup2(passed, 3)
@@ -71,6 +74,20 @@ def test_the_passed_socket_is_the_daemons_alone(service: Service):
     # The supervisor lives on; had it inherited the socket, clients would be taken in and never answered.
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
         client.connect(service.socket)
+
+
+def test_it_takes_all_descriptors_and_containers_have_the_limit_it_was_given(
+    service: Service, base_archive: Path, tmp_path: Path
+):
+    service.api.ok("POST", "/images/load", base_archive.read_bytes())
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for pid in (service.pid, *service.supervisors()):
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    docker = Cli("docker", service.host, tmp_path)
+    limits = ("sh", "-c", "ulimit -Sn; ulimit -Hn")
+    assert docker("run", "--rm", "busybox", *limits).split() == ["1024", str(hard)]
+    docker("run", "-d", "--name", "web", "busybox", "sleep", "60")
+    assert docker("exec", "web", *limits).split() == ["1024", str(hard)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ aiohttp's low-level server gives a bare request; the routes of all files of `api
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -75,6 +76,21 @@ class Edge:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._read: set[asyncio.Task[Any]] = set()
+        self._changes: dict[asyncio.Future[web.StreamResponse], web.BaseRequest] = {}
+
+    async def close(self, patience: float) -> None:
+        """End the daemon's part of everything: reads at once, and what has not begun because its request is not whole.
+
+        Changes under way have `patience` seconds.
+        """
+        for task in self._read:
+            task.cancel()
+        for change, request in self._changes.items():
+            if not request.content.is_eof():
+                change.cancel()
+        if self._changes:
+            await asyncio.wait(self._changes, timeout=patience)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Find the handler and run it; every error becomes an answer here."""
@@ -109,6 +125,18 @@ class Edge:
         handler, params = found
         answering = handler(Call(self._engine, request, params, version))
         if request.method == "GET" or handler in GIVEN_UP:
-            return await answering
+            return await self._as_long_as_asked(answering)
         # A change that was begun is ended, whether the client stays or not.
-        return await asyncio.shield(asyncio.ensure_future(answering))
+        change = asyncio.ensure_future(answering)
+        self._changes[change] = request
+        change.add_done_callback(self._changes.pop)
+        return await asyncio.shield(change)
+
+    async def _as_long_as_asked(self, answering: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._read.add(task)
+        try:
+            return await answering
+        finally:
+            self._read.discard(task)

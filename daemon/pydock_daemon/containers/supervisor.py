@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pydock_runtime
+from pydock_runtime import rlimits
 from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 
@@ -298,7 +299,8 @@ class Supervisor:
 def command(exec_root: Path) -> list[str]:
     """Return the command that starts a supervisor and returns: an interpreter without site-packages."""
     program = os.path.dirname(os.path.abspath(pydock_runtime.__file__))
-    return [sys.executable, "-S", "-s", "-P", program, "supervisor", "--exec-root", str(exec_root)]
+    files = str(rlimits.files())
+    return [sys.executable, "-S", "-s", "-P", program, "supervisor", "--exec-root", str(exec_root), "--files", files]
 
 
 def _spawn(exec_root: Path) -> None:

@@ -3,7 +3,7 @@
 In order: leave pydockd's session, be the only one (a lock that the kernel lets go of when we die), continue as a
 sealed copy of the interpreter, load everything that a start needs, freeze it, serve EXEC_ROOT/supervisor.sock. A
 second supervisor of the same root ends at once with exit code 0: the first one serves. Without a pydockd and without
-containers it ends after two seconds.
+containers it ends after two seconds. `--files` is the soft limit of descriptors of what it starts: its own is raised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 
-from pydock_runtime import reexec
+from pydock_runtime import reexec, rlimits
 from pydock_runtime.supervisor import adopt, protocol
 from pydock_runtime.supervisor.poller import Poller
 from pydock_runtime.supervisor.service import Service
@@ -26,20 +26,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-USAGE = "usage: pydock-runtime supervisor --exec-root DIR"
+USAGE = "usage: pydock-runtime supervisor --exec-root DIR [--files NUMBER]"
+OPTIONS = {"--exec-root", "--files", "--lock-fd"}
 OOM_SCORE = "-500"  # as dockerd's; children set their own
 BACKLOG = 64
 
 
 def main(argv: list[str]) -> int:
     """Run the supervisor; `argv` is what follows the verb. Returns the exit code."""
-    if len(argv) not in (2, 4) or argv[::2] != ["--exec-root", "--lock-fd"][: len(argv) // 2]:
+    options = dict(zip(argv[::2], argv[1::2], strict=False))
+    if len(argv) % 2 or "--exec-root" not in options or not options.keys() <= OPTIONS:
         print(USAGE, file=sys.stderr)
         return 2
-    exec_root = os.path.abspath(argv[1])
-    if len(argv) == 2:
+    exec_root = os.path.abspath(options["--exec-root"])
+    rlimits.raise_files(int(options["--files"]) if "--files" in options else None)
+    if "--lock-fd" not in options:
         return _detach(exec_root)
-    os.set_inheritable(int(argv[3]), False)
+    os.set_inheritable(int(options["--lock-fd"]), False)
     serve(exec_root)
     return 0
 
@@ -59,7 +62,8 @@ def _detach(exec_root: str) -> int:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     _open_stdio(os.path.join(exec_root, protocol.LOG_NAME))
     os.set_inheritable(lock, True)
-    reexec.into_sealed_copy(["supervisor", "--exec-root", exec_root, "--lock-fd", str(lock)])
+    own = ["--exec-root", exec_root, "--files", str(rlimits.files()), "--lock-fd", str(lock)]
+    reexec.into_sealed_copy(["supervisor", *own])
     raise AssertionError("run from a sealed copy without its lock")
 
 
