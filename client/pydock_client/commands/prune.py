@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pydock_client.http import Query
 
 
+SPACES = ("keep-storage", "reserved-space", "max-used-space", "min-free-space")
+"""The limits of a prune of the build cache: flags of the command and parameters of the request alike."""
+
+
 def confirm(call: Call, warning: str) -> None:
     """Ask the person unless --force was given; Failure when the answer is no."""
     if call.options["force"]:
@@ -71,10 +75,10 @@ def images(call: Call, *, everything: bool) -> int:
     return report(answer, "Deleted Images", rows)
 
 
-def build_cache(call: Call) -> int:
+def build_cache(call: Call, *, everything: bool) -> int:
     """Remove what builds have kept; an engine that does not build keeps nothing."""
     try:
-        answer = send(call, "/build/prune")
+        answer = send(call, "/build/prune", {"all": everything})
     except (NotFound, NotSupported):
         return 0
     return report(answer, "Deleted build cache objects", answer.get("CachesDeleted") or [])
@@ -112,7 +116,7 @@ def _cache(call: Call) -> None:
     options = call.options
     kind = "all" if options["all"] else "all dangling"
     confirm(call, f"WARNING! This will remove {kind} build cache.")
-    query = {"all": options["all"], "keep-storage": options["keep-storage"] or ""}
+    query = {"all": options["all"]} | {name: options[name] or "" for name in SPACES}
     answer = send(call, "/build/prune", query)
     report(answer, "Deleted build cache objects", answer.get("CachesDeleted") or [])
     _reclaimed(answer.get("SpaceReclaimed") or 0)
@@ -130,7 +134,12 @@ def _system(call: Call) -> None:
         )
     what = "all images without at least one container associated to them" if options["all"] else "all dangling images"
     rows.append((what, lambda: images(call, everything=options["all"])))
-    rows.append(("all build cache" if options["all"] else "unused build cache", lambda: build_cache(call)))
+    rows.append(
+        (
+            "all build cache" if options["all"] else "unused build cache",
+            lambda: build_cache(call, everything=options["all"]),
+        )
+    )
     warning = "WARNING! This will remove:\n" + "".join(f"  - {words}\n" for words, _ in rows)
     if options["filter"]:
         warning += "\n  Items to be pruned will be filtered with:\n"
@@ -162,6 +171,9 @@ CACHE = Command(
         _FILTER,
         _FORCE,
         Flag("--keep-storage", BYTES, "Amount of disk space to keep for the cache"),
+        Flag("--reserved-space", BYTES, "Amount of disk space always allowed to keep for cache"),
+        Flag("--max-used-space", BYTES, "Maximum amount of disk space allowed to keep for cache"),
+        Flag("--min-free-space", BYTES, "Target amount of free disk space after pruning"),
     ),
 )
 SYSTEM = Command(

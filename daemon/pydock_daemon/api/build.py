@@ -4,14 +4,14 @@ import asyncio
 import base64
 import binascii
 import json
+import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import fetch, report, solve, steps, tree
+from pydock_daemon.builder import fetch, prune, report, solve, steps, tree
 from pydock_daemon.builder.options import Options
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
@@ -20,7 +20,6 @@ from pydock_daemon.snapshots.compression import CompressionError
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import HUB, Reference
-from pydock_shared.units import parse_duration_ns
 
 from .routing import Call, json_response
 from .stream import progress_stream
@@ -31,7 +30,6 @@ NUMBERS = {"memory": "Memory", "memswap": "MemorySwap", "cpushares": "CpuShares"
 TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
 REFUSED = ("squash", "outputs", "session", "cachefrom", "isolation")
 EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
-PRUNE_FILTERS = ("until", "unused-for", "id", "inuse", "shared", "private", "type", "description")
 
 
 async def build_image(call: Call) -> web.StreamResponse:
@@ -147,31 +145,18 @@ def _credentials(header: str) -> dict[str, Credentials]:
 
 
 async def prune_cache(call: Call) -> web.StreamResponse:
-    """POST /build/prune: forget the steps that no named image has, oldest use first, until little enough is left."""
-    filters = call.filters()
-    filters.check_known(PRUNE_FILTERS)
-    for name in set(PRUNE_FILTERS) - {"until", "unused-for", "id"}:
-        if name in filters:
-            raise NotSupported(f"the filter {name} of the build cache is not supported")
-    for name in ("max-used-space", "min-free-space"):
-        if call.query.get(name, "0") not in EMPTY:
-            raise NotSupported(f"{name} of a prune of the build cache is not supported")
-    ages = [parse_duration_ns(text) for name in ("until", "unused-for") for text in filters.values(name)]
-    limit = time.time_ns() - max(ages, default=0)
-    chosen = [
-        entry
-        for entry in call.engine.build_cache.entries()
-        if not entry["InUse"]
-        and entry["LastUsedAt"] <= limit
-        and all(entry["ID"].startswith(text) for text in filters.values("id"))
-    ]
-    keep = call.number("reserved-space") or call.number("keep-storage") or 0
-    kept, gone = 0, []
-    for entry in sorted(chosen, key=lambda entry: entry["LastUsedAt"], reverse=True):
-        kept += entry["Size"]
-        if kept > keep or not keep:
-            gone.append(entry)
-    ids, freed = call.engine.build_cache.prune(gone)
+    """POST /build/prune: forget what nobody uses, the oldest use first, down to the limits that are given."""
+    engine, filters = call.engine, call.filters()
+    filters.check_known({*prune.FIELDS, *prune.AGES})
+    reserved = call.number("reserved-space") or call.number("keep-storage") or 0
+    limits = prune.Limits(reserved, call.number("max-used-space") or 0, call.number("min-free-space") or 0)
+    if min(limits) < 0:
+        raise InvalidArgument("the space of a build cache cannot be negative")
+    entries = await prune.entries(engine.containers, engine.build_cache)
+    disk = os.statvfs(engine.config.data_root)
+    gone = prune.chosen(entries, filters, limits, disk.f_bfree * disk.f_frsize, every=call.flag("all"))
+    ids, freed = await prune.remove(engine.containers, engine.build_cache, gone)
+    engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
     return json_response({"CachesDeleted": ids, "SpaceReclaimed": freed})
 
 

@@ -176,6 +176,7 @@ async def remove_image(call: Call) -> web.StreamResponse:
 async def prune_images(call: Call) -> web.StreamResponse:
     """POST /images/prune."""
     pruned = delete.prune(call.engine.images, call.filters())
+    await call.engine.images.settled()
     return json_response({"ImagesDeleted": pruned.records or None, "SpaceReclaimed": pruned.freed})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pydock_daemon.builder import prune
 from pydock_daemon.containers import inspect as views
 from pydock_daemon.images import listing
 from pydock_daemon.volumes.service import wire
@@ -90,9 +91,9 @@ async def _volumes(call: Call) -> tuple[Items, int]:
 
 async def _build_cache(call: Call) -> tuple[Items, int]:
     found = []
-    for entry in call.engine.build_cache.entries():
+    for entry in await prune.entries(call.engine.containers, call.engine.build_cache):
         times = {name: rfc3339(entry[name]) for name in ("CreatedAt", "LastUsedAt")}
-        found.append({name: value for name, value in entry.items() if name != "Image"} | times)
+        found.append({name: value for name, value in entry.items() if name not in ("Image", "Volume")} | times)
     return found, sum(entry["Size"] for entry in found if not entry["Shared"])
 
 

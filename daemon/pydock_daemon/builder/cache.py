@@ -28,6 +28,10 @@ WHOLE = "image"
 """The step of an entry that is a whole build: its image is nobody's step between, and is shown."""
 
 
+SHORT = 24
+"""The digits of a key that are an entry's id."""
+
+
 def key(*facts: Any) -> str:
     """Return the key of a step."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -79,29 +83,31 @@ class Cache:
             self._images.names.remove(image.id)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the entries as Docker's BuildCache records, the youngest first."""
+        """Return the entries as Docker's BuildCache records, the youngest first; `Image` is what was kept.
+
+        One in use has a name; one that is shared has its files from an image that has one, so that removing it frees
+        nothing.
+        """
         found = []
+        named = [image for image in self._images if image.repo_tags or image.repo_digests]
+        ids, chains = {image.id for image in named}, {chain for image in named for chain in image.chain}
         for row in self._store.all("select * from build_cache order by created desc"):
             image = self._images.get(row["image"])
             if image is None:
                 continue
             top = self._images.snapshots.layer(image.chain[-1]) if image.chain else None
-            named = bool(image.repo_tags or image.repo_digests)
+            shared = image.id in ids or (top is not None and top.chain in chains)
             found.append({
-                "ID": row["key"][:24], "Type": "regular", "Description": row["step"], "InUse": named, "Shared": named,
-                "Size": top.size if top else 0, "CreatedAt": row["created"], "LastUsedAt": row["used"],
-                "UsageCount": row["hits"] + 1, "Image": image,
+                "ID": row["key"][:SHORT], "Type": "regular", "Description": row["step"], "InUse": image.id in ids,
+                "Shared": shared, "Size": top.size if top else 0, "CreatedAt": row["created"],
+                "LastUsedAt": row["used"], "UsageCount": row["hits"] + 1, "Image": image,
             })  # fmt: skip
         return found
 
-    def prune(self, chosen: list[dict[str, Any]]) -> tuple[list[str], int]:
-        """Forget entries; return their ids and the bytes that come free."""
-        gone = []
-        for entry in chosen:
-            image: Image = entry["Image"]
-            with self._store.transaction() as db:
-                db.execute("delete from build_cache where substr(key, 1, 24) = ?", (entry["ID"],))
-            gone.append(entry["ID"])
-            if self._images.get(image.id) and self._hides(image) and not self._images.users(image.id):
-                self._images.names.remove(image.id)
-        return gone, self._images.sweep()
+    def forget(self, entry: dict[str, Any]) -> None:
+        """Forget an entry, and its image when that was nothing else; what it had goes with the next sweep."""
+        image: Image = entry["Image"]
+        with self._store.transaction() as db:
+            db.execute("delete from build_cache where substr(key, 1, ?) = ?", (SHORT, entry["ID"]))
+        if self._images.get(image.id) and self._hides(image) and not self._images.users(image.id):
+            self._images.names.remove(image.id)

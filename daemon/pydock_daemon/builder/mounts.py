@@ -1,10 +1,12 @@
-"""`RUN --mount`: caches, which are volumes of their own, and tmpfs. Used by `steps`.
+"""`RUN --mount`: caches, which are volumes of their own, and tmpfs. Used by `steps` and `prune`.
 
-A cache is a volume named for its id, so it is listed, inspected and removed like one.
+A cache is a volume named for its id, so it is listed, inspected and removed like one; and it is an entry of the build
+cache. When it was used last is the time of its folder, set at each use.
 """
 
 import asyncio
 import hashlib
+import os
 import posixpath
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +14,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pydock_daemon.containers.service import Containers
 from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.filters import Filters
 from pydock_shared.units import parse_size
 
 from .expand import Words
@@ -104,3 +108,27 @@ async def locked(mounts: list[RunMount]) -> AsyncIterator[None]:
         for name in sorted({mount.name for mount in mounts if mount.kind == "cache" and mount.sharing != "shared"}):
             await stack.enter_async_context(_locks.setdefault(name, asyncio.Lock()))
         yield
+
+
+def touch(containers: Containers, mounts: list[RunMount]) -> None:
+    """Note that the caches are used now."""
+    for mount in mounts:
+        if mount.kind == "cache":
+            os.utime(containers.volumes.mountpoint(volume(mount.name)).parent)
+
+
+async def caches(containers: Containers) -> list[dict[str, Any]]:
+    """Return the caches as Docker's BuildCache records; `Volume` is the name of what keeps it."""
+    volumes, found = containers.volumes, []
+    for each in volumes.listed(Filters({"label": [LABEL]}), set()):
+        size = await asyncio.to_thread(volumes.usage, each.name)
+        if not volumes.exists(each.name):
+            continue
+        found.append({
+            "ID": hashlib.sha256(each.name.encode()).hexdigest()[:24], "Type": "exec.cachemount",
+            "Description": f"cached mount {each.labels[LABEL]}", "InUse": bool(containers.users_of_volume(each.name)),
+            "Shared": False, "Size": size, "CreatedAt": each.created,
+            "LastUsedAt": volumes.mountpoint(each.name).parent.stat().st_mtime_ns, "UsageCount": 1,
+            "Volume": each.name,
+        })  # fmt: skip
+    return found

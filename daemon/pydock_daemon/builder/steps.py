@@ -100,6 +100,7 @@ class Steps:
                 work.container(self._containers, image, config, keep=not self._options.remove) as made,
             ):
                 await self._track.note(f" ---> Running in {made.short}\n")
+                mounts.touch(self._containers, mounted)
                 code = await work.run(self._containers, made, self._track.output)
                 if code:
                     raise Failed(command, code)

@@ -85,7 +85,7 @@ async def _still(containers: Containers, container: Container, *, wanted: bool) 
         frozen = False
         if wanted:
             with suppress(Conflict):
-                await pause.pause(containers, container)
+                await pause.pause(containers, container, held=True)
                 frozen = True
         try:
             yield

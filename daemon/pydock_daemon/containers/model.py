@@ -79,6 +79,8 @@ class State:
     removing_automatically: bool = False
     ports: dict[str, Any] = field(default_factory=dict)
     health: Health | None = None
+    held: bool = False
+    """Whether it is frozen, or about to be, by an operation of the daemon's own, and to be thawed after it."""
 
 
 @dataclass(frozen=True)

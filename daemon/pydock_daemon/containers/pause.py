@@ -6,13 +6,20 @@ from .model import Container, Status
 from .service import Containers
 
 
-async def pause(containers: Containers, container: Container) -> None:
-    """Freeze every process of a running container; Conflict in any other state."""
+async def pause(containers: Containers, container: Container, *, held: bool = False) -> None:
+    """Freeze every process of a running container; Conflict in any other state.
+
+    With `held` it is for as long as an operation takes: a daemon that is killed before its end lets the container go on
+    at the next start. So that is written down ahead of the freezing.
+    """
     async with container.lock:
         if container.state.status is Status.PAUSED:
             raise Conflict(f"container {container.id} is already paused")
         if container.state.status is not Status.RUNNING:
             raise Conflict(f"container {container.id} is not running")
+        if container.state.held is not held:
+            container.state.held = held
+            containers.save(container)
         await containers.supervisor.request("pause", container=container.id)
         with containers.moving(container, Status.PAUSED):
             pass
@@ -26,5 +33,5 @@ async def unpause(containers: Containers, container: Container) -> None:
             raise Conflict(f"container {container.id} is not paused")
         await containers.supervisor.request("resume", container=container.id)
         with containers.moving(container, Status.RUNNING):
-            pass
+            container.state.held = False
     containers.publish(container, "unpause")

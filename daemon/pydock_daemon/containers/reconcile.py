@@ -94,6 +94,8 @@ async def _alive(containers: Containers, container: Container, entry: dict[str, 
     if entry is not None and entry["status"] in ("running", "paused"):
         container.state.pid = entry["pid"]
         container.state.status = Status.PAUSED if entry["status"] == "paused" else Status.RUNNING
+        if container.state.held:
+            await _release(containers, container)
         containers.save(container)
         if entry["oom"] and not container.state.oom_killed:
             await ooms.record(containers, container, 1)
@@ -101,6 +103,16 @@ async def _alive(containers: Containers, container: Container, entry: dict[str, 
         return
     end = entry or {"code": UNKNOWN_CODE, "oom": False, "finished_at": time.time_ns()}
     await exits.settle(containers, container, end)
+
+
+async def _release(containers: Containers, container: Container) -> None:
+    """Let a container go on that was frozen for an operation of a daemon which did not live to its end."""
+    if container.state.status is Status.PAUSED:
+        await containers.supervisor.request("resume", container=container.id)
+        with containers.moving(container, Status.RUNNING):
+            pass
+        containers.publish(container, "unpause")
+    container.state.held = False
 
 
 def _wanted(container: Container) -> bool:

@@ -50,5 +50,6 @@ async def prune(containers: Containers, filters: Filters) -> tuple[list[str], in
             await discard.discard(containers, container, volumes=False)
         removed.append(container.id)
         space += size
+    await containers.snapshots.settled()
     containers.events.publish("container", "prune", "", {"reclaimed": str(space)})
     return removed, space

@@ -7,6 +7,7 @@ A blob comes in by an `Ingest`: written to a temporary name and hashed on the wa
 The rows are read and written on the event loop only; `Ingest` may work in any thread.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -206,6 +207,10 @@ class Content:
                 self._path(digest).rename(gone)
                 self._remover.submit(gone.unlink, missing_ok=True)
         return total
+
+    async def settled(self) -> None:
+        """Wait until the removals that were asked for are done."""
+        await asyncio.wrap_future(self._remover.submit(lambda: None))
 
     def close(self) -> None:
         """Wait for the removals under way."""

@@ -27,7 +27,7 @@ def listing(
     filters.check_known(FILTERS)
     checks = _checks(images, filters)
     patterns = [_pattern(text) for text in filters.values("reference")]
-    counts = Counter(chain for image in images for chain in set(image.chain)) if shared_size else Counter[str]()
+    counts = _holders(images) if shared_size else Counter[str]()
     found = []
     for image in images:
         if not every and images.hidden(image):
@@ -92,6 +92,11 @@ def _piece(piece: str) -> str:
         inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
         return f"[{inside}]"
     return re.escape(piece)
+
+
+def _holders(images: Images) -> Counter[str]:
+    """Count the images that have each layer. The builder's steps between are none that a layer could be shared with."""
+    return Counter(chain for image in images if not images.hidden(image) for chain in set(image.chain))
 
 
 def _shared(images: Images, image: Image, counts: Counter[str]) -> int:

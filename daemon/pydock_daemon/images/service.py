@@ -96,6 +96,10 @@ class Images:
         """Remove content that nothing needs; return the bytes that come free by it."""
         return gc.sweep(self.names, self.content, self.snapshots)
 
+    async def settled(self) -> None:
+        """Wait until what was removed is gone from the disk as well."""
+        await asyncio.gather(self.content.settled(), self.snapshots.settled())
+
     def count(self) -> int:
         """Return how many images there are."""
         return len(self.names)

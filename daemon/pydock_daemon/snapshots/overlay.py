@@ -88,6 +88,10 @@ class Snapshots:
         """Return a folder on which a process with mounts of its own may mount, unseen by others."""
         return self.root / "mounts"
 
+    async def settled(self) -> None:
+        """Wait until the removals that were asked for are done."""
+        await asyncio.wrap_future(self._sweeper.submit(lambda: None))
+
     def close(self) -> None:
         """Wait for the removals under way; children end."""
         self.forks.close()
