@@ -309,7 +309,8 @@ def test_the_cache_is_listed_and_pruned(cli: Cli, api: Api, daemon: Engine):
     entries = api.ok("GET", "/v1.45/system/df")["BuildCache"]
     assert max(entry["Size"] for entry in entries) >= 100_000
     assert api.ok("POST", "/build/prune")["CachesDeleted"]
-    assert all(entry["InUse"] for entry in api.ok("GET", "/v1.45/system/df")["BuildCache"])
+    left = api.ok("GET", "/v1.45/system/df")["BuildCache"]
+    assert all(entry["InUse"] or entry["Shared"] for entry in left)
 
 
 def test_a_date_of_its_own_makes_the_same_image(api: Api, daemon: Engine):
