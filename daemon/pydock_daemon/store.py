@@ -57,6 +57,13 @@ class Store:
         row: sqlite3.Row | None = self._db.execute(sql, args).fetchone()
         return row
 
+    def problems(self) -> list[str]:
+        """Return what the database finds wrong with itself: pages, and rows that name others which are not there."""
+        found = [str(row[0]) for row in self._db.execute("pragma quick_check") if row[0] != "ok"]
+        for table, row, parent, _ in self._db.execute("pragma foreign_key_check"):
+            found.append(f"row {row} of {table} names a row of {parent} that is not there")
+        return found
+
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded into the file."""
         self._db.close()

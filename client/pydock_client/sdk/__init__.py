@@ -57,6 +57,11 @@ class Client:
         found: Json = self.connection.json("GET", "/system/df", query)
         return found
 
+    def check(self, *, quick: bool = False, repair: bool = False) -> Json:
+        """Return whether the daemon's store is whole, after setting right what is not with `repair`."""
+        found: Json = self.connection.json("POST", "/system/check", {"quick": quick, "repair": repair})
+        return found
+
     def events(self, **query: Any) -> Iterator[Json]:
         """Yield events as they happen; `since`, `until` and `filters` as in the API."""
         return lines(self.connection.send("GET", "/events", query, stream=True))

@@ -29,6 +29,7 @@ from . import (
     stats,
     streams,
     system,
+    upkeep,
     usage,
     volumes,
     websocket,
@@ -39,7 +40,7 @@ from .routing import Call, Route, Router
 from .versions import NEWEST, split, text
 
 MODULES = (
-    *(system, usage, containers, stats, archives, streams, websocket, exec),
+    *(system, usage, upkeep, containers, stats, archives, streams, websocket, exec),
     *(registries, images, networks, volumes, build, events, absent),
 )
 ROUTES: list[Route] = [route for module in MODULES for route in module.ROUTES]

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -31,6 +30,7 @@ create table if not exists blobs (
 log = logging.getLogger("pydockd.images")
 LARGEST_DOCUMENT = 8 << 20
 PIECE = 1 << 20
+NEW = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 PARTIAL = ".part"
 PARTIAL_AGE = 24 * 3600  # seconds after which nobody is expected to go on with a blob
 WORTH_KEEPING = 1 << 20  # bytes below which a download begins anew
@@ -39,8 +39,9 @@ WORTH_KEEPING = 1 << 20  # bytes below which a download begins anew
 class Ingest:
     """A blob on its way in. Whoever opens one calls `close`, which removes it unless it was committed or is kept."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, descriptor: int, busy: set[Path]) -> None:
+        """Work on an open file; its path is in `busy` until `close`."""
+        self.path, self._busy = path, busy
         self.size = 0
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         self._hash = hashlib.sha256()
@@ -85,6 +86,7 @@ class Ingest:
         self._file.close()
         if not self._kept:
             self.path.unlink(missing_ok=True)
+        self._busy.discard(self.path)
 
 
 class Content:
@@ -95,6 +97,7 @@ class Content:
         self._store = store
         self._ingest_at, self._blobs_at = root / "ingest", root / "blobs/sha256"
         self._remover = ThreadPoolExecutor(1, "content")
+        self._busy: set[Path] = set()
         for folder in (self._ingest_at, self._blobs_at):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clear(time.time() - PARTIAL_AGE)
@@ -124,13 +127,15 @@ class Content:
 
     def ingest(self) -> Ingest:
         """Begin a blob."""
-        descriptor, name = tempfile.mkstemp(dir=self._ingest_at)
-        return Ingest(Path(name), descriptor)
+        path = self._ingest_at / os.urandom(8).hex()
+        self._busy.add(path)
+        return Ingest(path, os.open(path, NEW | os.O_EXCL, 0o600), self._busy)
 
     def partial(self, digest: str) -> Ingest:
         """Begin a blob whose digest is known, or go on with it: see `Ingest.resume`. One caller a digest at a time."""
         path = self._partial(digest)
-        return Ingest(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._busy.add(path)
+        return Ingest(path, os.open(path, NEW, 0o600), self._busy)
 
     def drop_partials(self) -> int:
         """Remove what interrupted operations have left and none under way goes on with; return the bytes."""
@@ -205,8 +210,50 @@ class Content:
             gone = self._ingest_at / f"{os.urandom(8).hex()}.gone"
             with suppress(FileNotFoundError):
                 self._path(digest).rename(gone)
-                self._remover.submit(gone.unlink, missing_ok=True)
+                self._busy.add(gone)
+                self._remover.submit(self._free, gone)
         return total
+
+    def _free(self, gone: Path) -> None:
+        try:
+            gone.unlink(missing_ok=True)
+        finally:
+            self._busy.discard(gone)
+
+    # What `upkeep` looks at
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the digest of every blob."""
+        return iter(list(self._sizes))
+
+    def strays(self) -> list[Path]:
+        """Return the files that no blob and nothing under way owns."""
+        oldest = time.time() - PARTIAL_AGE
+        found = [path for path in self._blobs_at.iterdir() if f"sha256:{path.name}" not in self._sizes]
+        for path in self._ingest_at.iterdir():
+            resumable = path.suffix == PARTIAL and path.stat().st_mtime >= oldest
+            if path not in self._busy and not resumable:
+                found.append(path)
+        return found
+
+    def lost(self) -> list[str]:
+        """Return the digests whose file is gone or has not their size."""
+        return [digest for digest, size in self._sizes.items() if _size(self._path(digest)) != size]
+
+    def verify(self, digest: str) -> bool:
+        """Read a blob and say whether it is what its digest says; in a thread. One that went meanwhile is fine."""
+        try:
+            with self._path(digest).open("rb") as file:
+                return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" == digest
+        except FileNotFoundError:
+            return digest not in self._sizes
+
+    def forget(self, digest: str) -> None:
+        """Remove a blob, whoever needs it."""
+        with self._store.transaction() as db:
+            db.execute("delete from blobs where digest = ?", (digest,))
+        self._sizes.pop(digest, None)
+        self._path(digest).unlink(missing_ok=True)
 
     async def settled(self) -> None:
         """Wait until the removals that were asked for are done."""
@@ -218,6 +265,13 @@ class Content:
 
     def _path(self, digest: str) -> Path:
         return self._blobs_at / digest.removeprefix("sha256:")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 class Pins:

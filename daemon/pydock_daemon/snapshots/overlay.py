@@ -15,8 +15,6 @@ import asyncio
 import logging
 import os
 import shutil
-import tempfile
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +26,9 @@ from typing import Any
 from pydock_daemon.forkserver.client import ForkServer
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
-from pydock_shared.errors import InvalidArgument, NotFound, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound
 
-from . import base, layer, unpacking
+from . import base, layer, mounting, unpacking
 
 SCHEMA = """
 create table if not exists layers (
@@ -49,7 +47,8 @@ log = logging.getLogger("pydockd.snapshots")
 SHORT = 10
 EMPTY = "empty"
 CHILDREN = 2
-CLONE_FS = 0x200
+STAGED = "root"
+"""The folder that `files.view` leaves in the stage, for its mounts."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ class Snapshots:
         self._children = asyncio.Semaphore(CHILDREN)
         self._sweeper = ThreadPoolExecutor(1, "snapshots")
         self.forks = ForkServer()
+        self._busy: set[Path] = set()
+        """Folders of what is under way: unpacking, mounts, removals."""
         self._recover()
 
     @property
@@ -100,22 +101,13 @@ class Snapshots:
     def _recover(self) -> None:
         for name in ("unpacking", "trash", "mounts"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
-            for left in (self.root / name).iterdir():
-                self._discard(left)
-        known = {layer.short for layer in self._layers.values()} | {EMPTY}
-        folders = {folder.name for folder in self._layers_at.iterdir()}
-        for name in folders - known:
-            self._discard(self._layers_at / name)
-        for lost in [found for found in self._layers.values() if found.short not in folders]:
+        for left in self.strays():
+            self.discard(left)
+        for lost in self.lost():
             log.warning("layer %s is lost: its folder is gone", lost.chain)
-            with self._store.transaction() as db:
-                db.execute("delete from layers where chain = ?", (lost.chain,))
-            del self._layers[lost.chain]
-        for folder in self._containers_at.iterdir():
-            if folder.name not in self._tops:
-                self._discard(folder)
+            self.forget(lost)
 
-    def _discard(self, folder: Path) -> None:
+    def discard(self, folder: Path) -> None:
         """Take a folder out of sight at once and remove its files in the background."""
         trash = self.root / "trash" / f"{folder.name}.{os.urandom(4).hex()}"
         if folder.parent != trash.parent:
@@ -123,7 +115,51 @@ class Snapshots:
                 folder.rename(trash)
         else:
             trash = folder
-        self._sweeper.submit(_remove, trash)
+        self._busy.add(trash)
+        self._sweeper.submit(self._remove, trash)
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a tree; what resists is tried again at the next start."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._busy.discard(folder)
+
+    # What `upkeep` looks at
+
+    def strays(self) -> list[Path]:
+        """Return the folders that no layer, no snapshot and nothing under way owns."""
+        shorts = {layer.short for layer in self._layers.values()} | {EMPTY}
+        found = [folder for folder in self._layers_at.iterdir() if folder.name not in shorts]
+        found += [folder for folder in self._containers_at.iterdir() if folder.name not in self._tops]
+        for name in ("unpacking", "trash", "mounts"):
+            found += [folder for folder in (self.root / name).iterdir() if folder not in self._busy]
+        return [folder for folder in found if folder != self.stage / STAGED]
+
+    def mounts(self) -> set[Path]:
+        """Return the mount points in use."""
+        return {folder for folder in self._busy if folder.parent == self.stage}
+
+    def count(self) -> int:
+        """Return how many layers there are."""
+        return len(self._layers)
+
+    def lost(self) -> list[Layer]:
+        """Return the layers whose folder is gone."""
+        folders = {folder.name for folder in self._layers_at.iterdir()}
+        return [found for found in self._layers.values() if found.short not in folders]
+
+    def forget(self, lost: Layer) -> None:
+        """Remove the record of a layer."""
+        with self._store.transaction() as db:
+            db.execute("delete from layers where chain = ?", (lost.chain,))
+        del self._layers[lost.chain]
+
+    def is_whole(self, key: str) -> bool:
+        """Say whether a snapshot is here with its folder and all of its layers."""
+        top = self._tops.get(key)
+        if top is None or not self.upper(key).is_dir():
+            return False
+        below = list(self._down(top))
+        return not top or bool(below and below[-1].parent is None)
 
     # Layers
 
@@ -164,15 +200,18 @@ class Snapshots:
         async with self._locks.setdefault(key, asyncio.Lock()) if key else asyncio.Lock():
             if key and (found := self._layers.get(key)):
                 return found
-            folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.root / "unpacking"))
+            folder = self.root / "unpacking" / os.urandom(8).hex()
+            self._busy.add(folder)
             try:
+                await asyncio.to_thread(folder.mkdir, 0o700)
                 result = await self._fill(blob, folder, diff_id, report)
                 if ready:
                     await ready()
                 return self._commit(folder, parent, result)
             finally:
                 if folder.exists():
-                    self._discard(folder)
+                    self.discard(folder)
+                self._busy.discard(folder)
                 if key:
                     self._locks.pop(key, None)
 
@@ -203,7 +242,7 @@ class Snapshots:
                 values = (made.chain, made.parent, made.diff_id, made.short, made.size)
                 db.execute("insert into layers (chain, parent, diff_id, short, size) values (?, ?, ?, ?, ?)", values)
         except BaseException:
-            self._discard(self._layers_at / made.short)
+            self.discard(self._layers_at / made.short)
             raise
         self._layers[chain] = made
         return made
@@ -225,7 +264,7 @@ class Snapshots:
             db.executemany("delete from layers where chain = ?", [(found.chain,) for found in dead])
         for found in dead:
             del self._layers[found.chain]
-            self._discard(self._layers_at / found.short)
+            self.discard(self._layers_at / found.short)
         return sum(found.size for found in dead)
 
     def held(self) -> set[str]:
@@ -287,7 +326,7 @@ class Snapshots:
             return
         with self._store.transaction() as db:
             db.execute("delete from snapshots where key = ?", (key,))
-        self._discard(self._containers_at / key)
+        self.discard(self._containers_at / key)
 
     def usage(self, key: str) -> int:
         """Return the bytes of the files written in a snapshot, each once however many names it has; walks the disk."""
@@ -313,15 +352,18 @@ class Snapshots:
     def mounted(self, key: str) -> Iterator[Path]:
         """Mount a snapshot that no container uses now, read-write, for the block."""
         mount = self.overlay(key)
-        target = Path(tempfile.mkdtemp(dir=self.root / "mounts"))
+        target = self.stage / os.urandom(8).hex()
+        self._busy.add(target)
+        target.mkdir(0o700)
         try:
-            _in_own_folder(mount["base"], lambda: _mount(mount, str(target)))
+            mounting.in_own_folder(mount["base"], lambda: mounting.mount(mount, str(target)))
             try:
                 yield target
             finally:
                 linux.umount2(str(target), abi.MNT_DETACH)
         finally:
             target.rmdir()
+            self._busy.discard(target)
 
 
 def driver_data(lower: list[str], upper: dict[str, str]) -> dict[str, Any]:
@@ -334,32 +376,3 @@ def _copy_root(source: Path, target: Path) -> None:
     os.chown(target, found.st_uid, found.st_gid)
     target.chmod(found.st_mode & 0o7777)
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def _mount(mount: dict[str, Any], target: str) -> None:
-    options = f"lowerdir={':'.join(mount['lower'])},upperdir={mount['upper']},workdir={mount['work']}"
-    linux.mount("overlay", target, "overlay", 0, options)
-
-
-def _in_own_folder(folder: str, action: Callable[[], None]) -> None:
-    """Run an action with a working directory that only its own thread sees, so that names may be relative to it."""
-    failure: list[OSError] = []
-
-    def run() -> None:
-        try:
-            linux.unshare(CLONE_FS)
-            os.chdir(folder)
-            action()
-        except OSError as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failure:
-        raise PydockError(f"mounting a snapshot failed: {failure[0]}") from failure[0]
-
-
-def _remove(folder: Path) -> None:
-    """Remove a tree; immutable leftovers and the like are tried again at the next start."""
-    shutil.rmtree(folder, ignore_errors=True)

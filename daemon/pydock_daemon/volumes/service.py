@@ -58,9 +58,26 @@ class Volumes:
         self._root = root
         root.mkdir(mode=0o701, parents=True, exist_ok=True)
         self._by_name = {row["name"]: _from_row(row) for row in store.all("select * from volumes")}
-        for folder in root.iterdir():
-            if folder.name not in self._by_name:
-                shutil.rmtree(folder)
+        for folder in self.strays():
+            shutil.rmtree(folder)
+
+    def strays(self) -> list[Path]:
+        """Return the folders that no volume owns."""
+        return [folder for folder in self._root.iterdir() if folder.name not in self._by_name]
+
+    def lost(self) -> list[str]:
+        """Return the names of the volumes whose folder is gone."""
+        return [name for name in self._by_name if not self.mountpoint(name).is_dir()]
+
+    def mend(self, name: str) -> None:
+        """Make the folder of a volume anew, empty, or the record of one that has its folder."""
+        self.mountpoint(name).parent.mkdir(mode=0o701, exist_ok=True)
+        self.mountpoint(name).mkdir(mode=0o755, exist_ok=True)
+        if name not in self._by_name:
+            self._record(Volume(name, time.time_ns(), {}))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
 
     def exists(self, name: str) -> bool:
         """Say whether there is a volume of this name."""
@@ -91,17 +108,20 @@ class Volumes:
         folder.mkdir(mode=0o701)
         try:
             (folder / "_data").mkdir(mode=0o755)
-            with self._store.transaction() as db:
-                db.execute(
-                    "insert into volumes (name, created, labels) values (?, ?, ?)",
-                    (volume.name, volume.created, json.dumps(volume.labels)),
-                )
+            self._record(volume)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._by_name[volume.name] = volume
         self._events.publish("volume", "create", volume.name, {"driver": "local"})
         return volume
+
+    def _record(self, volume: Volume) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "insert into volumes (name, created, labels) values (?, ?, ?)",
+                (volume.name, volume.created, json.dumps(volume.labels)),
+            )
+        self._by_name[volume.name] = volume
 
     def remove(self, name: str, *, force: bool, in_use: Sequence[str]) -> None:
         """Remove a volume; Conflict while containers use it. With force a missing one is fine."""
