@@ -40,6 +40,7 @@ from pydock_daemon.networks import service as networks
 from pydock_daemon.snapshots import overlay as snapshots
 from pydock_daemon.store import Store
 from pydock_daemon.volumes import service as volumes
+from pydock_daemon.volumes.mounts import Mounts
 from pydock_runtime import rlimits
 from pydock_shared.errors import InvalidArgument, PydockError
 
@@ -149,7 +150,9 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     stack.callback(layers.close)
     supervisor = Supervisor(settings.exec_root)
     links = networks.Networks(store, log_of_events, settings, root / "networks")
-    stores = volumes.Volumes(store, log_of_events, root / "volumes")
+    stores = volumes.Volumes(
+        store, log_of_events, root / "volumes", Mounts(layers.forks, settings.exec_root / "volumes")
+    )
     pictures = images.Images(root / "content", store, log_of_events, layers, settings)
     await pictures.open()
     stack.push_async_callback(pictures.close)
@@ -198,7 +201,9 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     stack.push_async_callback(supervisor.close)
     await links.open()
     stack.push_async_callback(links.close)
-    links.reconcile(reconcile.live(containers, hello))
+    live = reconcile.live(containers, hello)
+    links.reconcile(live)
+    await engine.volumes.adopt(reconcile.users_of_volumes(containers, live))
 
     async def settle(hello: dict[str, Any]) -> None:
         wanted = await reconcile.reconcile(containers, hello)

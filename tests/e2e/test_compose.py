@@ -21,7 +21,7 @@ services:
   web:
     image: busybox
     command: httpd -f -p 80 -h /data
-    volumes: [data:/data:ro]
+    volumes: [data:/data:ro, memory:/memory]
     networks: {front: {aliases: [site]}}
     ports: ["127.0.0.1::80"]
     labels: {role: server}
@@ -37,7 +37,7 @@ services:
     image: busybox
     profiles: [more]
     command: sleep 300
-volumes: {data: {}}
+volumes: {data: {}, memory: {driver_opts: {type: tmpfs, device: tmpfs, o: size=64k}}}
 networks: {front: {}}
 """
 

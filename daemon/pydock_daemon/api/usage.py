@@ -82,6 +82,8 @@ async def _volumes(call: Call) -> tuple[Items, int]:
     engine = call.engine
     found = []
     for volume in engine.volumes.listed(Filters({}), set()):
+        if volume.options:
+            continue  # what it shows is not ours alone; dockerd leaves it out as well
         size = await asyncio.to_thread(engine.volumes.usage, volume.name)
         users = len(engine.containers.users_of_volume(volume.name))
         about = wire(volume, engine.volumes.mountpoint(volume.name))

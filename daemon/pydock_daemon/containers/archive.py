@@ -96,7 +96,7 @@ async def put(
         "path": path,
         "keep_kinds": keep_kinds,
         "user": owner,
-        "mounted": [mount["destination"] for mount in bind_mounts(container)],
+        "mounted": [mount["destination"] for mount in bind_mounts(container, {})],
     }
     async with _named(container, path), filesystem.opened(containers, container, "put", write=True, **fields) as child:
         await child.feed(read)

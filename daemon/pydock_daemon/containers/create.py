@@ -31,7 +31,7 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
         raise InvalidArgument("no image specified")
     image = containers.images.resolve(config.image)
     image_name = config.image
-    supported.check(config, host)
+    supported.check(host)
     merge(config, image)
     settle(containers, config, host)
     endpoints = _endpoints(body, host)
@@ -233,7 +233,8 @@ def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str
         return point
     volumes = containers.volumes
     known = point.name and volumes.exists(point.name)
-    volume = volumes.create(point.name or None, point.driver or "local", {}, dict(point.labels))
+    options = dict(point.driver_options)
+    volume = volumes.create(point.name or None, point.driver or "local", options, dict(point.labels))
     if not known:
         undo.callback(volumes.remove, volume.name, force=True, in_use=[])
     return MountPoint(**{**vars(point), "name": volume.name, "source": str(volumes.mountpoint(volume.name))})

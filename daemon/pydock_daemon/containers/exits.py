@@ -57,6 +57,7 @@ async def settle(containers: Containers, container: Container, event: dict[str, 
         execDuration=str((state.finished_at - state.started_at) // 10**9),
     )
     containers.supervisor.post("delete", container=container.id, force=True)
+    await containers.volumes.mounts.release(container.id)
     wait.answer(container.exits, state.exit_code)
     if again:
         return

@@ -6,6 +6,7 @@ holds the container's lock, so that it cannot start meanwhile.
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from pydock_daemon.files import process
 from pydock_daemon.files.process import Child, Ended
 from pydock_shared.errors import Conflict, Unavailable
 
-from . import files, start, wait
+from . import files, sources, wait
 from .model import Container, Status
 from .service import Containers
 from .spec import bind_mounts
@@ -86,25 +87,38 @@ async def _stopped(
         await locked.enter_async_context(container.lock)
         if container.alive:
             return None
-        if not bare:
-            await start.ensure_sources(containers, container)
         view = {
             "kind": "stopped",
             "overlay": containers.snapshots.overlay(container.id),
             "stage": str(containers.snapshots.stage),
-            "mounts": [] if bare else _mounts(containers, container),
+            "mounts": [],
             "read_only": bool(container.host.readonly_rootfs),
             "write": write,
         }
-        child = await stack.enter_async_context(process.started(containers.snapshots.forks, verb, view, **fields))
+        async with _sources(containers, container, bare=bare) as mounts:
+            view["mounts"] = mounts
+            child = await stack.enter_async_context(process.started(containers.snapshots.forks, verb, view, **fields))
         if write:
             stack.push_async_exit(locked.pop_all())
         return child
 
 
-def _mounts(containers: Containers, container: Container) -> list[dict[str, Any]]:
-    """Return what is bound into the container, in order."""
-    own = bind_mounts(container)
+@asynccontextmanager
+async def _sources(containers: Containers, container: Container, *, bare: bool) -> AsyncIterator[list[dict[str, Any]]]:
+    """Give what is bound into the container, in order; the child has mounts of its own as soon as it has begun."""
+    if bare:
+        yield []
+        return
+    user = f"{container.id} {secrets.token_hex(4)}"
+    try:
+        async with sources.ready(containers, container, user) as parts:
+            yield _mounts(containers, container, parts)
+    finally:
+        await asyncio.shield(containers.volumes.mounts.release(user))
+
+
+def _mounts(containers: Containers, container: Container, parts: dict[str, str]) -> list[dict[str, Any]]:
+    own = bind_mounts(container, parts)
     covered = {mount["destination"] for mount in own}
     kept = [
         {"destination": target, "source": path, "options": ["rbind"]}

@@ -100,6 +100,10 @@ class MountPoint:
     copy_up: bool = False
     anonymous: bool = False
     recursive: bool = True
+    driver_options: tuple[tuple[str, str], ...] = ()
+    """Those of the volume, should it be made for this mount."""
+    subpath: str = ""
+    """The part of the volume that is mounted, all of it when empty."""
 
 
 @dataclass(frozen=True)
@@ -199,5 +203,5 @@ def from_row(row: Any) -> Container:
 
 
 def _mount(fields: dict[str, Any]) -> MountPoint:
-    labels = tuple((name, value) for name, value in fields["labels"])
-    return MountPoint(**{**fields, "options": tuple(fields["options"]), "labels": labels})
+    pairs = {name: tuple((key, value) for key, value in fields.get(name, ())) for name in ("labels", "driver_options")}
+    return MountPoint(**{**fields, "options": tuple(fields["options"]), **pairs})

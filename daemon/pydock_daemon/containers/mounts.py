@@ -24,7 +24,8 @@ def resolve(
     points: dict[str, MountPoint] = {}
     for spec in host.volumes_from or ():
         points |= {point.target: point for point in _from_container(containers, spec)}
-    asked = [_bind(spec) for spec in host.binds or ()]
+    driver = host.volume_driver or "local"
+    asked = [_bind(spec, driver) for spec in host.binds or ()]
     asked += [_mount(mount.model_dump(by_alias=True, exclude_none=True)) for mount in host.mounts or ()]
     asked += [_tmpfs(target, options) for target, options in (host.tmpfs or {}).items()]
     seen: set[str] = set()
@@ -35,7 +36,7 @@ def resolve(
         points[point.target] = point
     for target in (*(config.volumes or {}), *image_volumes):
         clean = _target(target)
-        points.setdefault(clean, MountPoint("volume", clean, driver="local", copy_up=True, anonymous=True))
+        points.setdefault(clean, MountPoint("volume", clean, driver=driver, copy_up=True, anonymous=True))
     return list(points.values())
 
 
@@ -48,7 +49,7 @@ def _target(path: str) -> str:
     return clean
 
 
-def _bind(spec: str) -> MountPoint:
+def _bind(spec: str, driver: str) -> MountPoint:
     """Read `source:target[:options]`, where a source that is no path is the name of a volume."""
     source, _, rest = spec.partition(":")
     if not rest:
@@ -77,7 +78,7 @@ def _bind(spec: str) -> MountPoint:
         "volume",
         _target(target),
         name=source,
-        driver="local",
+        driver=driver,
         read_only=read_only,
         mode=mode or "z",
         copy_up="nocopy" not in words,
@@ -128,10 +129,12 @@ def _mount_bind(mount: dict[str, Any]) -> MountPoint:
 
 def _mount_volume(mount: dict[str, Any]) -> MountPoint:
     options = mount.get("VolumeOptions") or {}
-    _refuse(options, "VolumeOptions", "NoCopy", "Labels", "DriverConfig")
     driver = options.get("DriverConfig") or {}
-    _refuse(driver, "VolumeOptions.DriverConfig", "Name")
-    name = mount.get("Source", "")
+    name, subpath = mount.get("Source", ""), options.get("Subpath") or ""
+    if subpath and (subpath.startswith("/") or os.path.normpath(subpath).split("/")[0] == ".." or "\0" in subpath):
+        raise InvalidArgument(
+            'invalid mount config for type "volume": subpath must be a relative path within the volume'
+        )
     return MountPoint(
         "volume",
         _target(mount["Target"]),
@@ -139,6 +142,8 @@ def _mount_volume(mount: dict[str, Any]) -> MountPoint:
         driver=driver.get("Name") or "local",
         read_only=bool(mount.get("ReadOnly")),
         labels=tuple((options.get("Labels") or {}).items()),
+        driver_options=tuple((driver.get("Options") or {}).items()),
+        subpath=subpath,
         mode="z",
         copy_up=not options.get("NoCopy"),
         anonymous=not name,

@@ -49,6 +49,16 @@ def live(containers: Containers, hello: dict[str, Any]) -> set[str]:
     return {c.id for c in containers if c.id in running and (c.alive or c.id in unsaid)}
 
 
+def users_of_volumes(containers: Containers, live: set[str]) -> dict[str, set[str]]:
+    """Return which of the containers that have processes use each volume."""
+    users: dict[str, set[str]] = {}
+    for container in containers:
+        for point in container.mounts if container.id in live else ():
+            if point.type == "volume":
+                users.setdefault(point.name, set()).add(container.id)
+    return users
+
+
 def _unsaid(container: Container | None, entry: dict[str, Any] | None) -> bool:
     """Say whether the supervisor started a container and the daemon died before it could write that down."""
     if container is None or entry is None or container.alive:

@@ -54,6 +54,8 @@ class Facts:
     capabilities: set[str]
     shared: dict[str, int] = field(default_factory=dict)
     """Process whose namespace is joined, by OCI namespace type; 1 means the host's."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Paths of what is shown of volumes of which a part is wanted, by target."""
     devices: list[dict[str, Any]] = field(default_factory=list)
     """Devices of the host that are passed on, in OCI form."""
     device_rules: list[dict[str, Any]] = field(default_factory=list)
@@ -141,7 +143,7 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
         mounts.append({"destination": target, "type": type_, "source": source, "options": kept})
     if facts.init:
         mounts.append({"destination": INIT, "type": "bind", "source": facts.init, "options": ["bind", "ro"]})
-    own = [_mount(point) for point in container.mounts]
+    own = [_mount(point, facts.parts) for point in container.mounts]
     covered = {mount["destination"] for mount in own}
     if "/dev/shm" not in covered:
         mounts.append(_shm(container, facts))
@@ -153,9 +155,9 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
     spec["mounts"] = mounts + sorted(own, key=lambda mount: mount["destination"].count("/"))
 
 
-def bind_mounts(container: Container) -> list[dict[str, Any]]:
-    """Return the volumes and bind mounts of a container, parents before what lies below them."""
-    own = [_mount(point) for point in container.mounts]
+def bind_mounts(container: Container, parts: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the volumes and bind mounts of a container, parents before what lies below them; `parts` as in Facts."""
+    own = [_mount(point, parts) for point in container.mounts]
     return sorted((m for m in own if m["type"] == "bind"), key=lambda mount: mount["destination"].count("/"))
 
 
@@ -167,7 +169,7 @@ def _shm(container: Container, facts: Facts) -> dict[str, Any]:
     return {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": options}
 
 
-def _mount(point: MountPoint) -> dict[str, Any]:
+def _mount(point: MountPoint, parts: dict[str, str]) -> dict[str, Any]:
     if point.type == "tmpfs":
         options = ["noexec", "nosuid", "nodev", *point.options]
         for word in ("exec", "suid", "dev"):
@@ -177,7 +179,8 @@ def _mount(point: MountPoint) -> dict[str, Any]:
     options = ["rbind" if point.recursive else "bind", point.propagation or "rprivate"]
     if point.read_only:
         options.append("ro")
-    return {"destination": point.target, "type": "bind", "source": point.source, "options": options}
+    source = parts.get(point.target, point.source)
+    return {"destination": point.target, "type": "bind", "source": source, "options": options}
 
 
 def _paths(spec: Spec, container: Container, facts: Facts) -> None:

@@ -6,7 +6,6 @@
 Each step puts its undo on a stack; a failure at any step takes back those before it.
 """
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +15,9 @@ from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
 from pydock_daemon.networks.naming import hosts_file
-from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
+from pydock_shared.errors import Conflict, NotModified, PydockError, Unavailable
 
-from . import attach, devices, discard, files, initprogram, links, modes, naming, runtimes, seccomp
+from . import attach, devices, discard, files, initprogram, links, modes, naming, runtimes, seccomp, sources
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
@@ -81,11 +80,27 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     directory = containers.directory(container)
     _write_files(containers, container, endpoints, directory)
     ports = publish(containers, container, endpoints)
-    await ensure_sources(containers, container)
     driver = await containers.shipping.connect(container, environment(container))
     if driver is not None:
         undo.callback(driver.close)
-    spec = build(container, _facts(containers, container))
+    undo.push_async_callback(containers.volumes.mounts.release, container.id)
+    async with sources.ready(containers, container, container.id) as parts:
+        pid = await _create(containers, container, parts, undo)
+    interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
+    await attach.hand_over(containers, container)
+    kept = await naming.open_at(containers, container, pid) if naming.wanted(endpoints) else ()
+    started = await containers.supervisor.request("start", fds=kept, container=container.id, interfaces=interfaces)
+    state.pid, state.started_at, state.finished_at = pid, started["started_at"], 0
+    state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
+    with containers.moving(container, Status.RUNNING):
+        pass
+    if driver is not None:
+        containers.shipping.begin(container, containers.log_path(container), driver)
+
+
+async def _create(containers: Containers, container: Container, parts: dict[str, str], undo: AsyncExitStack) -> int:
+    """Let the supervisor make the container, with everything mounted; return the process that waits at its gate."""
+    spec = build(container, _facts(containers, container, parts))
     profile = _profile(container, spec)
     runtime = runtimes.chosen(containers.config, container)
     if runtime is not None:
@@ -103,17 +118,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     }
     undo.push_async_callback(_discard, containers, container)
     answer = await containers.supervisor.create(request, profile)
-    pid = answer["pid"]
-    interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
-    await attach.hand_over(containers, container)
-    kept = await naming.open_at(containers, container, pid) if naming.wanted(endpoints) else ()
-    started = await containers.supervisor.request("start", fds=kept, container=container.id, interfaces=interfaces)
-    state.pid, state.started_at, state.finished_at = pid, started["started_at"], 0
-    state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
-    with containers.moving(container, Status.RUNNING):
-        pass
-    if driver is not None:
-        containers.shipping.begin(container, containers.log_path(container), driver)
+    return int(answer["pid"])
 
 
 async def _discard(containers: Containers, container: Container) -> None:
@@ -171,21 +176,7 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
     files.write(directory, "resolv.conf", naming.resolv_conf(containers, container, own=naming.wanted(endpoints)))
 
 
-async def ensure_sources(containers: Containers, container: Container) -> None:
-    """Make missing sources of `-v` bind mounts, refuse missing ones of others, fill new volumes from the image."""
-    for point in container.mounts:
-        if point.type == "bind" and not os.path.lexists(point.source):
-            if "create" not in point.options:
-                raise InvalidArgument(
-                    f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
-                )
-            await asyncio.to_thread(os.makedirs, point.source, exist_ok=True)
-        elif point.type == "volume" and point.copy_up and containers.volumes.needs_copy_up(point.name):
-            with containers.snapshots.mounted(container.id) as root:
-                await asyncio.to_thread(containers.volumes.copy_up, point.name, root, point.target)
-
-
-def _facts(containers: Containers, container: Container) -> Facts:
+def _facts(containers: Containers, container: Container, parts: dict[str, str]) -> Facts:
     host, config = container.host, container.config
     passed, rules = devices.resolve(host)
     shared = modes.shared(containers, container)
@@ -196,6 +187,7 @@ def _facts(containers: Containers, container: Container) -> Facts:
         files=files.paths(containers, container),
         capabilities=containers.capabilities,
         shared=shared,
+        parts=parts,
         devices=passed,
         device_rules=rules,
         block_limits=devices.block_limits(host),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pydock_shared.errors import InvalidArgument, NotSupported
-from pydock_shared.wire.container import ContainerConfig, HostConfig
+from pydock_shared.wire.container import HostConfig
 
 NAMED_SECURITY_OPTIONS = ("no-new-privileges", "seccomp", "systempaths", "label", "apparmor")
 
@@ -25,10 +25,6 @@ HOST_FIELDS: dict[str, Callable[[Any], bool]] = {
     "Cgroup": _unset,
     "ContainerIDFile": lambda value: True,
     "UsernsMode": _only("host"),
-    "VolumeDriver": _only("local"),
-}
-CONFIG_FIELDS: dict[str, Callable[[Any], bool]] = {
-    "OnBuild": _unset,
 }
 
 
@@ -50,7 +46,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def check(config: ContainerConfig, host: HostConfig) -> None:
+def check(host: HostConfig) -> None:
     """Raise NotSupported for the first field that asks for what this engine does not do."""
     for name, value in host.model_dump(by_alias=True).items():
         if name in WORDS and not _unset(value) and value != "default":
@@ -58,10 +54,6 @@ def check(config: ContainerConfig, host: HostConfig) -> None:
         fine = HOST_FIELDS.get(name)
         if fine and not fine(value):
             raise NotSupported(f"HostConfig.{name} is not supported")
-    for name, value in config.model_dump(by_alias=True).items():
-        fine = CONFIG_FIELDS.get(name)
-        if fine and not fine(value):
-            raise NotSupported(f"Config.{name} is not supported")
     _security_options(host.security_opt or [])
 
 

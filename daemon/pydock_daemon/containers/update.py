@@ -86,7 +86,7 @@ def _check(container: Container, asked: UpdateContainer, host: HostConfig) -> No
                 container, "Restart policy cannot be updated because AutoRemove is enabled for the container"
             )
         create.check_restart_policy(policy)
-    supported.check(container.config, host)
+    supported.check(host)
 
 
 def _refused(container: Container, why: str) -> Conflict:

@@ -26,7 +26,11 @@ from typing import NamedTuple, NoReturn
 
 from pydock_runtime import abi, linux
 
-PROGRAMS = {"unpack": "pydock_daemon.snapshots.unpack", "files": "pydock_daemon.files.child"}
+PROGRAMS = {
+    "unpack": "pydock_daemon.snapshots.unpack",
+    "files": "pydock_daemon.files.child",
+    "volumes": "pydock_daemon.volumes.child",
+}
 """Modules whose `main` takes the request; importing them loads whatever the children need."""
 REQUEST = 3
 LONGEST_NAME = MOST_DESCRIPTORS = 16

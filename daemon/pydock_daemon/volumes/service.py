@@ -1,7 +1,8 @@
 """Volumes of the `local` driver, named and anonymous: DATA_ROOT/volumes/<name>/_data. Used by api and containers.
 
 A volume is a folder and a row. The row is written after the folder is there, and removed before the folder goes, so
-that a crash leaves at most a folder nobody names, which the next start removes.
+that a crash leaves at most a folder nobody names, which the next start removes. On the folder of a volume with options
+something else is mounted while it is used (`mounts`): what is mounted is never removed.
 """
 
 import json
@@ -9,19 +10,21 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydock_daemon.events import Events
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
-from pydock_shared.errors import Conflict, InvalidArgument, NotFound, NotSupported, PydockError
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
 from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
+
+from . import options
+from .mounts import Mounts, mounted_below
 
 SCHEMA = """
 create table if not exists volumes (
@@ -29,7 +32,12 @@ create table if not exists volumes (
     created integer not null,
     labels text not null
 );
+create table if not exists volume_options (
+    name text primary key references volumes (name) on delete cascade,
+    options text not null
+);
 """
+QUERY = "select volumes.*, options from volumes left join volume_options using (name)"
 RULE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 ANONYMOUS = "com.docker.volume.anonymous"
 _NAME = re.compile(RULE + "+")
@@ -42,24 +50,31 @@ class Volume:
     name: str
     created: int
     labels: dict[str, str]
+    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def anonymous(self) -> bool:
         """Say whether it was made for a container without being named."""
         return ANONYMOUS in self.labels
 
+    @property
+    def mounted(self) -> bool:
+        """Say whether something is mounted on its folder while it is used."""
+        return options.mounted(self.options)
+
 
 class Volumes:
     """The volumes of one daemon; owns their folders."""
 
-    def __init__(self, store: Store, events: Events, root: Path) -> None:
+    def __init__(self, store: Store, events: Events, root: Path, mounts: Mounts) -> None:
         self._store = store
         self._events = events
         self._root = root
+        self.mounts = mounts
         root.mkdir(mode=0o701, parents=True, exist_ok=True)
-        self._by_name = {row["name"]: _from_row(row) for row in store.all("select * from volumes")}
+        self._by_name = {row["name"]: _from_row(row) for row in store.all(QUERY)}
         for folder in self.strays():
-            shutil.rmtree(folder)
+            _remove(folder)
 
     def strays(self) -> list[Path]:
         """Return the folders that no volume owns."""
@@ -79,6 +94,15 @@ class Volumes:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    async def adopt(self, users: Mapping[str, Iterable[str]]) -> None:
+        """Begin with the users that volumes have, by their names; what is mounted and not used is unmounted."""
+        held = {
+            self.mountpoint(name): ids
+            for name, ids in users.items()
+            if name in self._by_name and self._by_name[name].mounted
+        }
+        await self.mounts.adopt(held, self._root)
+
     def exists(self, name: str) -> bool:
         """Say whether there is a volume of this name."""
         return name in self._by_name
@@ -90,20 +114,20 @@ class Volumes:
         except KeyError as error:
             raise NotFound(f"get {name}: no such volume") from error
 
-    def create(self, name: str | None, driver: str, options: dict[str, str], labels: dict[str, str]) -> Volume:
-        """Make a volume, or return the one of this name; without a name it is anonymous."""
+    def create(self, name: str | None, driver: str, given: dict[str, str], labels: dict[str, str]) -> Volume:
+        """Make a volume, or return the one of this name, whatever its options; without a name it is anonymous."""
+        labels = labels if name else {**labels, ANONYMOUS: ""}
+        name = name or secrets.token_hex(32)
         if driver not in ("", "local"):
-            raise NotFound(f'create {name or ""}: error looking up volume plugin {driver}: plugin "{driver}" not found')
-        if options:
-            raise NotSupported(f"option {sorted(options)[0]!r} of the local volume driver is not supported")
-        if name and not _NAME.fullmatch(name):
-            raise InvalidArgument(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only "{RULE}" are '
-                "allowed. If you intended to pass a host directory, use absolute path"
-            )
-        if name and name in self._by_name:
+            raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
+        if name in self._by_name:
             return self._by_name[name]
-        volume = Volume(name or secrets.token_hex(32), time.time_ns(), labels if name else {**labels, ANONYMOUS: ""})
+        try:
+            _check_name(name)
+            options.check(given)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"create {name}: {error.message}") from error
+        volume = Volume(name, time.time_ns(), labels, given)
         folder = self._root / volume.name
         folder.mkdir(mode=0o701)
         try:
@@ -121,6 +145,8 @@ class Volumes:
                 "insert into volumes (name, created, labels) values (?, ?, ?)",
                 (volume.name, volume.created, json.dumps(volume.labels)),
             )
+            if volume.options:
+                db.execute("insert into volume_options values (?, ?)", (volume.name, json.dumps(volume.options)))
         self._by_name[volume.name] = volume
 
     def remove(self, name: str, *, force: bool, in_use: Sequence[str]) -> None:
@@ -134,7 +160,7 @@ class Volumes:
             db.execute("delete from volumes where name = ?", (volume.name,))
         del self._by_name[volume.name]
         try:
-            shutil.rmtree(self._root / volume.name)
+            _remove(self._root / volume.name)
         except OSError as error:
             raise PydockError(f"remove {name}: {error.strerror}: {error.filename}") from error
         self._events.publish("volume", "destroy", volume.name, {"driver": "local"})
@@ -157,87 +183,44 @@ class Volumes:
         ]
 
     def prunable(self, filters: Filters, in_use: set[str], *, every: bool) -> list[Volume]:
-        """Return the volumes that `prune` removes: unused anonymous ones, or every unused one."""
+        """Return the volumes that `prune` removes: unused anonymous ones, or every unused one.
+
+        As in Docker those with options are not among them: what they show is not ours alone.
+        """
         filters.check_known({"all", "label", "label!"})
         return [
             volume
             for name, volume in sorted(self._by_name.items())
             if name not in in_use
+            and not volume.options
             and (every or volume.anonymous)
             and filters.match_labels(volume.labels)
             and not ("label!" in filters and filters.match_labels(volume.labels, "label!"))
         ]
 
-    def needs_copy_up(self, name: str) -> bool:
-        """Say whether a volume is empty, so that the image's files at its place are copied in."""
-        with os.scandir(self.mountpoint(name)) as entries:
-            return next(entries, None) is None
-
-    def copy_up(self, name: str, root: Path, target: str) -> None:
-        """Fill an empty volume with what the image has at `target` below `root`: owner, mode, times, links, xattrs.
-
-        Runs in a thread. The path is resolved below the root, whatever links the image has.
-        """
-        source = open_below(root, target)
-        if source is None:
-            return
-        try:
-            copy_tree(f"/proc/self/fd/{source}", self.mountpoint(name))
-        finally:
-            os.close(source)
-
     def usage(self, name: str) -> int:
-        """Return the bytes on disk of a volume; walks it."""
+        """Return the bytes on disk of a volume without options; walks it."""
         total = 0
         for folder, _, files in os.walk(self.mountpoint(name)):
             total += sum(os.lstat(os.path.join(folder, file)).st_blocks * 512 for file in files)
         return total
 
 
-def open_below(root: Path, target: str) -> int | None:
-    """Return a descriptor of a directory below a root, None when there is none; no link leads out of it."""
-    above = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        flags = os.O_RDONLY | os.O_DIRECTORY
-        return linux.openat2(above, target, flags, resolve=abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_MAGICLINKS)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    finally:
-        os.close(above)
+def _check_name(name: str) -> None:
+    if len(name) == 1:
+        raise InvalidArgument("volume name is too short, names should be at least two alphanumeric characters")
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f'"{name}" includes invalid characters for a local volume name, only "{RULE}" are '
+            "allowed. If you intended to pass a host directory, use absolute path"
+        )
 
 
-def copy_tree(source: str, target: Path) -> None:
-    """Copy what is in a directory into another, with everything a file system keeps of a file."""
-    with os.scandir(source) as entries:
-        for entry in entries:
-            _copy(entry, target / entry.name)
-    _copy_metadata(source, target, os.stat(source))
-
-
-def _copy(entry: os.DirEntry[str], target: Path) -> None:
-    info = entry.stat(follow_symlinks=False)
-    if stat.S_ISLNK(info.st_mode):
-        target.symlink_to(os.readlink(entry.path))
-        os.chown(target, info.st_uid, info.st_gid, follow_symlinks=False)
-        return
-    if stat.S_ISDIR(info.st_mode):
-        target.mkdir()
-        copy_tree(entry.path, target)
-        return
-    if stat.S_ISREG(info.st_mode):
-        shutil.copyfile(entry.path, target)
-    else:
-        os.mknod(target, info.st_mode, info.st_rdev)
-    _copy_metadata(entry.path, target, info)
-
-
-def _copy_metadata(source: str, target: Path, info: os.stat_result) -> None:
-    os.chown(target, info.st_uid, info.st_gid)
-    target.chmod(stat.S_IMODE(info.st_mode))
-    for name in os.listxattr(source):
-        if not name.startswith("trusted.overlay."):
-            os.setxattr(target, name, os.getxattr(source, name))
-    os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+def _remove(folder: Path) -> None:
+    """Remove the folder of a volume, but not what was left mounted on it."""
+    for target in mounted_below(folder):
+        linux.umount2(target, abi.MNT_DETACH)
+    shutil.rmtree(folder)
 
 
 def wire(volume: Volume, mountpoint: Path) -> dict[str, Any]:
@@ -248,10 +231,11 @@ def wire(volume: Volume, mountpoint: Path) -> dict[str, Any]:
         "Labels": volume.labels or None,
         "Mountpoint": str(mountpoint),
         "Name": volume.name,
-        "Options": None,
+        "Options": dict(sorted(volume.options.items())) or None,
         "Scope": "local",
     }
 
 
 def _from_row(row: Any) -> Volume:
-    return Volume(row["name"], row["created"], json.loads(row["labels"]))
+    given = json.loads(row["options"]) if row["options"] else {}
+    return Volume(row["name"], row["created"], json.loads(row["labels"]), given)

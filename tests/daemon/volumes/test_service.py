@@ -1,16 +1,16 @@
 """Volumes: folders and rows."""
 
-import os
-import stat
-
 import pytest
 
 from pydock_daemon import events
 from pydock_daemon.events import Events
+from pydock_daemon.forkserver.client import ForkServer
 from pydock_daemon.store import Store
 from pydock_daemon.volumes import service
+from pydock_daemon.volumes.mounts import Mounts
 from pydock_daemon.volumes.service import Volumes
-from pydock_shared.errors import Conflict, InvalidArgument, NotFound, NotSupported
+from pydock_runtime import abi, linux
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 from pydock_shared.filters import Filters
 
 
@@ -23,7 +23,11 @@ def store(tmp_path):
 
 @pytest.fixture
 def volumes(store, tmp_path):
-    return Volumes(store, Events(store), tmp_path / "volumes")
+    return opened(store, tmp_path)
+
+
+def opened(store, tmp_path):
+    return Volumes(store, Events(store), tmp_path / "volumes", Mounts(ForkServer(), tmp_path / "stage"))
 
 
 def test_create_twice_is_the_same_volume(volumes):
@@ -34,9 +38,11 @@ def test_create_twice_is_the_same_volume(volumes):
 
 def test_volumes_are_there_after_a_restart(volumes, store, tmp_path):
     volumes.create("data", "local", {}, {"a": "b"})
+    volumes.create("memory", "local", {"type": "tmpfs", "device": "tmpfs"}, {})
     (tmp_path / "volumes" / "leftover").mkdir()
-    again = Volumes(store, Events(store), tmp_path / "volumes")
-    assert again.get("data").labels == {"a": "b"}
+    again = opened(store, tmp_path)
+    assert (again.get("data").labels, again.get("data").options) == ({"a": "b"}, {})
+    assert again.get("memory").options == {"type": "tmpfs", "device": "tmpfs"}
     assert not (tmp_path / "volumes" / "leftover").exists()
 
 
@@ -51,7 +57,8 @@ def test_an_anonymous_one_is_marked(volumes):
     [
         (("../x", "local", {}, {}), InvalidArgument, "includes invalid characters for a local volume name"),
         (("x", "nfs", {}, {}), NotFound, 'plugin "nfs" not found'),
-        (("x", "local", {"type": "tmpfs"}, {}), NotSupported, "option 'type'"),
+        (("x", "local", {}, {}), InvalidArgument, "create x: volume name is too short"),
+        (("xy", "local", {"type": "tmpfs"}, {}), InvalidArgument, 'create xy: missing required option: "device"'),
     ],
 )
 def test_refusals_leave_nothing(volumes, tmp_path, arguments, error, message):
@@ -90,44 +97,17 @@ def test_prune_takes_unused_anonymous_ones(volumes):
     volumes.create("named", "local", {}, {})
     unnamed = volumes.create(None, "local", {}, {}).name
     used = volumes.create(None, "local", {}, {}).name
+    volumes.create("memory", "local", {"type": "tmpfs", "device": "tmpfs"}, {})
     assert [volume.name for volume in volumes.prunable(Filters({}), {used}, every=False)] == [unnamed]
     assert {volume.name for volume in volumes.prunable(Filters({}), {used}, every=True)} == {unnamed, "named"}
 
 
-def test_copy_up_keeps_what_a_file_has(volumes, tmp_path):
-    root = tmp_path / "root"
-    (root / "data" / "sub").mkdir(parents=True)
-    file = root / "data" / "sub" / "file"
-    file.write_text("content")
-    os.chown(file, 12, 34)
-    file.chmod(0o4750)
-    os.utime(file, ns=(10**9, 123456789))
-    os.setxattr(file, "user.key", b"value")
-    (root / "data" / "link").symlink_to("/etc/passwd")
-    os.mkfifo(root / "data" / "pipe")
-    (root / "data").chmod(0o1777)
-    volumes.create("vol", "local", {}, {})
-    assert volumes.needs_copy_up("vol")
-    volumes.copy_up("vol", root, "/data")
-    place = volumes.mountpoint("vol")
-    info = (place / "sub" / "file").stat()
-    assert (stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, info.st_mtime_ns) == (0o4750, 12, 34, 123456789)
-    assert os.getxattr(place / "sub" / "file", "user.key") == b"value"
-    assert os.readlink(place / "link") == "/etc/passwd"
-    assert (place / "pipe").is_fifo()
-    assert stat.S_IMODE(place.stat().st_mode) == 0o1777
-    assert not volumes.needs_copy_up("vol")
-
-
-def test_copy_up_stays_inside_the_root(volumes, tmp_path):
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    (secret / "file").write_text("host")
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "data").symlink_to(f"../{secret.name}")
-    (root / "abs").symlink_to(str(secret))
-    volumes.create("vol", "local", {}, {})
-    for target in ("/data", "/abs", "/../secret"):
-        volumes.copy_up("vol", root, target)
-    assert list(volumes.mountpoint("vol").iterdir()) == []
+def test_what_is_mounted_is_not_removed_with_a_volume(volumes, tmp_path):
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / "file").touch()
+    options = {"type": "none", "o": "bind", "device": str(tmp_path / "device")}
+    volumes.create("shown", "local", options, {})
+    linux.mount(str(tmp_path / "device"), str(volumes.mountpoint("shown")), None, abi.MS_BIND)
+    volumes.remove("shown", force=False, in_use=[])
+    assert (tmp_path / "device" / "file").exists()
+    assert not volumes.mountpoint("shown").parent.exists()
