@@ -111,6 +111,10 @@ async def _alive(containers: Containers, container: Container, entry: dict[str, 
             await ooms.record(containers, container, 1)
         await naming.adopt(containers, container)
         return
+    if entry is None:
+        # Its supervisor was killed in the moment of the start, before it wrote that down: nobody can wait for it now.
+        path = containers.cgroup_path(container)
+        await containers.supervisor.request("delete", container=container.id, force=True, cgroup=path)
     end = entry or {"code": UNKNOWN_CODE, "oom": False, "finished_at": time.time_ns()}
     await exits.settle(containers, container, end)
 

@@ -26,6 +26,7 @@ from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 
 from .answers import Answers
+from .held import Held
 from .seccomp import Profile
 
 log = logging.getLogger("pydockd.supervisor")
@@ -72,6 +73,7 @@ class Supervisor:
         self._decoder = protocol.Decoder()
         self._numbers = itertools.count(1)
         self._answers = Answers()
+        self._held = Held()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._profiles: set[str] = set()
         self._reconnecting: asyncio.Task[None] | None = None
@@ -104,12 +106,16 @@ class Supervisor:
         self._profiles.clear()
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
         self._answers.pid = _peer(sock)
+        for container, streams, fds in self._held:
+            # Before it is asked what there is: a new supervisor then knows which streams it has.
+            self._send({"id": 0, "op": "rejoin", "container": container, "streams": streams, "fds": len(fds)}, fds)
         return await self._hello()
 
     async def _hello(self) -> dict[str, Any]:
         asked_at = time.time_ns()
         hello = await self._ask("hello", (), {})
         self.pid = hello["pid"]
+        self._held.keep_only(entry["container"] for entry in hello["containers"])
         return hello | {"asked_at": asked_at}
 
     async def _catch_up(self) -> None:
@@ -128,6 +134,7 @@ class Supervisor:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self._disconnect()
+        self._held.close()
 
     async def request(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> dict[str, Any]:
         """Ask for one operation; descriptors stay the caller's. Raises what ERRORS says, Unavailable."""
@@ -236,6 +243,7 @@ class Supervisor:
 
     def _dispatch(self, message: dict[str, Any], fds: list[int]) -> None:
         if "event" in message:
+            self._keep_hold(message, fds)
             told = {"exit": self.on_exit, "detach": self.on_detach, "oom": self.on_oom}
             told.get(message["event"], _ignore)(message)
             return
@@ -252,6 +260,15 @@ class Supervisor:
             fds.clear()
         else:
             future.set_exception(ERRORS.get(error["kind"], PydockError)(error["message"]))
+
+    def _keep_hold(self, event: dict[str, Any], fds: list[int]) -> None:
+        """Hold the ends of a container's streams from when the supervisor gives them until the container ends."""
+        kind, container = event["event"], event.get("container", "")
+        if kind == "hold":
+            self._held.take(container, event["streams"], fds)
+            fds.clear()
+        elif kind == "exit" and not event["exec"]:
+            self._held.drop(container)
 
     def _lost(self, error: Exception | None) -> None:
         self._disconnect()

@@ -10,6 +10,7 @@ ends        the parent's ends of pipes and terminals
 attachments a client's own connection, written to and read from without pydockd
 logs        the log drivers' writers
 diary       supervisor.log
+reports     what is said of a container, to pydockd and on disk
 records     what is on disk about a container: state.json, exit.json
 adopt       a supervisor that starts where another one died
 protocol    the wire between pydockd and the supervisor, used by both

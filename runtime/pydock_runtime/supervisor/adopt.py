@@ -1,8 +1,9 @@
 """A supervisor that starts where another one died without saying goodbye: what it can still know; called by loop.
 
-The processes live on, and so do their records. Their pipes are gone with the old supervisor, so their output is lost
-from there on (a process that writes gets SIGPIPE); exit codes are learnt by pidfd, which Linux >= 6.15 tells to
-others than the parent once init has reaped the process. Execs are not adopted.
+The processes live on, and so do their records. The ends of their streams come back from a pydockd that held
+duplicates of them (`rejoin`); where there is none their output is lost from there on, and a process that writes gets
+SIGPIPE. Exit codes are learnt by pidfd, which Linux >= 6.15 tells to others than the parent once init has reaped the
+process. Execs are not adopted.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ import struct
 import time
 from select import EPOLLIN
 
-from pydock_runtime import cgroup as cgroups
 from pydock_runtime import launch
 from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
-from pydock_runtime.supervisor.logs import Log
-from pydock_runtime.supervisor.processes import EXITED, RUNNING, UNKNOWN_CODE, Process, start_time
+from pydock_runtime.supervisor.logs import Log, open_log
+from pydock_runtime.supervisor.processes import DRAINING, EXITED, RUNNING, UNKNOWN_CODE, Process, start_time
 from pydock_runtime.supervisor.records import EXIT, STATE
-from pydock_runtime.supervisor.stdio import Stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,23 +46,37 @@ def adopt(service: Service) -> None:
 
 def _adopt(service: Service, name: str) -> None:
     record, state = service.records.read(name, EXIT), service.records.read(name, STATE)
-    container = Container(service, name, None, None, service.runtimes.of(name, (state or {}).get("runtime")))
-    container.log = Log()
+    known: dict[str, Any] = state or {}
+    container = Container(service, name, None, None, service.runtimes.of(name, known.get("runtime")))
     container.recorded = True
-    stdio = Stdio(service.poller, container.log, tty=False, close_stdin=False, on_detach=_nothing)
-    process = AdoptedProcess(service.poller, container, None, stdio, stdin=False)
+    container.log = Log()
+    if record is None and state is not None:
+        container.log_options = known.get("log")
+        container.log = _open_log(service, container)
+    tty, once = bool(known.get("tty")), bool(known.get("stdin_once"))
+    stdio = container.stdio(None, container.log, tty=tty, close_stdin=once)
+    process = AdoptedProcess(service.poller, container, None, stdio, stdin=bool(known.get("stdin")))
     container.init = process
     if record is not None:
         process.resume_exited(record)
         container.oom = bool(record["oom"])
     elif state is not None:
-        container.cgroup = cgroups.open_existing(state["cgroup"])
+        container.cgroup = service.group(state["cgroup"])
         process.resume_running(state, container.cgroup)
         container.watch_memory()
+        service.when_settled(process.watch)
     else:
         service.records.remove(name)
         return
     service.containers[name] = container
+
+
+def _open_log(service: Service, container: Container) -> Log:
+    try:
+        return open_log(container.log_options, service.poller)
+    except (OSError, ValueError) as error:
+        note(f"log of {container.id}: {error}")
+        return Log()
 
 
 class AdoptedChild(launch.Child):
@@ -90,22 +103,37 @@ class AdoptedProcess(Process):
         self.started_at, self.finished_at = record["started_at"], record["finished_at"]
 
     def resume_running(self, state: dict[str, Any], cgroup: Cgroup) -> None:
-        """Watch it if it lives; a dead one is told as exited, with an unknown code."""
+        """Know it as running; `watch` says whether it still does."""
         self._impatient = False
         self.started_at = state["started_at"]
+        self.status = RUNNING
         pidfd = -1
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(state["pid"])
-        if pidfd >= 0 and start_time(state["pid"]) == state["start_time"] != 0:
-            self.status = RUNNING
-            self.child = AdoptedChild(state["pid"], pidfd, cgroup)
-            self._poller.watch(pidfd, EPOLLIN, self._on_end)
-            return
-        if pidfd >= 0:
+        if pidfd >= 0 and start_time(state["pid"]) != state["start_time"]:
             os.close(pidfd)  # its number is another process's by now
-        self.status = EXITED
+            pidfd = -1
+        self.child = AdoptedChild(state["pid"], pidfd, cgroup)
+
+    @property
+    def stranded(self) -> bool:
+        """Whether it runs and nobody has given us the ends of its streams."""
+        return self.status == RUNNING and not self.stdio.ends()
+
+    def watch(self) -> None:
+        """Watch it from now on; one that is dead ends with an unknown code, once its last output is read."""
+        if self.child.pidfd >= 0:
+            self._poller.watch(self.child.pidfd, EPOLLIN, self._on_end)
+            return
+        self.status = DRAINING
+        self.code = UNKNOWN_CODE
         self.finished_at = time.time_ns()
-        self._poller.when_idle(lambda: self._owner.exited(self))
+        self._poller.when_idle(lambda: self.stdio.drain(self._drained))
+
+    def send_signal(self, number: int, *, group: bool = False) -> None:
+        """Signal it, if it still was there when we came."""
+        if self.child.pidfd >= 0:
+            super().send_signal(number, group=group)
 
     def _on_end(self, events: int) -> None:
         if events & EPOLLIN and exit_code(self.child.pidfd) is None and not self._impatient:
@@ -137,7 +165,3 @@ def exit_code(pidfd: int) -> int | None:
     if not mask & PIDFD_INFO_EXIT:
         return None
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _nothing() -> None:
-    """Nobody is attached to an adopted container."""

@@ -10,14 +10,14 @@ import signal
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime import join
 from pydock_runtime import spec as specs
-from pydock_runtime.supervisor import asked, protocol
+from pydock_runtime.supervisor import asked, protocol, reports
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.kept import Kept
 from pydock_runtime.supervisor.logs import Capture, Log, open_log
 from pydock_runtime.supervisor.ooms import Watch
-from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, STARTING, Process, start_time
+from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, Process
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
 
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.runtimes import Runtime
 
 
-STATE_DELAY = 0.05  # seconds until state.json is written: most short runs are over by then, and need none
+STATE_DELAY = 0.02  # seconds until state.json is written: most short runs are over by then, and need none
 FINISHED_EXECS = 16  # finished execs that hello still lists
-PAUSED = "paused"
-SHOWN = {"preparing": "created", STARTING: "created", "failing": "exited", "draining": RUNNING}
 
 
 class Container:
@@ -55,6 +53,7 @@ class Container:
         "init",
         "kept",
         "log",
+        "log_options",
         "oom",
         "paused",
         "recorded",
@@ -79,6 +78,7 @@ class Container:
         self.paused = False
         self.recorded = False
         self.runtime = runtime
+        self.log_options: dict[str, Any] | None = None
         self.kept = Kept()
 
     # What pydockd asks.
@@ -91,8 +91,9 @@ class Container:
         # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
         self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
         self._own_pids = specs.owns(spec, "pid")
-        self.log = open_log(fields.get("log"), self._house.poller)
-        stdio = self._stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
+        self.log_options = fields.get("log")
+        self.log = open_log(self.log_options, self._house.poller)
+        stdio = self.stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
         self.init = self.runtime.process(self._house.poller, self, None, stdio, stdin=stdin)
         try:
             child = self.runtime.create(
@@ -131,7 +132,7 @@ class Container:
             raise Refused(protocol.INVALID, "exec: a descriptor is missing")
         stdin = bool(fields.get("stdin")) and STDIN in streams
         log = Capture(capture) if capture else Log()
-        stdio = self._stdio(name, log, tty=tty, close_stdin=True)
+        stdio = self.stdio(name, log, tty=tty, close_stdin=True)
         process = self.runtime.process(self._house.poller, self, name, stdio, stdin=stdin)
         process.capture = log if isinstance(log, Capture) else None
         try:
@@ -227,24 +228,18 @@ class Container:
     @property
     def status(self) -> str:
         """The status hello reports."""
-        status = self.init.status
-        return PAUSED if status == RUNNING and self.paused else SHOWN.get(status, status)
+        return reports.status(self)
 
-    def describe(self) -> dict[str, Any]:
-        """Return the container's line in hello."""
-        init = self.init
-        return {
-            "container": self.id,
-            "pid": init.pid if init.alive else 0,
-            "start_time": start_time(init.pid) if init.alive else 0,
-            "status": self.status,
-            "code": init.code if init.status == EXITED else None,
-            "oom": self.oom,
-            "started_at": init.started_at,
-            "finished_at": init.finished_at,
-            "tty": init.stdio.tty,
-            "execs": [process.describe() for process in self.execs.values()],
-        }
+    def hold(self, connection: Connection) -> None:
+        """Give one pydockd the ends of init's streams, once they are worth it."""
+        if self.recorded and self.init.status == RUNNING:
+            connection.send(*reports.hold_event(self))
+
+    def rejoin(self, request: Request) -> None:
+        """Take the ends of init's streams that pydockd has held, if the supervisor that read them is gone."""
+        if self.init.stranded:
+            streams = request.fields["streams"]
+            self.init.stdio.rejoin([(stream, request.take_fd()) for stream in streams], stdin=self.init.stdin)
 
     # What the processes tell.
 
@@ -311,7 +306,7 @@ class Container:
             finished = [name for name, other in self.execs.items() if other.status == EXITED]
             for name in finished[:-FINISHED_EXECS]:
                 del self.execs[name]
-        self._house.broadcast(self._exit_event(process))
+        self._house.broadcast(reports.exit_event(self, process))
         process.stdio.end_clients()
         self._answer_deletions()
 
@@ -322,34 +317,18 @@ class Container:
         self.paused = False
         self.recorded = True
         try:
-            self._house.records.write(self.id, EXIT, self._exit_event(self.init))
+            self._house.records.write(self.id, EXIT, reports.exit_event(self, self.init))
         except OSError as error:
             note(f"exit record of {self.id}: {error}")
         self._house.poller.when_idle(self._sweep)
-
-    def _exit_event(self, process: Process) -> dict[str, Any]:
-        event = {
-            "event": "exit",
-            "container": self.id,
-            "exec": process.name,
-            "code": process.code,
-            "oom": self.oom,
-            "started_at": process.started_at,
-            "finished_at": process.finished_at,
-        }
-        if process.capture is not None:
-            event["output"] = process.capture.text()
-        return event
 
     def _record_state(self) -> None:
         if self.init.status != RUNNING:
             return
         self.watch_memory()
         self.recorded = True
-        state = self.describe()
-        state["cgroup"] = self.cgroup.path if self.cgroup is not None else None
-        state["runtime"] = self.runtime.settings
-        self._house.records.write(self.id, STATE, state)
+        self._house.records.write(self.id, STATE, reports.state(self))
+        self._house.broadcast(*reports.hold_event(self))
 
     def watch_memory(self) -> None:
         """Tell of the OOM killer as it strikes; not from the start on: at the end of a short run it is counted."""
@@ -379,7 +358,7 @@ class Container:
                 request.answer({})
             self._deletions.clear()
 
-    def _stdio(self, name: str | None, log: Log, *, tty: bool, close_stdin: bool) -> Stdio:
+    def stdio(self, name: str | None, log: Log, *, tty: bool, close_stdin: bool) -> Stdio:
         event = {"event": "detach", "container": self.id, "exec": name}
         house = self._house
         return Stdio(house.poller, log, tty=tty, close_stdin=close_stdin, on_detach=lambda: house.broadcast(event))

@@ -27,12 +27,12 @@ class Output:
     worth, until a look finds nothing.
     """
 
-    __slots__ = ("_busy", "_fd", "_last", "_owned", "_owner", "_poller", "_reading", "_stream", "_timer", "moved")
+    __slots__ = ("_busy", "_last", "_owned", "_owner", "_poller", "_reading", "_timer", "fd", "moved", "stream")
 
     def __init__(self, poller: Poller, fd: int, stream: int, owner: Stdio, *, owned: bool) -> None:
         self._poller = poller
-        self._fd = fd
-        self._stream = stream
+        self.fd = fd
+        self.stream = stream
         self._owner = owner
         self._owned = owned
         self._reading = False
@@ -46,12 +46,12 @@ class Output:
         """Read what comes."""
         if not self._reading:
             self._reading = True
-            self._poller.watch(self._fd, EPOLLIN, self._on_events)
+            self._poller.watch(self.fd, EPOLLIN, self._on_events)
 
     def pause(self) -> None:
         """Read nothing. Not a change of events: an unwatched HUP would be told again and again."""
         self._reading = False
-        self._poller.forget(self._fd)
+        self._poller.forget(self.fd)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,7 +66,7 @@ class Output:
         """Stop reading; tells the owner."""
         self.pause()
         if self._owned:
-            os.close(self._fd)
+            os.close(self.fd)
         self._owner.output_ended(self)
 
     def _on_events(self, _events: int) -> None:
@@ -76,13 +76,13 @@ class Output:
         if self._read() and self._busy >= BUSY_READS and self._reading:
             self._busy = 0
             if self._resize(BUSY_PIPE):
-                self._poller.forget(self._fd)
+                self._poller.forget(self.fd)
                 self._timer = self._poller.after(TICK, self._on_tick)
 
     def _resize(self, size: int) -> bool:
         # A terminal has no size to set, and holds a tick's worth anyway.
         try:
-            return not self._owned or fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, size) >= size
+            return not self._owned or fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, size) >= size
         except OSError:
             return False  # more than /proc/sys/fs/pipe-user-pages-soft allows this user
 
@@ -100,12 +100,12 @@ class Output:
             self._timer = self._poller.after(TICK, self._on_tick)
         else:
             self._resize(READ_SIZE)
-            self._poller.watch(self._fd, EPOLLIN, self._on_events)
+            self._poller.watch(self.fd, EPOLLIN, self._on_events)
 
     def _read(self) -> int:
         """Return how many bytes were read; 0: nothing there, or the end, which closes."""
         try:
-            data = os.read(self._fd, READ_SIZE)
+            data = os.read(self.fd, READ_SIZE)
         except BlockingIOError:
             return 0
         except OSError:  # EIO: nobody has the terminal open any more
@@ -114,18 +114,18 @@ class Output:
             self.close()
             return 0
         self.moved = True
-        self._owner.output(self._stream, data)
+        self._owner.output(self.stream, data)
         return len(data)
 
 
 class Input:
     """The writing end of a process's stdin; keeps what it does not take yet, and then no more is read from clients."""
 
-    __slots__ = ("_buffer", "_ending", "_fd", "_owner", "_poller")
+    __slots__ = ("_buffer", "_ending", "_owner", "_poller", "fd")
 
     def __init__(self, poller: Poller, fd: int, owner: Stdio) -> None:
         self._poller = poller
-        self._fd = fd
+        self.fd = fd
         self._owner = owner
         self._buffer = bytearray()
         self._ending = False
@@ -137,14 +137,14 @@ class Input:
 
     def write(self, data: bytes) -> None:
         """Write what fits, keep the rest."""
-        if self._ending or self._fd < 0:
+        if self._ending or self.fd < 0:
             return
         waiting = bool(self._buffer)
         self._buffer += data
         if not waiting:
             self._flush()
             if self._buffer:
-                self._poller.watch(self._fd, EPOLLOUT, self._on_events)
+                self._poller.watch(self.fd, EPOLLOUT, self._on_events)
                 self._owner.input_full(full=True)
 
     def end(self) -> None:
@@ -155,16 +155,16 @@ class Input:
 
     def close(self) -> None:
         """Close now; tells the owner."""
-        if self._fd >= 0:
-            self._poller.forget(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            self._poller.forget(self.fd)
+            os.close(self.fd)
+            self.fd = -1
             self._buffer.clear()
             self._owner.input_closed()
 
     def _flush(self) -> None:
         try:
-            del self._buffer[: os.write(self._fd, self._buffer)]
+            del self._buffer[: os.write(self.fd, self._buffer)]
         except BlockingIOError:
             pass
         except OSError:  # EPIPE, EIO: the process has closed its stdin
@@ -172,8 +172,8 @@ class Input:
 
     def _on_events(self, events: int) -> None:
         self._flush()
-        if self._fd >= 0 and not self._buffer:
-            self._poller.forget(self._fd)
+        if self.fd >= 0 and not self._buffer:
+            self._poller.forget(self.fd)
             self._owner.input_full(full=False)
             if self._ending:
                 self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pydock_runtime.cgroup import Cgroup
@@ -16,8 +17,8 @@ class House(Protocol):
     poller: Poller
     records: Records
 
-    def broadcast(self, event: dict[str, Any]) -> None:
-        """Tell every connected pydockd."""
+    def broadcast(self, event: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Tell every connected pydockd, with duplicates of descriptors."""
 
     def forget(self, container: Container) -> None:
         """Strike it off the list."""

@@ -104,6 +104,11 @@ class Process:
         """Whether there is something a signal reaches."""
         return self.status in (*UNBORN, RUNNING, FAILING)
 
+    @property
+    def stranded(self) -> bool:
+        """Whether it runs, and the ends of its streams are lost to us."""
+        return False
+
     def describe(self) -> dict[str, Any]:
         """Return the line of an exec in hello."""
         ended = self.status == EXITED

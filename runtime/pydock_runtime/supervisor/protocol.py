@@ -39,6 +39,7 @@ MAX_FRAME = 64 << 20
 MAX_FDS = 32
 READ_SIZE = 64 << 10
 _LENGTH = 4
+_INT = array("i").itemsize
 
 
 class ProtocolError(ValueError):
@@ -98,11 +99,17 @@ class Decoder:
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """Read what there is, at most READ_SIZE bytes, without waiting; b"" is the end. Raises OSError, ProtocolError."""
-    data, fds, flags, _ = socket.recv_fds(sock, READ_SIZE, MAX_FDS, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+    # Not socket.recv_fds: up to Python 3.11 it forgets the flags, so that a program that is run would inherit them.
+    wanted = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+    data, told, flags, _ = sock.recvmsg(READ_SIZE, socket.CMSG_LEN(MAX_FDS * _INT), wanted)
+    passed = array("i")
+    for level, kind, fds in told:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            passed.frombytes(fds[: len(fds) // _INT * _INT])
     if flags & socket.MSG_CTRUNC:
-        close_all(fds)
+        close_all(passed)
         raise ProtocolError("descriptors were cut off")
-    return data, fds
+    return data, passed.tolist()
 
 
 def transmit(sock: socket.socket, data: bytes | memoryview, fds: Sequence[int] = ()) -> int:

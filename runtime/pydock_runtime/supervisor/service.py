@@ -11,7 +11,7 @@ from select import EPOLLIN
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime import seccomp
 from pydock_runtime.errors import RuntimeFailure
-from pydock_runtime.supervisor import protocol
+from pydock_runtime.supervisor import protocol, reports
 from pydock_runtime.supervisor.connection import Connection, Refused, Request
 from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
@@ -21,7 +21,7 @@ from pydock_runtime.supervisor.runtimes import Runtimes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
@@ -31,6 +31,7 @@ LONELY = 2.0  # seconds without a pydockd and without containers, after which th
 COLLECT_EVERY = 200  # containers buried between two garbage collections, which happen in idle moments only
 REMOVE_RETRIES = 12  # of a cgroup that is not empty yet; the pause doubles from REMOVE_PAUSE, 40 s in all
 REMOVE_PAUSE = 0.01
+SETTLE = 5.0  # seconds for a pydockd to come after the supervisor before this one was killed
 HELPERS_PAUSE = 0.05  # seconds between two looks whether the last helper of another runtime is done
 
 
@@ -43,6 +44,7 @@ class Service:
         "_parents",
         "_programs",
         "_remains",
+        "_unsettled",
         "connections",
         "containers",
         "poller",
@@ -63,6 +65,7 @@ class Service:
         self._remains: dict[str, Cgroup] = {}
         self._parents: set[str] = set()
         self._buried = 0
+        self._unsettled: list[Callable[[], None]] = []
         poller.watch(listener.fileno(), EPOLLIN, self._on_connect)
         self._watch_loneliness()
 
@@ -75,10 +78,10 @@ class Service:
         processes = [p for c in self.containers.values() for p in (c.init, *c.execs.values())]
         return {process.pid for process in processes if process.status != EXITED}
 
-    def broadcast(self, event: dict[str, Any]) -> None:
-        """Tell every connected pydockd."""
+    def broadcast(self, event: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Tell every connected pydockd, with duplicates of descriptors."""
         for connection in tuple(self.connections):
-            connection.send(event)
+            connection.send(event, fds)
 
     def forget(self, container: Container) -> None:
         """Strike a container off the list."""
@@ -87,6 +90,23 @@ class Service:
         self._buried += 1
         if self._buried % COLLECT_EVERY == 0:
             self.poller.when_idle(_collect)
+
+    def group(self, path: str) -> Cgroup:
+        """Return an existing cgroup of a container; the one above it is ours as well."""
+        self._parents.add(os.path.dirname(path))
+        return cgroups.open_existing(path)
+
+    def when_settled(self, action: Callable[[], None]) -> None:
+        """Call `action` when a pydockd has given back what it holds of containers, or SETTLE seconds have passed."""
+        if not self._unsettled:
+            self.poller.after(SETTLE, self.settle)
+        self._unsettled.append(action)
+
+    def settle(self) -> None:
+        """Go on with what waited for a pydockd."""
+        actions, self._unsettled = self._unsettled, []
+        for action in actions:
+            action()
 
     def remove_cgroup(self, cgroup: Cgroup) -> None:
         """Remove it now or, killing what is in it, as soon as it is empty."""
@@ -184,8 +204,17 @@ class Service:
     # The operations.
 
     def hello(self, request: Request) -> None:
-        containers = [container.describe() for container in self.containers.values()]
+        containers = [reports.line(container) for container in self.containers.values()]
         request.answer({"pid": os.getpid(), "version": protocol.VERSION, "containers": containers})
+        for container in self.containers.values():
+            container.hold(request.connection)
+        self.settle()
+
+    def rejoin(self, request: Request) -> None:
+        container = self.containers.get(request.fields["container"])
+        if container is not None:
+            container.rejoin(request)
+        request.close_fds()
 
     def create(self, request: Request) -> None:
         fields = request.fields
@@ -255,6 +284,9 @@ class Service:
 
     def delete(self, request: Request) -> None:
         if request.fields.get("force") and request.fields["container"] not in self.containers:
+            if "cgroup" in request.fields:
+                # Started by a supervisor that was killed before it could write that down.
+                self.remove_cgroup(self.group(request.fields["cgroup"]))
             request.answer({})  # what was asked for is so: nothing of it is left
         else:
             self._container(request).delete(request)
@@ -268,6 +300,7 @@ class Service:
 
 OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
     "hello": Service.hello,
+    "rejoin": Service.rejoin,
     "create": Service.create,
     "start": Service.start,
     "attach": Service.attach,

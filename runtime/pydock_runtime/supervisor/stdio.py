@@ -112,6 +112,25 @@ class Stdio:
             self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))
         self._unread.clear()
 
+    def ends(self) -> list[tuple[int, int]]:
+        """Return the ends that outlive a client, each with its stream; of a terminal there is one."""
+        if self.console >= 0:
+            return [(STDOUT, self.console)]
+        ends = [(output.stream, output.fd) for output in self._outputs]
+        # Who holds a duplicate of the input would keep the process from seeing its end when its one client goes.
+        return ends if self._input is None or self.close_stdin else [(STDIN, self._input.fd), *ends]
+
+    def rejoin(self, ends: list[tuple[int, int]], *, stdin: bool) -> None:
+        """Own what `ends` of another supervisor has returned, and read it."""
+        for stream, fd in ends:
+            if self.tty and self.console < 0:
+                self.open_console(fd, stdin=stdin)
+            elif stream == STDIN and self._input is None:
+                self._input = Input(self._poller, fd, self)
+            else:
+                self._unread.append((fd, stream))
+        self.open_output()
+
     def resize(self, width: int, height: int) -> None:
         """Set the terminal's size in characters. Raises OSError."""
         fcntl.ioctl(self.console, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

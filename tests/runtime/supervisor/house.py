@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pydock_runtime
+from pydock_daemon.containers.held import Held
 from pydock_runtime.supervisor import logformat, protocol
 
 PROGRAM = str(Path(pydock_runtime.__file__).parent)
@@ -71,6 +72,7 @@ class Client:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(str(path))
         self.events: list[dict[str, Any]] = []
+        self.held = Held()
         self._decoder = protocol.Decoder()
         self._numbers = itertools.count(1)
         self._answers: dict[int, dict[str, Any]] = {}
@@ -110,6 +112,7 @@ class Client:
     def close(self) -> None:
         self.sock.close()
         self._decoder.close()
+        self.held.close()
 
     def _until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -120,6 +123,9 @@ class Client:
             if not data:
                 raise ConnectionError("the supervisor has gone")
             for message, passed in self._decoder.feed(data, fds):
+                if message.get("event") == "hold":
+                    self.held.take(message["container"], message["streams"], passed)
+                    continue
                 if passed:
                     message["result"]["fds"] = passed
                 if "event" in message:
@@ -140,13 +146,15 @@ class House:
         self._names = itertools.count()
         self.boot()
 
-    def boot(self) -> None:
-        """Start a supervisor; its command returns when it has detached itself."""
+    def boot(self, held: Held | None = None) -> None:
+        """Start a supervisor, whose command returns when it has detached itself, and give it what is held."""
         self.folder.joinpath("exec").mkdir(exist_ok=True)
         command = [sys.executable, "-S", "-s", "-P", PROGRAM, "supervisor", "--exec-root", str(self.exec_root)]
         subprocess.run(command, check=True, env={}, stdin=subprocess.DEVNULL, timeout=PATIENCE)
         wait_until(lambda: _answers(self.exec_root / protocol.SOCKET_NAME))
         self.client = self.connect()
+        for container, streams, fds in held or ():
+            self.client.post("rejoin", fds=fds, container=container, streams=streams)
         self.pid: int = self.client.request("hello")["pid"]
 
     def connect(self) -> Client:

@@ -3,11 +3,11 @@
 import os
 import platform
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.runtime.supervisor.house import House, Refused, process, wait_until
+from tests.runtime.supervisor.house import House, Refused, process, read_until, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -24,9 +24,9 @@ def house(tmp_path: Path, rootfs: Path) -> Iterator[House]:
     house.close()
 
 
-def started(house: House, *args: str) -> tuple[str, int]:
+def started(house: House, *args: str, **fields: bool) -> tuple[str, int]:
     """Run a container and wait until its record is on disk."""
-    name = house.run(*args)
+    name = house.run(*args, **fields)
     wait_until(lambda: (house.exec_root / "containers" / name / "state.json").exists())
     return name, house.client.request("hello")["containers"][-1]["pid"]
 
@@ -43,6 +43,66 @@ def test_a_running_container_is_adopted(house: House) -> None:
     assert house.client.event("exit", name, "e")["code"] == 3
     house.client.request("signal", container=name, signal=15)
     assert house.exit(name)["code"] == (9 if TELLS_EXIT_CODES else UNKNOWN)
+
+
+def taken_over(house: House, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Kill the supervisor and give the next one what was held of the containers, as pydockd does."""
+    house.client.request("hello")
+    house.client.request("hello")  # what is to be held came before the answer
+    held = house.client.held
+    house.kill()
+    meanwhile()
+    house.boot(held)
+    held.close()
+
+
+def test_nothing_that_is_printed_meanwhile_is_lost(house: House) -> None:
+    counts = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo line $i; echo err $i >&2; sleep 0.005; done"
+    name, _ = started(house, "sh", "-c", counts)
+    taken_over(house)
+    house.exit(name)
+    for stream, word in ((1, "line"), (2, "err")):
+        assert house.logged(name, stream).decode().splitlines() == [f"{word} {i}" for i in range(1, 401)]
+
+
+def test_the_last_words_of_one_that_died_meanwhile(house: House) -> None:
+    name, pid = started(
+        house, "sh", "-c", "echo first; while :; do sleep 0.01; [ -e /tmp/go ] && echo last && exit 7; done"
+    )
+    go = house.rootfs / "tmp" / "go"
+
+    def die() -> None:
+        go.touch()
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+    try:
+        taken_over(house, die)
+        assert house.exit(name)["code"] == UNKNOWN
+        assert house.logged(name) == b"first\nlast\n"
+    finally:
+        go.unlink()
+
+
+def test_clients_of_an_adopted_container(house: House) -> None:
+    name = house.run("sh", "-c", "while read line; do echo got $line; done", stdin=True)
+    wait_until(lambda: (house.exec_root / "containers" / name / "state.json").exists())
+    taken_over(house)
+    client = house.attach(name, stderr=False)
+    client.sendall(b"hello\n")
+    assert read_until(client, b"\n") == b"got hello\n"
+    client.close()
+    house.client.request("delete", container=name, force=True)
+
+
+def test_the_terminal_of_an_adopted_container(house: House) -> None:
+    name, _ = started(house, "sh", "-c", "while read line; do stty size; done", tty=True, stdin=True)
+    taken_over(house)
+    house.client.request("resize", container=name, width=70, height=30)
+    client = house.attach(name)
+    client.sendall(b"\n")
+    assert b"30 70" in read_until(client, b"70")
+    client.close()
+    house.client.request("delete", container=name, force=True)
 
 
 def test_an_adopted_container_can_be_deleted(house: House) -> None:

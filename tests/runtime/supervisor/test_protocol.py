@@ -28,6 +28,7 @@ def test_descriptors_belong_to_the_frame_that_counts_them() -> None:
         while len(found) < 3:
             found += decoder.feed(*protocol.receive(theirs))
         assert [(message["n"], len(passed)) for message, passed in found] == [(1, 0), (2, 2), (3, 0)]
+        assert not any(map(os.get_inheritable, found[1][1]))
         for fd in (*fds, *found[1][1]):
             os.close(fd)
 

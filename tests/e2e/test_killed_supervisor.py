@@ -1,0 +1,84 @@
+"""A supervisor killed with -9: containers go on, and what they print, read and return reaches its place."""
+
+import os
+import platform
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import Engine, eventually
+
+COUNTER = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.01; done; exit 7"
+TELLS_EXIT_CODES = tuple(map(int, platform.release().split(".")[:2])) >= (6, 15)
+
+
+@pytest.fixture
+def engine(fresh_daemon: Callable[..., Engine]) -> Engine:
+    return fresh_daemon()
+
+
+@pytest.fixture
+def docker(engine: Engine, tmp_path: Path) -> Cli:
+    return Cli("docker", engine.host, tmp_path)
+
+
+def replaced(engine: Engine, *containers: str) -> None:
+    """Kill the supervisor, which has written down these containers; return when pydockd has another."""
+    for container in containers:
+        eventually((engine.root / "exec" / "containers" / container / "state.json").exists)
+    [old] = engine.supervisors()
+    os.kill(old, signal.SIGKILL)
+    eventually(lambda: engine.supervisors() not in ([], [old]))
+
+
+def test_output_waits_for_the_next_one(engine: Engine, docker: Cli):
+    load = docker("run", "-d", "--name", "load", "busybox", "sh", "-c", COUNTER)
+    listens = "while read x; do echo got $x; done; exit 3"
+    listener = docker("run", "-d", "--name", "listener", "-i", "busybox", "sh", "-c", listens)
+    eventually(lambda: "line 100" in docker("logs", "load"))
+    with docker.begin("logs", "-f", "load") as following, docker.begin("wait", "load") as waiting:
+        for _ in range(3):
+            replaced(engine, load, listener)
+            before = len(docker("logs", "load").splitlines())
+            eventually(lambda: len(docker("logs", "load").splitlines()) > before + 100)  # noqa: B023 - at once
+        assert docker("exec", "load", "echo", "alive") == "alive"
+        docker("exec", "load", "touch", "/stop")
+        assert following.wait() == 0
+        waiting.wait()
+        assert waiting.output.strip() == (b"7" if TELLS_EXIT_CODES else b"255")
+        followed = following.output.decode().split("\n")[:-1]
+    lines = docker("logs", "load").splitlines()
+    assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
+    assert followed == lines
+    with docker.begin("attach", "listener") as attached:
+        attached.stdin.write(b"hello\n")
+        attached.stdin.flush()
+        attached.until(b"got hello")
+    assert docker("inspect", "-f", "{{.State.Running}}", "listener") == "true"
+    docker("rm", "-f", "listener", "load")
+
+
+def test_a_terminal(engine: Engine, docker: Cli):
+    terminal = docker("run", "-d", "--name", "tty", "-it", "busybox", "sh")
+    eventually(lambda: "built-in shell" in docker("logs", "tty"))
+    replaced(engine, terminal)
+    with docker.terminal("attach", "tty") as attached:
+        attached.type(b"echo $((6*7)) && exit 5\n")
+        attached.until(b"42")
+        assert attached.wait() == 5
+
+
+def test_killed_in_the_moment_of_a_start(engine: Engine, docker: Cli):
+    identifier = docker("run", "-d", "--name", "young", "busybox", "sleep", "1000")
+    pid = int(docker("inspect", "-f", "{{.State.Pid}}", "young"))
+    [old] = engine.supervisors()
+    os.kill(old, signal.SIGSTOP)
+    for record in (engine.root / "exec" / "containers" / identifier).glob("*"):
+        record.unlink()  # as if it had not been written yet
+    os.kill(old, signal.SIGKILL)
+    assert docker("wait", "young") == "255"
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+    docker("start", "young")
+    docker("rm", "-f", "young")
