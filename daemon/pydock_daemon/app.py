@@ -25,6 +25,7 @@ from pydock_daemon.api.errors import Malformed
 from pydock_daemon.api.server import Edge, request
 from pydock_daemon.builder import cache, work
 from pydock_daemon.builder.cache import Cache
+from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
 from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
 from pydock_daemon.containers.capabilities import available
@@ -184,6 +185,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         execs=execs,
         supervisor=supervisor,
         build_cache=Cache(store, pictures),
+        buildkit=BuildKit(),
     )
     await _bring_together(engine, stack)
     return engine

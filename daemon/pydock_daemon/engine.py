@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pydock_daemon.builder.cache import Cache
+from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.service import Containers
@@ -31,3 +32,4 @@ class Engine:
     execs: Execs
     supervisor: Supervisor
     build_cache: Cache
+    buildkit: BuildKit

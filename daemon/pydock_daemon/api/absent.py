@@ -1,11 +1,11 @@
-"""What Docker's API has and this engine is without: swarms, plugins, checkpoints, BuildKit. Answered, never ignored.
+"""What Docker's API has and this engine is without: swarms, plugins, checkpoints. Answered, never ignored.
 
 Of a swarm: as an engine that is in none; of plugins: as one that has none installed.
 """
 
 from aiohttp import web
 
-from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, Unavailable
+from pydock_shared.errors import NotFound, NotSupported, Unavailable
 
 from . import versions
 from .routing import Call, Route, json_response
@@ -39,14 +39,6 @@ async def leave(call: Call) -> web.StreamResponse:
 async def experiment(call: Call) -> web.StreamResponse:
     """Refuse checkpoints, as an engine does that is not told to be experimental."""
     raise NotSupported(NO_EXPERIMENT)
-
-
-async def no_upgrade(call: Call) -> web.StreamResponse:
-    """POST /session and /grpc: BuildKit's protocols, spoken after an upgrade of the connection."""
-    if "upgrade" not in call.request.headers.get("Connection", "").lower():
-        raise InvalidArgument("no upgrade proto in request")
-    await absent(call)
-    raise AssertionError("not reached")
 
 
 async def plugins(call: Call) -> web.StreamResponse:
@@ -104,8 +96,6 @@ PLUGIN = (
 ROUTES: tuple[Route, ...] = (
     ("POST", "/swarm/leave", leave),
     ("GET", "/plugins", plugins),
-    ("POST", "/session", no_upgrade),
-    ("POST", "/grpc", no_upgrade),
     *((method, path, absent) for method, path in ABSENT),
     *((method, path, outside) for method, path in SWARM),
     *((method, path, experiment) for method, path in CHECKPOINTS),

@@ -1,4 +1,5 @@
-"""Taking a connection out of HTTP: attach and exec start. Used by api.containers and api.exec.
+"""Taking a connection out of HTTP: attach and exec start. Used by api.containers, api.exec and
+api.buildkit.
 
 The client's socket itself is handed on (to the supervisor), so that bytes flow without passing through this process,
 and go on flowing when it ends.
@@ -47,7 +48,7 @@ class Hijacked(Over):
         self.socket = sock
 
 
-def hijack(request: web.BaseRequest, *, content_type: str) -> Hijacked:
+def hijack(request: web.BaseRequest, *, content_type: str = "", protocol: str = "tcp") -> Hijacked:
     """Answer 101 (or 200 to a client that did not ask for an upgrade) and take the socket.
 
     The body must have been read. Reading is paused first, so that what the client sends after the 101 stays in the
@@ -58,7 +59,8 @@ def hijack(request: web.BaseRequest, *, content_type: str) -> Hijacked:
         raise Unavailable("the client has gone")
     transport.pause_reading()
     if "upgrade" in request.headers.get("Connection", "").lower():
-        head = f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+        kind = f"Content-Type: {content_type}\r\n" if content_type else ""
+        head = f"HTTP/1.1 101 UPGRADED\r\n{kind}Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
     else:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
     transport.write(head.encode())

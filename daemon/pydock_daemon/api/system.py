@@ -55,7 +55,7 @@ async def ping(call: Call) -> web.StreamResponse:
     """GET and HEAD /_ping."""
     response = web.Response(body=b"OK", content_type="text/plain", charset="utf-8", headers=NO_CACHE)
     response.headers["Swarm"] = "inactive"
-    response.headers["Builder-Version"] = "1"  # Docker's command line then builds by POST /build
+    response.headers["Builder-Version"] = "2"  # Docker's command line then builds by /grpc
     return response
 
 

@@ -53,7 +53,7 @@ def chosen(
     `every` takes also those that have their files from an image, which frees nothing as long as it is there.
     """
     oldest = _oldest(filters, time.time_ns() if now is None else now)
-    checks = _checks(filters)
+    wanted = checks(filters)
     removable = sorted(
         (
             entry
@@ -61,7 +61,7 @@ def chosen(
             if not entry["InUse"]
             and (every or not entry["Shared"])
             and entry["LastUsedAt"] <= oldest
-            and all(check(entry) for check in checks)
+            and all(check(entry) for check in wanted)
         ),
         key=lambda entry: int(entry["LastUsedAt"]),
     )
@@ -98,7 +98,9 @@ def _single(filters: Filters, name: str) -> str:
     return values[0] if values else ""
 
 
-def _checks(filters: Filters) -> list[Callable[[Entry], bool]]:
+def checks(filters: Filters) -> list[Callable[[Entry], bool]]:
+    """Return what an entry must be; InvalidArgument for bad filters."""
+
     def check(name: str) -> Callable[[Entry], bool]:
         text = _single(filters, name)
         return lambda entry: FIELDS[name](entry, text)

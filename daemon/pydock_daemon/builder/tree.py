@@ -44,9 +44,7 @@ class Tree:
 
     def __init__(self, archive: Path, *, wanted: Callable[[str], bool] = lambda path: True, strip: str = "") -> None:
         """Read the index; `strip` is a folder whose name is left off. InvalidArgument: it is no archive."""
-        self.archive = archive
-        self._nodes: dict[str, Node] = {"": Node("", FOLDER)}
-        self._children: dict[str, list[str]] = {"": []}
+        self._begin(archive)
         try:
             with tarfile.open(archive, "r:") as found:
                 for member in found:
@@ -55,6 +53,20 @@ class Tree:
         except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
             if archive.stat().st_size:
                 raise InvalidArgument(f"invalid archive: {error}") from error
+
+    def _begin(self, archive: Path) -> None:
+        self.archive = archive
+        self._nodes: dict[str, Node] = {"": Node("", FOLDER)}
+        self._children: dict[str, list[str]] = {"": []}
+
+    @classmethod
+    def of(cls, archive: Path, nodes: Iterable[Node]) -> "Tree":
+        """Return a tree of files whose bytes lie in a file that is no archive."""
+        tree = cls.__new__(cls)
+        tree._begin(archive)
+        for node in nodes:
+            tree._put(node)
+        return tree
 
     def _add(self, member: tarfile.TarInfo, wanted: Callable[[str], bool], strip: str) -> None:
         path = posixpath.normpath("/" + member.name).lstrip("/")

@@ -1,0 +1,131 @@
+"""One build of a BuildKit client, from Solve to its answer. Used by `services`.
+
+A client of today asks for a Solve without a frontend, asks for the build itself by the bridge, and says by Return what
+of it is the result. Then the result is exported, and Solve is answered.
+"""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydock_daemon.builder import steps
+from pydock_daemon.engine import Engine
+from pydock_daemon.images.model import Image
+from pydock_shared import reference
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
+from pydock_shared.reference import Reference
+
+from .exporters import EXPORTERS, Export
+from .frontend import Frontend, Refused
+from .progress import Telling
+from .session import Client
+from .state import BuildKit
+
+EXPORT = "moby"
+AFTERWARDS = 10.0
+"""Seconds for which the telling of a build that is over can be followed still."""
+
+
+class Job:
+    """A Solve under way. `request` is what was asked for."""
+
+    def __init__(self, engine: Engine, buildkit: BuildKit, request: Any) -> None:
+        self._engine, self._buildkit, self._request = engine, buildkit, request
+        self.telling = Telling()
+        self._results: dict[str, Image] = {}
+        self._returned: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._exports = exports(request)
+        self._folder = Path()
+
+    async def run(self) -> dict[str, str]:
+        """Do it all, and return what the exporters say."""
+        name = self._request.Ref
+        root = self._engine.config.data_root / "builds"
+        root.mkdir(mode=0o700, exist_ok=True)
+        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
+        self._buildkit.jobs.put(name, self)
+        try:
+            image: Image | None
+            if self._request.Frontend:
+                image = await self.solve(self._request.Frontend, self._request.FrontendAttrs)
+            else:
+                image = await self._result()
+            return await self._export(image)
+        finally:
+            self.telling.end()
+            asyncio.get_running_loop().call_later(AFTERWARDS, self._buildkit.jobs.drop, name, self)
+            await asyncio.shield(asyncio.to_thread(steps.clean, self._folder))
+
+    async def _result(self) -> Image | None:
+        returned = await self._returned
+        if returned.HasField("error") and returned.error.code:
+            details = [(detail.type_url, detail.value) for detail in returned.error.details]
+            raise Refused(returned.error.message, details)
+        name = returned.result.ref.id or returned.result.refDeprecated
+        if not name:
+            return None
+        if name not in self._results:
+            raise NotFound(f"no such reference {name}")
+        return self._results[name]
+
+    async def solve(self, frontend: str, given: Mapping[str, str]) -> Image:
+        """Build what a frontend is asked for."""
+        client: Client = await self._buildkit.sessions.get(self._request.Session)
+        tags = [tag for export in self._exports for tag in export.tags]
+        work = Frontend(self._engine, self._buildkit, client, self.telling, self._folder)
+        return await work.build(frontend, given, tags)
+
+    async def part(self, request: Any) -> str:
+        """Build for the bridge; return the name of the result."""
+        if not request.Frontend:
+            if getattr(request.Definition, "def"):
+                raise NotSupported("a build from LLB is not supported: only Dockerfiles are")
+            return ""
+        name = uuid.uuid4().hex
+        self._results[name] = await self.solve(request.Frontend, request.FrontendOpt)
+        return name
+
+    def returned(self, message: Any) -> None:
+        """Take in what the client says is the result."""
+        if not self._returned.done():
+            self._returned.set_result(message)
+
+    async def _export(self, image: Image | None) -> dict[str, str]:
+        answer: dict[str, str] = {}
+        for export in self._exports:
+            if image is None:
+                continue
+            client = await self._buildkit.sessions.get(self._request.Session)
+            answer |= await EXPORTERS[export.kind](self._engine, client, self.telling, image, export)
+        return answer
+
+
+def exports(request: Any) -> list[Export]:
+    """Return what is to become of the result. NotSupported: an exporter or an option that there is none of."""
+    if getattr(request.Definition, "def"):
+        raise NotSupported("a build from LLB is not supported: only Dockerfiles are")
+    for option in ("Exports", "Imports"):
+        for entry in getattr(request.Cache, option):
+            raise NotSupported(f"the cache option {option.lower()[:-1]} type={entry.Type} is not supported")
+    for entitlement in request.Entitlements:
+        raise NotSupported(f"the entitlement {entitlement} is not supported")
+    asked = [(one.Type, dict(one.Attrs)) for one in request.Exporters]
+    if not asked and request.Exporter:
+        asked = [(request.Exporter, dict(request.ExporterAttrs))]
+    made = []
+    for number, (kind, attrs) in enumerate(asked):
+        if kind not in EXPORTERS:
+            raise NotSupported(f"the exporter {kind!r} is not supported")
+        names = [name for name in attrs.get("name", "").split(",") if name]
+        made.append(Export(kind, attrs, [_tag(name) for name in names], str(number)))
+    return made
+
+
+def _tag(text: str) -> Reference:
+    ref = reference.parse(text)
+    if ref.digest:
+        raise InvalidArgument("build tag cannot contain a digest")
+    return ref

@@ -1,0 +1,118 @@
+"""One client that can be asked: its files, secrets, ssh agents and logins. Made by `api.buildkit`, used by the builder.
+
+The promises are those of `builder.session.Session`. Sources: session/{auth,secrets,sshforward} of BuildKit.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydock_daemon.images.auth import Credentials
+from pydock_shared.errors import NotFound, NotSupported, PydockError
+from pydock_shared.reference import HUB
+
+from .messages import make
+from .transport import Caller
+
+FILES = "/moby.filesync.v1.FileSync/DiffCopy"
+CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
+SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
+FORWARD = "/moby.sshforward.v1.SSH/ForwardAgent"
+UPLOAD = "/moby.upload.v1.Upload/Pull"
+HUB_HOST = "registry-1.docker.io"
+PIECE = 1 << 15
+
+
+class Client:
+    """The client of builds behind one connection of `/session`. The socket belongs to it."""
+
+    def __init__(self, sock: socket.socket, name: str, shared_key: str, methods: frozenset[str]) -> None:
+        """`methods` are what the client says it answers; `shared_key` names the files that it gives."""
+        self.caller = Caller(sock)
+        self.name, self.shared_key, self._methods = name, shared_key, methods
+
+    async def open(self) -> None:
+        """Begin to be able to ask."""
+        await self.caller.open()
+
+    async def gone(self) -> None:
+        """Return when the client has closed the connection."""
+        if self.caller.connection:
+            await asyncio.shield(self.caller.connection.closed)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.caller.close()
+
+    def answers(self, path: str) -> bool:
+        """Say whether the client knows a method."""
+        return path.lower() in self._methods
+
+    async def secret(self, name: str) -> bytes | None:
+        """Return a secret, None when the client has none of that name."""
+        if not self.answers(SECRET):
+            return None
+        try:
+            found = await self.caller.ask(SECRET, make("SecretOf", ID=name), "Secret")
+        except NotFound:
+            return None
+        return bytes(found.data)
+
+    async def has_agent(self, name: str) -> bool:
+        """Say whether the client has an ssh agent of that name."""
+        if not self.answers(AGENT):
+            return False
+        try:
+            await self.caller.ask(AGENT, make("AgentOf", ID=name), "Empty")
+        except PydockError:
+            return False
+        return True
+
+    async def forward(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to the agent of that name until either side ends it; the caller closes the writer."""
+
+        async def out(stream: Any) -> None:
+            while piece := await reader.read(PIECE):
+                await stream.send_message(make("Bytes", data=piece))
+            await stream.end()
+
+        async with self.caller.call(FORWARD, "Bytes", "Bytes", [("buildkit.ssh.id", name)]) as stream:
+            sending = asyncio.create_task(out(stream))
+            try:
+                while (message := await stream.recv_message()) is not None:
+                    writer.write(message.data)
+                    await writer.drain()
+            finally:
+                sending.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                    await sending
+
+    async def credentials(self, domain: str) -> Credentials:
+        """Return the login for a registry, an empty one when there is none."""
+        if not self.answers(CREDENTIALS):
+            return Credentials()
+        host = HUB_HOST if domain == HUB else domain
+        try:
+            found = await self.caller.ask(CREDENTIALS, make("CredentialsOf", Host=host), "Credentials")
+        except (NotFound, NotSupported):
+            return Credentials()
+        if not found.Username:
+            return Credentials(identity_token=found.Secret)
+        return Credentials(found.Username, found.Secret)
+
+    @asynccontextmanager
+    async def files(self, metadata: list[tuple[str, str]]) -> AsyncIterator[Any]:
+        """Give the stream in which the client tells its files, as `filesync` reads them."""
+        async with self.caller.call(FILES, "Packet", "Packet", metadata) as stream:
+            yield stream
+
+    async def uploaded(self, host: str, path: str) -> AsyncIterator[bytes]:
+        """Yield the archive that the client was given as its context (`docker build -`)."""
+        async with self.caller.call(UPLOAD, "Bytes", "Bytes", [("urlhost", host), ("urlpath", path)]) as stream:
+            await stream.send_request()
+            while (message := await stream.recv_message()) is not None:
+                yield bytes(message.data)

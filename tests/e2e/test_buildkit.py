@@ -1,0 +1,211 @@
+"""BuildKit's protocols: by docker buildx where it is installed, and by a client in Python everywhere."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fixtures.buildkit import Files, connected, told
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import Engine, eventually
+from tests.fixtures.http import Api
+
+pytestmark = pytest.mark.root
+MOBY = {"Exporter": "moby"}
+FOLDERS = ("~/.docker/cli-plugins", *(f"/usr{part}/docker/cli-plugins" for part in ("/lib", "/libexec", "/local/lib")))
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def solved(
+    daemon: Engine, files: Files, given: dict[str, str] | None = None, *, key: str = "", **request: Any
+) -> tuple[dict[str, str], list[Any]]:
+    """Build with the client in Python."""
+
+    async def run() -> tuple[dict[str, str], list[Any]]:
+        async with asyncio.timeout(25), connected(daemon.host, files, key) as client:
+            return await client.solve(given or {}, **(MOBY | request))
+
+    return asyncio.run(run())
+
+
+def fails(daemon: Engine, files: Files, given: dict[str, str] | None = None, **request: Any) -> str:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        solved(daemon, files, given, **request)
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [caught.value]
+    while pending:
+        error = pending.pop()
+        pending += error.exceptions if isinstance(error, BaseExceptionGroup) else []
+        flat += [] if isinstance(error, BaseExceptionGroup) else [error]
+    return str(flat[0])
+
+
+def folders(path: Path, files: dict[str, str]) -> Files:
+    write(path, files)
+    return Files({"context": path, "dockerfile": path})
+
+
+@pytest.mark.parametrize("bridge", [True, False])
+def test_an_image(daemon: Engine, api: Api, docker: Cli, tmp_path: Path, bridge: bool) -> None:
+    given = folders(tmp_path, {
+        "Dockerfile": "FROM busybox\nARG WHO\nCOPY a/ /a/\nRUN echo hello $WHO | tee /said\nLABEL x=1\n",
+        "a/one": "1", "a/two": "2", "unused": "3",
+    })  # fmt: skip
+    attributes = {"build-arg:WHO": f"you{bridge}", "label:y": "2"}
+    answer, status = solved(daemon, given, attributes, bridge=bridge, ExporterAttrs={"name": "bk:1,bk:2"})
+    image = api.ok("GET", "/images/bk:2/json")
+    assert answer["containerimage.digest"] == answer["containerimage.config.digest"] == image["Id"]
+    assert answer["image.name"] == "docker.io/library/bk:1,docker.io/library/bk:2"
+    assert image["Config"]["Labels"] == {"x": "1", "y": "2"}
+    assert docker("run", "--rm", "bk:1", "cat", "/a/one", "/a/two", "/said") == f"12hello you{bridge}"
+    assert sorted(given.sent) == ["Dockerfile", "a/one", "a/two"]
+    names = {vertex.digest: vertex.name for message in status for vertex in message.vertexes}
+    assert "[2/3] COPY a/ /a/" in names.values()
+    logs = b"".join(log.msg for message in status for log in message.logs if names[log.vertex].startswith("[3/3] RUN"))
+    assert logs.decode() == f"hello you{bridge}\n"
+    ends = [vertex for message in status for vertex in message.vertexes if vertex.HasField("completed")]
+    assert {vertex.name for vertex in ends} == set(names.values())
+
+
+def test_what_was_sent_is_not_sent_again(daemon: Engine, tmp_path: Path) -> None:
+    files = {"Dockerfile": "FROM busybox\nCOPY . /c/\n", "a": "1", "b": "2", "big": "x" * 200_000}
+    first = folders(tmp_path, files)
+    solved(daemon, first, key="k:1")
+    assert sorted(first.sent) == ["Dockerfile", "Dockerfile", "a", "b", "big"]
+    (tmp_path / "b").write_text("3")
+    second = Files(first.folders)
+    _, status = solved(daemon, second, key="k:1")
+    assert sorted(second.sent) == ["Dockerfile", "b"]
+    cached = {vertex.name for message in status for vertex in message.vertexes if vertex.cached}
+    assert "[2/2] COPY . /c/" not in cached
+    _, status = solved(daemon, Files(first.folders), key="k:1")
+    cached = {vertex.name for message in status for vertex in message.vertexes if vertex.cached}
+    assert "[2/2] COPY . /c/" in cached
+
+
+def test_what_is_ignored(daemon: Engine, api: Api, docker: Cli, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY . /c/\n", ".dockerignore": "# no\n*.o\n!keep.o\n"})
+    solved(daemon, given)
+    assert given.asked[-1]["exclude-patterns"] == ["*.o", "!keep.o"]
+    assert "followpaths" not in given.asked[-1]
+    assert given.asked[1]["followpaths"] == [".dockerignore"]
+
+
+@pytest.mark.parametrize(
+    ("files", "attributes", "message"),
+    [
+        ({}, {}, "failed to read dockerfile: open Dockerfile: no such file or directory"),
+        ({"Dockerfile": "FROM busybox\nRUN exit 7\n"}, {},
+         'process "/bin/sh -c exit 7" did not complete successfully: exit code: 7'),
+        ({"Dockerfile": "FROM busybox\nFOO\n"}, {}, "dockerfile parse error on line 2: unknown instruction: FOO"),
+        ({"Dockerfile": "FROM busybox\n"}, {"target": "x"}, 'target stage "x" could not be found'),
+        ({"Dockerfile": "# syntax=me/mine:1\nFROM busybox\n"}, {}, "the frontend 'me/mine:1' is not supported"),
+        ({"Dockerfile": "FROM busybox\n"}, {"attest:sbom": ""}, "the build attribute attest:sbom is not supported"),
+        ({"Dockerfile": "FROM busybox\n"}, {"platform": "linux/amd64,linux/arm64"}, "several platforms"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(
+    daemon: Engine, tmp_path: Path, files: dict[str, str], attributes: dict[str, str], message: str
+) -> None:
+    assert message in fails(daemon, folders(tmp_path, files), attributes)
+
+
+def test_what_is_refused(daemon: Engine, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\n"})
+    assert "the exporter 'x' is not supported" in fails(daemon, given, Exporter="x")
+    assert "the frontend 'y' is not supported" in fails(daemon, given, frontend="y")
+    assert "the frontend 'a/b' is not supported" in fails(daemon, given, {"source": "a/b"}, frontend="gateway.v0")
+    solved(daemon, given, {"source": "docker/dockerfile:1"}, frontend="gateway.v0")
+    assert "the entitlement security.insecure" in fails(daemon, given, Entitlements=["security.insecure"])
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"), [("../../out", "/c/out"), ("/etc/passwd", "/c/etc/passwd"), ("a/../../../out", "/c/out")]
+)
+def test_a_client_that_leads_out(daemon: Engine, docker: Cli, tmp_path: Path, name: str, inside: str) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY . /c/\n"})
+
+    def tell(root: Path) -> list[Any]:
+        """Tell of a Dockerfile that is there, and of one file elsewhere."""
+        evil = told(root / "Dockerfile", "Dockerfile")
+        there = told(root / "Dockerfile", "Dockerfile")
+        evil.path, evil.size = name, 0
+        return [there, evil]
+
+    given.tell = tell
+    solved(daemon, given, ExporterAttrs={"name": "evil:1"})
+    assert docker("run", "--rm", "evil:1", "find", "/c", "-size", "0", "-type", "f") == inside
+
+
+def test_a_client_that_goes(daemon: Engine, api: Api, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nRUN echo going-$(date +%s%N); sleep 1000\n"})
+
+    async def run() -> None:
+        async with connected(daemon.host, given) as client:
+            solving = asyncio.create_task(client.solve({}, **MOBY))
+            while not any(one["State"] == "running" for one in await asyncio.to_thread(building, api)):
+                assert not solving.done()
+                await asyncio.sleep(0.05)
+            solving.cancel()
+            await asyncio.wait([solving])
+
+    asyncio.run(run())
+    eventually(lambda: not building(api))
+
+
+def building(api: Api) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.ok("GET", "/containers/json", all=1, filters='{"label":["io.pydock.build"]}')
+    return found
+
+
+Plugin = Callable[..., str]
+
+
+@pytest.fixture
+def buildx(daemon: Engine, tmp_path: Path) -> Plugin:
+    program = next((path for folder in FOLDERS if (path := Path(folder).expanduser() / "docker-buildx").exists()), None)
+    if program is None:
+        pytest.skip("the buildx plugin of docker is not installed")
+    home = tmp_path / "home"
+    environment = {
+        "DOCKER_HOST": daemon.host,
+        "DOCKER_CONFIG": str(home),
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+    }
+
+    def call(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [str(program), *arguments], env=environment, capture_output=True, text=True, timeout=25, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return call
+
+
+def test_buildx(api: Api, buildx: Plugin, tmp_path: Path) -> None:
+    project = write(
+        tmp_path / "p", {"Dockerfile": "FROM busybox\nCOPY . /c\nRUN echo said; cat /c/x/y\n", "x/y": "content\n"}
+    )
+    metadata = tmp_path / "metadata"
+    options = ("build", "--progress", "plain", "-t", "bx:1", "--metadata-file", str(metadata))
+    told = buildx(*options, str(project))
+    assert "[3/3] RUN echo said; cat /c/x/y" in told
+    assert "said" in told
+    assert json.loads(metadata.read_text())["containerimage.digest"] == api.ok("GET", "/images/bx:1/json")["Id"]
+    assert buildx(*options, str(project)).count("CACHED") == 2
+    write(project, {"Dockerfile": "FROM busybox\nRUN exit 5\n"})
+    told = buildx(*options, str(project), code=1)
+    assert "2 | >>> RUN exit 5" in told
+    assert told.strip().endswith('process "/bin/sh -c exit 5" did not complete successfully: exit code: 5')
