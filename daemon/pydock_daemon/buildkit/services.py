@@ -150,7 +150,7 @@ class Services:
 def _filters(texts: Iterable[str]) -> Filters:
     """Return filters in the form of containerd (`id==x,type==y`, `id~=x`, `inuse`) as Docker's."""
     found: dict[str, list[str]] = {}
-    for text in (part for text in texts for part in text.split(",") if part):
+    for text in filter(None, ",".join(texts).split(",")):
         name, _, value = text.replace("~=", "==").partition("==")
         if name not in prune.FIELDS:
             raise InvalidArgument(f"invalid filter: {text}")
