@@ -10,9 +10,10 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 
-from pydock_runtime import abi, cgroup, launch, seccomp, state, sync
+from pydock_runtime import abi, cgroup, hooks, launch, seccomp, state, sync
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import INVALID, RuntimeFailure
 from pydock_runtime.state import CREATED, PAUSED, RUNNING, STOPPED, Record
@@ -62,6 +63,7 @@ def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, l
     """
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
+    specs.check(spec)
     path = spec.get("linux", {}).get("cgroupsPath") or f"/{id}"
     record = Record(root, id, bundle=bundle, cgroup=_cgroup_path(path), created=_now(), spec=spec)
     with contextlib.ExitStack() as undo:
@@ -72,6 +74,7 @@ def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, l
             raise RuntimeFailure(f"container with id exists already: {id}", INVALID) from error
         undo.callback(state.remove, record.folder)
         made = cgroup.create(record.cgroup, spec.get("linux", {}).get("resources") or {})
+        undo.callback(run_last_hooks, record)
         undo.callback(made.remove)
         gate = _listen(record.folder)
         with gate:
@@ -81,12 +84,13 @@ def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, l
                 overlay=None,
                 program=program_of(spec),
                 cgroup=made,
+                id=id,
                 bundle=bundle,
                 gate=gate,
                 preserve=preserve,
             )
         undo.callback(kill, child)
-        await_ready(child)
+        await_ready(child, record)
         record.pid, record.start_time = child.pid, state.process_state(child.pid)[1]
         record.save()
         undo.pop_all()
@@ -121,9 +125,16 @@ def _short(folder: str) -> Iterator[str]:
         os.close(fd)
 
 
-def await_ready(child: launch.Child) -> None:
-    """Wait until a child says that it is ready; RuntimeFailure with what it says instead."""
+def await_ready(child: launch.Child, record: Record | None = None) -> None:
+    """Wait until a child says that it is ready; RuntimeFailure with what it says instead.
+
+    Meanwhile run the hooks of the container in `record`, for which its init waits.
+    """
     message = launch.receive(child)
+    if message and "hooks" in message and record is not None:
+        run_hooks(record, hooks.CREATING, child.pid, *hooks.OUTSIDE)
+        launch.go_on(child)
+        message = launch.receive(child)
     if message is None:
         raise RuntimeFailure("container init died before it was ready")
     raise_error(message)
@@ -148,6 +159,32 @@ def start(record: Record) -> None:
             message = None
     os.unlink(f"{record.folder}/{state.GATE}")
     raise_error(message)
+    try:
+        run_hooks(record, hooks.RUNNING, record.pid, hooks.POSTSTART)
+    except RuntimeFailure:
+        # As in runc: a container whose surroundings are not as they were ordered does not go on.
+        send_signal(record, signal.SIGKILL)
+        raise
+
+
+def run_hooks(record: Record, status: str, pid: int, *kinds: str) -> None:
+    """Run a container's hooks of some kinds on the host; RuntimeFailure for one that fails."""
+    entries = hooks.of(record.spec, *kinds)
+    if not entries:
+        return
+    known = hooks.state(record.spec, id=record.id, bundle=record.bundle)
+    failure = hooks.Runner(entries, known, status, pid).result()
+    if failure is not None:
+        raise RuntimeFailure(failure)
+
+
+def run_last_hooks(record: Record) -> None:
+    """Run the hooks of a container that is gone. Each is, whatever became of the one before; a failure is told."""
+    for entry in hooks.of(record.spec, hooks.POSTSTOP):
+        known = hooks.state(record.spec, id=record.id, bundle=record.bundle)
+        failure = hooks.Runner([entry], known, hooks.STOPPED, 0).result()
+        if failure is not None:
+            print(f"pydock-runtime: warning: {failure}", file=sys.stderr)
 
 
 def send_signal(record: Record, number: int) -> None:
@@ -197,6 +234,7 @@ def destroy(record: Record) -> None:
                 raise RuntimeFailure(f"container {record.id}: processes are left: {left.pids()}") from error
             time.sleep(0.01)
     state.remove(record.folder)
+    run_last_hooks(record)
 
 
 def write_pid_file(path: str, pid: int) -> None:

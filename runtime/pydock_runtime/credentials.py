@@ -14,6 +14,7 @@ from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
@@ -58,8 +59,11 @@ class Process:
         self.preserve = preserve
 
 
-def become(process: Process) -> NoReturn:
-    """Turn this process, already inside its namespaces and root, into the user's program."""
+def become(process: Process, before: Callable[[], None] | None = None) -> NoReturn:
+    """Turn this process, already inside its namespaces and root, into the user's program.
+
+    `before` is called with all its rights given up, and before the filter where that can be.
+    """
     rlimits.give_back()
     rlimits.apply(process.limits)
     account = user.resolve(process.user)
@@ -86,6 +90,8 @@ def become(process: Process) -> NoReturn:
     if not any(entry.startswith(b"HOME=") for entry in env):
         env = [*env, b"HOME=" + account.home]
     path = program.find(process.args[0], env)
+    if before is not None:
+        before()
     if process.filter is not None and process.no_new_privileges:
         linux.load_seccomp(process.filter)
     linux.close_range(3 + process.preserve, LAST_FD, abi.CLOSE_RANGE_CLOEXEC)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import abi, credentials, linux, namespaces, netconf, sync, sysctl, terminal
+from pydock_runtime import abi, credentials, hooks, linux, namespaces, netconf, sync, sysctl, terminal
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
 from pydock_runtime.rootfs import prepare
 
@@ -32,7 +32,7 @@ FAILED = 1
 class Work:
     """Everything the child needs, made by the parent before the fork."""
 
-    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "spec", "stdio", "sync")
+    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "spec", "state", "stdio", "sync")
 
     sync: socket.socket
     gate: socket.socket | None
@@ -46,9 +46,11 @@ class Work:
         cgroup: Cgroup,
         plan: namespaces.Plan,
         process: Process,
+        state: dict[str, Any],
         stdio: tuple[int, int, int] | None,
     ) -> None:
         self.spec = spec
+        self.state = state
         self.bundle = bundle
         self.overlay = overlay
         self.cgroup = cgroup
@@ -93,7 +95,7 @@ def _story(work: Work) -> NoReturn:
         _name(spec)
     # By the host's /proc, which nobody in the container can have a hand in.
     sysctl.apply(spec.get("linux", {}).get("sysctl") or {})
-    prepare.enter(spec, bundle=work.bundle, overlay=work.overlay, cgroup=work.cgroup)
+    prepare.enter(spec, bundle=work.bundle, overlay=work.overlay, cgroup=work.cgroup, prepared=lambda: _prepared(work))
     channel = _gate(work, _stdio(work))
     message = _wait_for(channel, "interfaces")
     if plan.owns("network"):
@@ -101,7 +103,16 @@ def _story(work: Work) -> NoReturn:
     # The root becomes read-only after the last thing that may have to be made in it.
     _make_cwd(work.process.cwd)
     prepare.seal(spec)
-    credentials.become(work.process)
+    last = hooks.of(spec, hooks.START_CONTAINER)
+    credentials.become(work.process, lambda: hooks.run(last, work.state, hooks.CREATED, os.getpid()))
+
+
+def _prepared(work: Work) -> None:
+    """Let the hooks be run that see a finished root, from the host's side and from ours."""
+    if hooks.of(work.spec, *hooks.OUTSIDE):
+        sync.send(work.sync, {"hooks": True})
+        _wait_for(work.sync, "hooked")
+    hooks.run(hooks.of(work.spec, hooks.CREATE_CONTAINER), work.state, hooks.CREATING, os.getpid())
 
 
 def forget_parent(*channels: socket.socket | None, stdio: tuple[int, ...] | None = None, preserve: int = 0) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 
-from pydock_runtime import abi, credentials, init, linux, namespaces, sync, sysctl
+from pydock_runtime import abi, credentials, hooks, init, linux, namespaces, sync, sysctl
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
 
@@ -42,6 +42,7 @@ def spawn(
     overlay: dict[str, Any] | None,
     program: bytes | None,
     cgroup: Cgroup,
+    id: str = "",
     bundle: str = "/",
     gate: socket.socket | None = None,
     preserve: int = 0,
@@ -59,7 +60,16 @@ def spawn(
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as undo:
         undo.enter_context(ours)
-        work = init.Work(spec, bundle=bundle, overlay=overlay, cgroup=cgroup, plan=plan, process=process, stdio=stdio)
+        work = init.Work(
+            spec,
+            bundle=bundle,
+            overlay=overlay,
+            cgroup=cgroup,
+            plan=plan,
+            process=process,
+            state=hooks.state(spec, id=id, bundle=bundle),
+            stdio=stdio,
+        )
         work.sync, work.gate = theirs, gate
         if plan.pid_path:
             pid, pidfd = by_helper(lambda _: _fork_into(work))
@@ -121,6 +131,11 @@ def receive(child: Child) -> dict[str, Any] | None:
     if console is not None:
         child.console = console
     return message
+
+
+def go_on(child: Child) -> None:
+    """Tell init that the hooks have been run for which it waits."""
+    sync.send(child.sync, {"hooked": True})
 
 
 def release(child: Child, interfaces: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from pydock_runtime import hooks
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -19,7 +20,6 @@ FILE = "config.json"
 
 # Parts of the spec that are refused when they say anything.
 UNSUPPORTED = (
-    "hooks",
     "vm",
     "linux.uidMappings",
     "linux.gidMappings",
@@ -67,6 +67,7 @@ def check(spec: dict[str, Any]) -> None:
     for path in UNSUPPORTED:
         if _says_something(_at(spec, path.split("."))):
             raise RuntimeFailure(f"{path} is not supported", INVALID)
+    hooks.check(spec)
     for mount in spec.get("mounts") or ():
         if mount.get("uidMappings") or mount.get("gidMappings"):
             raise RuntimeFailure(f"{mount.get('destination')}: mounts with id mappings are not supported", INVALID)

@@ -1,7 +1,9 @@
 """What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch and init.
 
     who     message                          when
-    child   {"ready": true} [+ pty master]   everything is mounted; init stands at its gate (exec: only with a terminal)
+    child   {"hooks": true}                  everything is mounted; only with hooks that are run outside, see `hooks`
+    parent  {"hooked": true}                 they have been run
+    child   {"ready": true} [+ pty master]   the root is entered; init stands at its gate (exec: only with a terminal)
     parent  {"interfaces": [...]}            the gate opens (init only)
     child   {"error": {"kind", "message"}}   at any time instead of the next message
     child   end of file                      the user's program runs: the socket is close-on-exec

@@ -14,6 +14,7 @@ from pydock_runtime.rootfs import devices, mask, mounts, options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
@@ -31,8 +32,18 @@ PROPAGATION = {
 }
 
 
-def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, cgroup: Cgroup) -> None:
-    """Build the root and make it this process's; afterwards `/` is the container's."""
+def enter(
+    spec: dict[str, Any],
+    *,
+    bundle: str,
+    overlay: dict[str, Any] | None,
+    cgroup: Cgroup,
+    prepared: Callable[[], None],
+) -> None:
+    """Build the root and make it this process's; afterwards `/` is the container's.
+
+    `prepared` is called when all is built, with the host's root still there and the new one as working directory.
+    """
     linux_part, entries = spec.get("linux", {}), spec.get("mounts") or []
     word = linux_part.get("rootfsPropagation") or ""
     if word not in PROPAGATION:
@@ -48,6 +59,8 @@ def enter(spec: dict[str, Any], *, bundle: str, overlay: dict[str, Any] | None, 
         devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(entries))
         mask.make_readonly(root, linux_part.get("readonlyPaths") or [])
         mask.mask(root, linux_part.get("maskedPaths") or [])
+        os.fchdir(root)
+        prepared()
         os.fchdir(root)
     finally:
         os.close(root)

@@ -49,6 +49,7 @@ def _adopt(service: Service, name: str) -> None:
     known: dict[str, Any] = state or {}
     container = Container(service, name, None, None, service.runtimes.of(name, known.get("runtime")))
     container.recorded = True
+    container.hooks.order = known.get("hooks")
     container.log = Log()
     if record is None and state is not None:
         container.log_options = known.get("log")

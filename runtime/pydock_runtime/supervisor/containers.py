@@ -14,6 +14,7 @@ from pydock_runtime.supervisor import asked, protocol, reports
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.hooked import Hooks
 from pydock_runtime.supervisor.kept import Kept
 from pydock_runtime.supervisor.logs import Capture, Log, open_log
 from pydock_runtime.supervisor.ooms import Watch
@@ -49,6 +50,7 @@ class Container:
         "cgroup",
         "creator",
         "execs",
+        "hooks",
         "id",
         "init",
         "kept",
@@ -80,6 +82,7 @@ class Container:
         self.runtime = runtime
         self.log_options: dict[str, Any] | None = None
         self.kept = Kept()
+        self.hooks = Hooks(house.poller)
 
     # What pydockd asks.
 
@@ -91,6 +94,8 @@ class Container:
         # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
         self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
         self._own_pids = specs.owns(spec, "pid")
+        if self.runtime.settings is None:
+            self.hooks.take(spec, self.id)
         self.log_options = fields.get("log")
         self.log = open_log(self.log_options, self._house.poller)
         stdio = self.stdio(None, self.log, tty=tty, close_stdin=bool(fields.get("stdin_once")))
@@ -250,6 +255,10 @@ class Container:
         else:
             self._attach_exec(process)
 
+    def prepared(self, process: Process) -> None:
+        """Init waits until hooks have been run."""
+        self.hooks.run_outside(process)
+
     def died(self, process: Process) -> None:
         """It is dead. Where init is not pid 1 of a namespace of its own, the rest does not die with it."""
         if process.name is None and self.cgroup is not None and not self._own_pids:
@@ -260,8 +269,8 @@ class Container:
         request = self._waiting.pop(process.name)
         if process.name is None:
             self.creator = None
-            request.answer({"started_at": process.started_at})
             self._house.poller.after(STATE_DELAY, self._record_state)
+            self.hooks.run_started(self, request)
         else:
             request.close_fds()
             request.answer({"pid": process.pid, "started_at": process.started_at})
@@ -346,6 +355,7 @@ class Container:
 
     def _bury(self) -> None:
         self._sweep()
+        self.hooks.run_last()
         self.kept.close()
         if self.recorded:
             self._house.records.remove(self.id)

@@ -3,8 +3,8 @@
     preparing --ready--> gated --release--> starting --EOF on the sync socket--> running --dead--> draining --> exited
          `--------------------`---------------`--error, or dead before exec--> failing --reaped--> failed
 
-An exec has no gate and is starting at once. The owner is told of each arrival: `ready`, `executed`, `died`, `exited`,
-`failed`.
+An exec has no gate and is starting at once. The owner is told of each arrival: `prepared` (hooks are to be run),
+`ready`, `executed`, `died`, `exited`, `failed`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
         def ready(self, process: Process) -> None:
             """Init stands at its gate, or an exec's terminal is there."""
+
+        def prepared(self, process: Process) -> None:
+            """Init waits for the hooks that are run outside."""
 
         def executed(self, process: Process) -> None:
             """The user's program runs."""
@@ -130,6 +133,10 @@ class Process:
         self._poller.watch(child.sync.fileno(), EPOLLIN, self._on_sync)
         self._poller.watch(child.pidfd, EPOLLIN, self._on_dead)
 
+    def go_on(self) -> None:
+        """Tell init that its hooks have been run. Raises OSError."""
+        launch.go_on(self.child)
+
     def release(self, interfaces: list[dict[str, Any]]) -> None:
         """Open init's gate. Raises OSError."""
         launch.release(self.child, interfaces)
@@ -167,6 +174,8 @@ class Process:
                 self.fail(SYSTEM, "the container's init died before it ran the program")
         elif "error" in message:
             self.fail(message["error"]["kind"], message["error"]["message"])
+        elif "hooks" in message:
+            self._owner.prepared(self)
         elif self.failure is None:
             if self.child.console is not None:
                 self.stdio.open_console(self.child.console, stdin=self.stdin)

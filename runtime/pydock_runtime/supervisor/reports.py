@@ -45,6 +45,7 @@ def state(container: Container) -> dict[str, Any]:
         "cgroup": container.cgroup.path if container.cgroup is not None else None,
         "runtime": container.runtime.settings,
         "log": container.log_options,
+        "hooks": container.hooks.order,
         "stdin": container.init.stdin,
         "stdin_once": container.init.stdio.close_stdin,
     }

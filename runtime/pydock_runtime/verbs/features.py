@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydock_runtime import __version__, capabilities, namespaces, seccomp
+from pydock_runtime import __version__, capabilities, hooks, namespaces, seccomp
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import Call, Flag
 from pydock_runtime.rootfs import options
@@ -20,7 +20,7 @@ def run(call: Call) -> int:
     features = {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": specs.VERSION,
-        "hooks": [],
+        "hooks": list(hooks.KINDS),
         "mountOptions": words,
         "linux": {
             "namespaces": sorted(namespaces.KINDS),

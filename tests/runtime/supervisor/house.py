@@ -171,19 +171,29 @@ class House:
 
     def create(self, *args: str, tty: bool = False, **fields: Any) -> str:
         """Create a container that runs `args`; returns its id."""
+        number, name = self._post_create(*args, tty=tty, **fields)
+        self.client.answer(number)
+        return name
+
+    def post_create(self, *args: str, **fields: Any) -> int:
+        """Ask for a container, and return the number of the answer."""
+        return self._post_create(*args, **fields)[0]
+
+    def _post_create(self, *args: str, tty: bool = False, **fields: Any) -> tuple[int, str]:
         name = f"c{next(self._names)}"
         spec = {
             "process": fields.pop("process", None) or process(args, tty=tty),
             "root": {"path": str(self.rootfs)},
             "mounts": [*MOUNTS, *fields.pop("mounts", ())],
             "linux": {"namespaces": [{"type": kind} for kind in fields.pop("namespaces", NAMESPACES)]},
+            "hooks": fields.pop("hooks", {}),
         }
         fields.setdefault("log", {"driver": "local", "path": str(self.log_path(name))})
         cgroup = {"path": f"{self.cgroup_root}/{name}"}
         if OTHER_RUNTIME:
             fields.setdefault("runtime", {"name": OTHER_RUNTIME, "path": shutil.which(OTHER_RUNTIME), "args": []})
-        self.client.request("create", container=name, spec=spec, overlay=None, tty=tty, cgroup=cgroup, **fields)
-        return name
+        number = self.client.post("create", container=name, spec=spec, overlay=None, tty=tty, cgroup=cgroup, **fields)
+        return number, name
 
     def run(self, *args: str, **fields: Any) -> str:
         name = self.create(*args, **fields)
