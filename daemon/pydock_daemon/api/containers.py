@@ -14,8 +14,8 @@ from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 from pydock_shared.wire.container import CreateContainer, UpdateContainer
 
 from . import shapes
+from .platforms import platform
 from .routing import Call, empty, json_response, terminal_size
-from .system import architecture
 
 
 def _container(call: Call) -> Container:
@@ -40,20 +40,12 @@ async def _sizes(call: Call, container: Container) -> dict[str, int]:
     return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
 
 
-def check_platform(platform: str) -> None:
-    """Refuse a platform that this host cannot run."""
-    system, _, machine = platform.partition("/")
-    if platform and (system != "linux" or (machine and machine.split("/")[0] != architecture())):
-        raise InvalidArgument(f"platform {platform!r} is not that of this host (linux/{architecture()})")
-
-
 async def create_container(call: Call) -> web.StreamResponse:
     """POST /containers/create."""
     body = await call.body(CreateContainer)
-    check_platform(call.query.get("platform", ""))
     if body.healthcheck and call.version < (1, 44):
         body.healthcheck.start_interval = None
-    container, warnings = create(call.engine.containers, body, call.query.get("name"))
+    container, warnings = create(call.engine.containers, body, call.query.get("name"), platform(call))
     return json_response({"Id": container.id, "Warnings": warnings}, 201)
 
 

@@ -1,6 +1,5 @@
 """/images: list, inspect, pull, push, load, save, import, tag, remove, prune."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,24 +9,29 @@ from aiohttp import web
 from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save
 from pydock_daemon.images.body import Read
 from pydock_daemon.images.importing import Wanted
-from pydock_daemon.images.model import Platform, parse_platform
 from pydock_daemon.images.registry import Refused, as_pull_error
 from pydock_shared import reference
-from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.reference import Reference
 
+from .platforms import platform, platforms
 from .routing import Call, Route, empty, json_response
-from .shapes import IMAGE, shaped
+from .shapes import IMAGE, LISTED_IMAGE, shaped
 from .stream import progress_stream
 
 
 async def list_images(call: Call) -> web.StreamResponse:
     """GET /images/json."""
     every = call.flag("all")
-    found = listing.listing(call.engine.images, call.filters(), shared_size=call.flag("shared-size"), every=every)
-    if call.version >= (1, 51):
-        for image in found:
-            image["Containers"] = len(call.engine.containers.users_of_image(image["Id"]))
+    found = listing.listing(
+        call.engine.images,
+        call.filters(),
+        shared_size=call.flag("shared-size"),
+        users=call.version >= (1, 51),
+        every=every,
+        all_manifests=call.flag("manifests") and call.version >= (1, 47),
+    )
+    found = [shaped(image, LISTED_IMAGE, call.version) for image in found]
     if call.version < (1, 44):
         for image in found:
             image["VirtualSize"] = image["Size"]
@@ -41,16 +45,18 @@ async def list_images(call: Call) -> web.StreamResponse:
 async def inspect_image(call: Call) -> web.StreamResponse:
     """GET /images/{name}/json."""
     images = call.engine.images
-    image = images.resolve(call.params["name"])
-    _check_platform(call, image.platform)
-    return json_response(shaped(inspect.inspect(images, image, call.version), IMAGE, call.version))
+    wanted, manifests = platform(call), call.flag("manifests")
+    if wanted and manifests:
+        raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
+    image = images.resolve(call.params["name"], wanted)
+    shown = inspect.inspect(images, image, call.version, all_manifests=manifests and call.version >= (1, 48))
+    return json_response(shaped(shown, IMAGE, call.version))
 
 
 async def image_history(call: Call) -> web.StreamResponse:
     """GET /images/{name}/history."""
     images = call.engine.images
-    image = images.resolve(call.params["name"])
-    _check_platform(call, image.platform)
+    image = images.resolve(call.params["name"], platform(call))
     return json_response(inspect.history(images, image))
 
 
@@ -64,11 +70,11 @@ async def create_image(call: Call) -> web.StreamResponse:
 
 
 async def _pull(call: Call) -> web.StreamResponse:
-    images, platform, known = call.engine.images, _platform(call), credentials(call)
+    images, wanted, known = call.engine.images, platform(call), credentials(call)
     ref = with_tag(reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag"))
     async with progress_stream(call) as stream:
         for tag in [ref] if ref.tag or ref.digest else await _all_tags(call, ref):
-            await pull.pull(images, tag, platform, known, stream.send)
+            await pull.pull(images, tag, wanted, known, stream.send)
     return await stream.finish()
 
 
@@ -88,7 +94,7 @@ async def _import(call: Call) -> web.StreamResponse:
         raise InvalidArgument("cannot import digest reference")
     if name and not name.tag:
         name = Reference(name.domain, name.path, "latest")
-    wanted = Wanted(name, query.get("message", ""), source, query.getall("changes", []), _platform(call))
+    wanted = Wanted(name, query.get("message", ""), source, query.getall("changes", []), platform(call))
     async with progress_stream(call) as stream, _source(call, source) as read:
         if source != "-":
             await stream.send({"status": f"Downloading from {source}"})
@@ -118,7 +124,7 @@ async def load_images(call: Call) -> web.StreamResponse:
     """POST /images/load."""
     async with progress_stream(call) as stream:
         read, quiet = call.request.content.readany, call.flag("quiet")
-        await load.load(call.engine.images, read, _platform(call), stream.send, quiet=quiet)
+        await load.load(call.engine.images, read, platforms(call), stream.send, quiet=quiet)
     return await stream.finish()
 
 
@@ -137,7 +143,7 @@ async def save_images(call: Call) -> web.StreamResponse:
 
 async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     images = call.engine.images
-    saved = save.chosen(images, names, _platform(call))
+    saved = save.chosen(images, names, platforms(call))
     response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
@@ -162,15 +168,16 @@ async def push_image(call: Call) -> web.StreamResponse:
     if ref.digest:
         raise InvalidArgument("cannot push a digest reference")
     async with progress_stream(call) as stream:
-        await push.push(call.engine.images, ref, credentials(call), stream.send)
+        await push.push(call.engine.images, ref, platform(call), credentials(call), stream.send)
     return await stream.finish()
 
 
 async def remove_image(call: Call) -> web.StreamResponse:
     """DELETE /images/{name}."""
-    if call.query.get("platforms"):
-        raise NotSupported("removal of single platforms is not supported: the store has one platform of an image")
-    return json_response(delete.delete(call.engine.images, call.params["name"], force=call.flag("force")))
+    images, name, force = call.engine.images, call.params["name"], call.flag("force")
+    if chosen := platforms(call, "platforms"):
+        return json_response(delete.delete_platforms(images, name, chosen, force=force))
+    return json_response(delete.delete(images, name, force=force))
 
 
 async def prune_images(call: Call) -> web.StreamResponse:
@@ -193,30 +200,6 @@ def with_tag(ref: Reference, tag: str | None) -> Reference:
 def credentials(call: Call) -> auth.Credentials:
     """Return what the client knows for a registry."""
     return auth.decode_header(call.request.headers.get("X-Registry-Auth", ""))
-
-
-def _platform(call: Call) -> Platform | None:
-    """Return the `platform` parameter: `os/arch/variant`, or as newer endpoints have it the JSON of an OCI platform."""
-    text = call.query.get("platform", "")
-    if not text:
-        return None
-    if not text.startswith("{"):
-        return parse_platform(text)
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise InvalidArgument(f"invalid platform: {error}") from error
-    return Platform(str(data.get("os") or "linux"), str(data.get("architecture") or ""), str(data.get("variant") or ""))
-
-
-def _check_platform(call: Call, actual: Platform) -> None:
-    wanted = _platform(call)
-    if wanted and not wanted.runs(actual):
-        name = call.params["name"]
-        raise NotFound(
-            f"image with reference {name} was found but does not match the specified platform: wanted {wanted}, "
-            f"actual: {actual}"
-        )
 
 
 ROUTES: tuple[Route, ...] = (

@@ -33,13 +33,23 @@ _ENDPOINT = (
 CONTAINER = (
     *(Field(f"NetworkSettings.{name}", gone=(1, 52)) for name in _DEFAULT_NETWORK),
     *_ENDPOINT,
+    Field("ImageManifestDescriptor", since=(1, 48)),
     Field("HostConfig.Annotations", since=(1, 43)),
     Field("HostConfig.KernelMemoryTCP", gone=(1, 52)),
     Field("Config.OnBuild", gone=(1, 52), empty=True),
 )
-LISTED_CONTAINER = (*_ENDPOINT, Field("Health", since=(1, 52)), Field("HostConfig.Annotations", since=(1, 46)))
+LISTED_CONTAINER = (
+    *_ENDPOINT,
+    Field("ImageManifestDescriptor", since=(1, 48)),
+    Field("Health", since=(1, 52)),
+    Field("HostConfig.Annotations", since=(1, 46)),
+)
 NETWORK = (Field("EnableIPv4", since=(1, 48)),)
-IMAGE = tuple(Field(name, gone=(1, 52), empty=True) for name in ("Parent", "Comment", "DockerVersion", "Author"))
+IMAGE = (
+    *(Field(name, gone=(1, 52), empty=True) for name in ("Parent", "Comment", "DockerVersion", "Author")),
+    Field("Descriptor", since=(1, 48)),
+)
+LISTED_IMAGE = (Field("Descriptor", since=(1, 48)),)
 INFO = (
     Field("CDISpecDirs", since=(1, 44)),
     Field("Runtimes.*.status", since=(1, 44)),

@@ -176,11 +176,9 @@ class Build:
         image = None
         if not self._options.pull:
             try:
-                image = self._images.resolve(name)
+                image = self._images.resolve(name, wanted)
             except NotFound:
                 image = None
-        if image is not None and wanted and not wanted.runs(_platform_of(image)):
-            image = None
         if image is None:
             image = await self._pull(name, wanted, track)
         await track.note(f" ---> {image.short}\n")
@@ -192,10 +190,6 @@ class Build:
         if self._options.session:
             credentials = await self._options.session.credentials(ref.domain)
         return await pull.pull(self._images, ref, platform, credentials, track.pulling)
-
-
-def _platform_of(image: Image) -> Platform:
-    return Platform(*(str(image.config.get(key) or "") for key in ("os", "architecture", "variant")))
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pydock_daemon.config import OWN_RUNTIME, Config
-from pydock_daemon.images.model import Image
+from pydock_daemon.images.model import Image, Platform, runs_here, whole_host_platform
 from pydock_daemon.networks import ports
 from pydock_daemon.networks.model import EVERY_ADDRESS
 from pydock_shared import names
@@ -24,12 +24,17 @@ from .service import Containers
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
-def create(containers: Containers, body: CreateContainer, name: str | None) -> tuple[Container, list[str]]:
-    """Make a container; return it and Docker's warnings. Every refusal leaves nothing behind."""
+def create(
+    containers: Containers, body: CreateContainer, name: str | None, platform: Platform | None = None
+) -> tuple[Container, list[str]]:
+    """Make a container; return it and Docker's warnings. Every refusal leaves nothing behind.
+
+    The image is the one for `platform`, NotFound when it is not here; when None this host's, or any there is.
+    """
     config, host = body.config(), body.host_config or HostConfig()
     if not config.image:
         raise InvalidArgument("no image specified")
-    image = containers.images.resolve(config.image)
+    image = containers.images.resolve(config.image, platform)
     image_name = config.image
     supported.check(host)
     merge(config, image)
@@ -37,6 +42,11 @@ def create(containers: Containers, body: CreateContainer, name: str | None) -> t
     endpoints = _endpoints(body, host)
     linked = links.resolve(containers, host)
     warnings = limits.discard(host)
+    if platform is None and not runs_here(image.platform):
+        warnings.append(
+            f"The requested image's platform ({image.platform}) does not match the detected host platform "
+            f"({whole_host_platform()}) and no specific platform was requested"
+        )
     validate(containers, config, host)
     containers.networks.check_new(host.network_mode or "", endpoints)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())

@@ -6,6 +6,7 @@ Used by api.containers. Pure views over the record; the network part comes from 
 import time
 from typing import Any
 
+from pydock_daemon.images import manifests
 from pydock_shared.times import NEVER, rfc3339
 from pydock_shared.units import format_ago
 
@@ -58,7 +59,14 @@ def summary(containers: Containers, container: Container) -> dict[str, Any]:
             "Status": container.state.health.status if container.state.health else "none",
             "FailingStreak": container.state.health.streak if container.state.health else 0,
         },
+        **_manifest(containers, container),
     }
+
+
+def _manifest(containers: Containers, container: Container) -> dict[str, Any]:
+    """Return the manifest of the image as a field, none when the image is gone."""
+    image = containers.images.get(container.image)
+    return {"ImageManifestDescriptor": manifests.of_platform(containers.images, image)} if image else {}
 
 
 def command_text(args: list[str]) -> str:
@@ -102,6 +110,7 @@ def inspect(containers: Containers, container: Container, exec_ids: list[str]) -
         "RestartCount": container.state.restart_count,
         "ExecIDs": exec_ids or None,
         "NetworkSettings": _network(containers, container),
+        **_manifest(containers, container),
     }
 
 

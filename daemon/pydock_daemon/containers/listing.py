@@ -17,7 +17,8 @@ def _ancestor(containers: Containers, container: Container, value: str) -> bool:
     if container.image_name == value or container.image.removeprefix("sha256:").startswith(value):
         return True
     try:
-        return containers.images.resolve(value).id == container.image
+        images = containers.images
+        return any(image.id == container.image for image in images.group(images.resolve(value)))
     except NotFound:
         return False
 

@@ -93,7 +93,7 @@ def build(program: Path) -> save.Saved:
     digest = manifest.digest_of(document)
     return save.Saved(
         id=id_,
-        manifest=digest,
+        top=digest,
         media_type=manifest.OCI_MANIFEST,
         layers=[diff_id],
         names=[reference.parse("busybox:latest")],

@@ -13,7 +13,7 @@ from pydock_shared.filters import Filters
 from pydock_shared.reference import Reference
 from pydock_shared.times import parse_moment
 
-from .model import Image
+from .model import Image, Platform
 from .service import Images, User
 
 Record = dict[str, str]
@@ -34,28 +34,53 @@ def delete(images: Images, name: str, *, force: bool) -> list[Record]:
     """
     image, ref = images.names.find(name)
     records: list[Record] = []
-    names, users = images.names.names_of(image.id), images.users(image.id)
+    group = images.group(image)
+    names, users = images.names.names_of(image.id), [user for one in group for user in images.users(one.id)]
     if ref is not None:
         if not force and _in_one_repository(names) and users:
             raise Conflict(
                 f'conflict: unable to remove repository reference "{name}" (must force) - container '
                 f"{users[0].id[:12]} is using its referenced image {image.short}"
             )
-        names = _untag_name(images, image, ref, records)
-        if names:
-            return records
-        if _conflict(image, users, [], force=force):
-            # The name is gone, which is what was asked for; the image stays without one for its containers.
-            return records
+        _untag_name(images, image, ref, records)
     else:
         conflict = _conflict(image, users, [] if _in_one_repository(names) else names, force=force)
         if conflict:
             raise conflict
         for each in names:
             _untag(images, image, each, records)
-    _remove(images, image, records)
+        _remove(images, image, records)
+    for one in group:
+        # A name that was asked for is gone; an image without one stays for its containers.
+        if not _is_gone_or_named(images, one) and not _conflict(one, images.users(one.id), [], force=force):
+            _remove(images, one, records)
     images.sweep()
     return records
+
+
+def delete_platforms(images: Images, name: str, platforms: Sequence[Platform], *, force: bool) -> list[Record]:
+    """Remove what single platforms of an image have here; the name stays, as long as there is any of it.
+
+    NotFound when the image has not all of them, Conflict when something needs one, or when nothing would be left.
+    """
+    chosen = {images.resolve(name, platform).id: platform for platform in platforms}
+    for id_, platform in chosen.items():
+        image = images.resolve(id_)
+        if conflict := _conflict(image, images.users(id_), [], force=force):
+            raise conflict
+        if any(chosen.keys() >= set(images.names.members(target)) for target in images.names.targets(id_)):
+            raise _refusal(image, "cannot be forced", f"no other platform than {platform} is here")
+    records: list[Record] = []
+    for id_ in chosen:
+        _remove(images, images.resolve(id_), records)
+    images.sweep()
+    return records
+
+
+def _is_gone_or_named(images: Images, image: Image) -> bool:
+    """Say whether an image is gone, or has a name left: as its leader, or as a platform of what another one leads."""
+    found = images.get(image.id)
+    return found is None or bool(found.repo_tags or found.repo_digests)
 
 
 def _in_one_repository(names: Sequence[Reference]) -> bool:
@@ -64,15 +89,14 @@ def _in_one_repository(names: Sequence[Reference]) -> bool:
     return len(tags) <= 1 and len({name.name for name in names}) <= 1
 
 
-def _untag_name(images: Images, image: Image, ref: Reference, records: list[Record]) -> list[Reference]:
-    """Take a name away, and with the last tag of a repository its digests; return the names that remain."""
+def _untag_name(images: Images, image: Image, ref: Reference, records: list[Record]) -> None:
+    """Take a name away, and with the last tag of a repository its digests."""
     _untag(images, image, ref, records)
     names = images.names.names_of(image.id)
     if not ref.digest and not any(name.tag for name in names if name.name == ref.name):
         for name in names:
             if name.name == ref.name:
                 _untag(images, image, name, records)
-    return images.names.names_of(image.id)
 
 
 def _untag(images: Images, image: Image, ref: Reference, records: list[Record]) -> None:
@@ -117,13 +141,18 @@ def prune(images: Images, filters: Filters) -> Pruned:
     until = _until(filters)
     records: list[Record] = []
     for image in list(images):
-        if images.users(image.id) or (image.repo_tags and dangling is not False):
+        group = images.group(image)
+        if images.names.follows(image.id) or any(images.users(one.id) for one in group):
+            continue
+        if image.repo_tags and dangling is not False:
             continue
         if (dangling is not False and image.repo_digests) or not _matches(image, filters, until):
             continue
         for name in images.names.names_of(image.id):
             _untag(images, image, name, records)
-        _remove(images, image, records)
+        for one in group:
+            if not _is_gone_or_named(images, one):
+                _remove(images, one, records)
     freed = images.sweep() + images.content.drop_partials()
     images.events.publish("image", "prune", "", {"reclaimed": str(freed)})
     return Pruned(records, freed)

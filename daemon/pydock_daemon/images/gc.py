@@ -1,22 +1,25 @@
 """Garbage collection: what is reachable from the images stays, everything else goes. Used by `service`.
 
-Roots are the images; each leads to its manifest, its configuration and its layer blobs. Layers on disk are held by
-images, by snapshots of containers and by pins of operations under way. One sweep, no counters to get wrong.
+Roots are the images and the names. An image leads to its manifest, its configuration and its layer blobs; a name to the
+index that it stands for, and to the manifests in it of the images that are here. Layers on disk are held by images, by
+snapshots of containers and by pins of operations under way. One sweep, no counters to get wrong.
 """
-
-from collections.abc import Iterable
 
 from pydock_daemon.snapshots.overlay import Snapshots
 
+from . import tree
 from .content import Content
-from .model import Image
+from .refs import Names
 
 
-def sweep(images: Iterable[Image], content: Content, snapshots: Snapshots) -> int:
+def sweep(names: Names, content: Content, snapshots: Snapshots) -> int:
     """Remove blobs and layers that nothing needs; return the bytes of disk that come free by it."""
     blobs: set[str] = set()
     chains: list[str] = []
-    for image in images:
+    for image in names:
         blobs |= {image.id, image.manifest, *image.blobs}
         chains += image.chain
+    for target in names.targets():
+        if target not in blobs:
+            blobs |= set(tree.held(tree.walk(content, target), names))
     return content.sweep(blobs) + snapshots.sweep(chains)

@@ -5,6 +5,7 @@ from typing import Any
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.times import NEVER, parse_rfc3339, rfc3339
 
+from . import manifests
 from .model import Image
 from .service import Images
 
@@ -45,8 +46,8 @@ IMAGE_FIELDS = {
 }
 
 
-def inspect(images: Images, image: Image, version: tuple[int, int]) -> dict[str, Any]:
-    """Return the whole of an image in the form of an API version."""
+def inspect(images: Images, image: Image, version: tuple[int, int], *, all_manifests: bool = False) -> dict[str, Any]:
+    """Return the whole of an image in the form of an API version; with its manifests, of all platforms, if wanted."""
     config = image.config
     shown: dict[str, Any] = {
         "Id": image.id,
@@ -64,7 +65,10 @@ def inspect(images: Images, image: Image, version: tuple[int, int]) -> dict[str,
         "GraphDriver": images.snapshots.image_driver(image.chain),
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Metadata": {"LastTagTime": rfc3339(image.tagged) if image.tagged else NEVER},
+        "Descriptor": manifests.descriptor(images, image),
     }
+    if all_manifests:
+        shown["Manifests"] = manifests.summaries(images, image)
     if image.platform.variant:
         shown["Variant"] = image.platform.variant
     if config.get("os.version"):

@@ -9,6 +9,7 @@ from pydock_shared import reference
 from pydock_shared.filters import Filters
 from pydock_shared.times import parse_moment
 
+from . import manifests
 from .model import Image
 from .service import Images
 
@@ -17,12 +18,18 @@ Check = Callable[[Image], bool]
 
 
 def listing(
-    images: Images, filters: Filters, *, shared_size: bool = False, users: bool = False, every: bool = False
+    images: Images,
+    filters: Filters,
+    *,
+    shared_size: bool = False,
+    users: bool = False,
+    every: bool = False,
+    all_manifests: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the summaries of the images that the filters let through, the youngest first.
 
-    `shared_size` and `users` (the number of containers) are worked out when asked for, -1 otherwise; with `every` the
-    builder's steps between are there too.
+    The platforms of a name are one image. `shared_size` and `users` (the number of containers) are worked out if asked
+    for, -1 otherwise; with `every` the builder's steps between are there too, with `all_manifests` those of an image.
     """
     filters.check_known(FILTERS)
     checks = _checks(images, filters)
@@ -30,7 +37,7 @@ def listing(
     counts = _holders(images) if shared_size else Counter[str]()
     found = []
     for image in images:
-        if not every and images.hidden(image):
+        if (not every and images.hidden(image)) or images.names.follows(image.id):
             continue
         tags, digests = _shown(image, patterns)
         if not all(check(image) for check in checks) or (patterns and not tags and not digests):
@@ -42,12 +49,15 @@ def listing(
                 "RepoTags": tags,
                 "RepoDigests": digests,
                 "Created": image.created // 1_000_000_000,
-                "Size": image.size,
+                "Size": manifests.size(images, image),
                 "SharedSize": _shared(images, image, counts) if shared_size else -1,
                 "Labels": image.labels or None,
-                "Containers": len(images.users(image.id)) if users else -1,
+                "Containers": sum(len(images.users(one.id)) for one in images.group(image)) if users else -1,
+                "Descriptor": manifests.descriptor(images, image),
             }
         )
+        if all_manifests:
+            found[-1]["Manifests"] = manifests.summaries(images, image)
     return found
 
 
@@ -100,5 +110,6 @@ def _holders(images: Images) -> Counter[str]:
 
 
 def _shared(images: Images, image: Image, counts: Counter[str]) -> int:
-    layers = [images.snapshots.layer(chain) for chain in set(image.chain) if counts[chain] > 1]
+    own = Counter(chain for one in images.group(image) for chain in set(one.chain))
+    layers = [images.snapshots.layer(chain) for chain in own if counts[chain] > own[chain]]
     return sum(layer.size for layer in layers if layer)

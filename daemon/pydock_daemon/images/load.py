@@ -1,47 +1,51 @@
 """`POST /images/load`: images from an archive, docker-archive or OCI layout, compressed or not. Used by `api.images`.
 
-The archive is read once, as it comes: every file in it becomes an ingest of the content store, hashed while written,
-and what turns out to be of no use is dropped at the end. `manifest.json` names images as `docker save` does,
-`index.json` as the OCI image layout does; an archive with both (ours, and Docker's since 25) is read as the first, with
-the manifests of the second.
+`manifest.json` names images as `docker save` does, `index.json` as the OCI image layout does; an archive with both
+(ours, and Docker's since 25) is read as the second, with the names of both. An index may be there with some of its
+platforms only, as `docker save` writes what its store has.
 """
 
-import asyncio
 import json
-import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pydock_daemon.snapshots import compression
 from pydock_daemon.snapshots.compression import CompressionError
-from pydock_daemon.snapshots.tarstream import FILE, HARD_LINK, SYMLINK, Archive, ArchiveError
+from pydock_daemon.snapshots.tarstream import ArchiveError
 from pydock_shared import reference
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
-from . import chain, manifest
+from . import chain, choose, manifest
 from .body import Body, Read
 from .chain import Step, Words
-from .content import LARGEST_DOCUMENT, Content, Ingest
-from .manifest import Descriptor
-from .model import Image, Platform, host_platform
+from .collected import Collected
+from .manifest import Descriptor, Entry, Manifest
+from .model import Image, Platform
 from .progress import Reporter, Send
+from .registry import Document
 from .service import Adding, Images
 
 WORDS = Words("", "Loading layer", "")
-MOST_FILES = 100_000
 
 
 class Found(NamedTuple):
-    """An image of the archive: the manifest, written by us when the archive has none, and its names."""
+    """A name's worth of an archive: the top document, the manifests of images to load, and what comes with them.
 
-    manifest: bytes
-    media_type: str
+    `configs` are the image ids of all of its manifests, those that are not to be loaded too. A manifest is written by
+    us when the archive has none.
+    """
+
+    top: str
+    images: list[Document]
+    others: list[Document]
+    configs: set[str]
     names: list[Reference]
 
 
-async def load(images: Images, read: Read, platform: Platform | None, send: Send, *, quiet: bool) -> list[Image]:
-    """Load every image of an archive, reporting as Docker does; InvalidArgument when it is none or is corrupt."""
+async def load(images: Images, read: Read, platforms: list[Platform], send: Send, *, quiet: bool) -> list[Image]:
+    """Load every image of an archive, reporting as Docker does; InvalidArgument when it is none or is corrupt.
+
+    With `platforms` those alone are loaded, and have to be there: NotFound.
+    """
     with images.adding() as adding:
         collected = Collected(images.content)
         try:
@@ -49,9 +53,14 @@ async def load(images: Images, read: Read, platform: Platform | None, send: Send
                 await Body(read).run(collected.fill)
             except (ArchiveError, CompressionError) as error:
                 raise InvalidArgument(f"invalid archive: {error}") from error
-            found = collected.images(platform)
+            found = [one for one in await images_of(collected, platforms) if one.images]
+            if not found and platforms:
+                wanted = " or ".join(map(str, platforms))
+                raise NotFound(f"the archive has no image that matches the specified platform: wanted {wanted}")
             async with Reporter(send, quiet=quiet) as report:
-                loaded = [await _load_one(images, collected, one, adding, report, send) for one in found]
+                loaded = [
+                    image for one in found for image in await _load_one(images, collected, one, adding, report, send)
+                ]
         finally:
             collected.close()
     for image in loaded:
@@ -60,10 +69,37 @@ async def load(images: Images, read: Read, platform: Platform | None, send: Send
 
 
 async def _load_one(
-    images: Images, collected: "Collected", found: Found, adding: Adding, report: Reporter, send: Send
-) -> Image:
-    parsed = manifest.parse_manifest(found.manifest, found.media_type)
-    adding.hold(manifest.digest_of(found.manifest), parsed.config.digest, *(layer.digest for layer in parsed.layers))
+    images: Images, collected: Collected, found: Found, adding: Adding, report: Reporter, send: Send
+) -> list[Image]:
+    adding.hold(*(document.digest for document in (*found.images, *found.others)))
+    for document in found.images:
+        await _unpack(images, collected, document, adding, report)
+    for document in found.others:
+        for blob in manifest.blobs_of(document.data):
+            adding.hold(blob.digest)
+            if blob.digest in collected:
+                await collected.commit(blob.digest)
+        images.content.add(document.data)
+    for name in found.names:
+        holder = images.names.holder(name)
+        if holder and holder.id not in found.configs:
+            text = (
+                f"The image {name.familiar()} already exists, renaming the old one with ID {holder.id} to empty string"
+            )
+            await send({"stream": f"{text}\n"})
+    loaded = [images.commit(document.digest, found.names, found.top) for document in found.images]
+    for name in found.names:
+        await send({"stream": f"Loaded image: {name.familiar()}\n"})
+    if not found.names:
+        for image in loaded:
+            await send({"stream": f"Loaded image ID: {image.id}\n"})
+    return loaded
+
+
+async def _unpack(images: Images, collected: Collected, document: Document, adding: Adding, report: Reporter) -> None:
+    """Bring the configuration, the layers and the manifest of one image into the store."""
+    parsed = _parsed(document)
+    adding.hold(parsed.config.digest, *(layer.digest for layer in parsed.layers))
     config = manifest.parse_config(collected.document(parsed.config.digest), len(parsed.layers))
     steps = [
         Step(layer.digest, layer.size, diff_id) for layer, diff_id in zip(parsed.layers, config.diff_ids, strict=True)
@@ -74,136 +110,126 @@ async def _load_one(
 
     await chain.make(images, adding, steps, fetch, report, WORDS)
     await collected.commit(parsed.config.digest)
-    digest = images.content.add(found.manifest)
-    for name in found.names:
-        holder = images.names.holder(name)
-        if holder and holder.id != parsed.config.digest:
-            text = (
-                f"The image {name.familiar()} already exists, renaming the old one with ID {holder.id} to empty string"
-            )
-            await send({"stream": f"{text}\n"})
-    image = images.commit(digest, found.names)
-    for name in found.names:
-        await send({"stream": f"Loaded image: {name.familiar()}\n"})
-    if not found.names:
-        await send({"stream": f"Loaded image ID: {image.id}\n"})
-    return image
+    images.content.add(document.data)
 
 
-class Collected:
-    """The files of one archive, as ingests; `close` drops those that were not committed."""
+async def images_of(collected: Collected, platforms: list[Platform]) -> list[Found]:
+    """Return what is to be loaded of an archive; InvalidArgument when it is no image archive."""
+    found = await _indexed(collected, platforms) if collected.has_file("index.json") else []
+    if not collected.has_file("manifest.json"):
+        if found:
+            return found
+        raise InvalidArgument("invalid archive: neither manifest.json nor index.json is in it")
+    try:
+        for entry in json.loads(collected.named("manifest.json")):
+            _merge(found, _saved(collected, entry, platforms))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidArgument(f"invalid archive: malformed manifest.json: {error!r}") from error
+    return found
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
-        self._files: dict[str, Ingest] = {}
-        self._links: dict[str, str] = {}
-        self._by_digest: dict[str, Ingest] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
 
-    def fill(self, chunks: Iterator[bytes]) -> None:
-        """Take in a whole archive; in a thread."""
-        archive = Archive(compression.decompressed(chunks))
-        for entry in archive:
-            name = _plain(entry.name)
-            if len(self._files) >= MOST_FILES:
-                raise ArchiveError(f"more than {MOST_FILES} files in an image archive")
-            if entry.kind == FILE:
-                ingest = self._content.ingest()
-                if earlier := self._files.pop(name, None):
-                    earlier.close()
-                self._files[name] = ingest
-                for piece in archive.contents():
-                    ingest.write(piece)
-            elif entry.kind in (SYMLINK, HARD_LINK):
-                folder = "" if entry.kind == HARD_LINK else os.path.dirname(name)
-                self._links[name] = os.path.normpath(os.path.join(folder, os.fsdecode(entry.link)))
-        self._by_digest = {ingest.digest: ingest for ingest in self._files.values()}
+def _merge(found: list[Found], saved: Found) -> None:
+    """Add an entry of manifest.json, which gives its names to what index.json has of the same image already."""
+    for one in found:
+        if one.configs & saved.configs:
+            one.names.extend(name for name in saved.names if name not in one.names)
+            return
+    found.append(saved)
 
-    def close(self) -> None:
-        """Remove what was not committed."""
-        for ingest in self._files.values():
-            ingest.close()
 
-    async def commit(self, digest: str) -> None:
-        """Bring a blob of the archive into the store; an image can have the same layer twice, side by side."""
-        async with self._locks.setdefault(digest, asyncio.Lock()):
-            if digest in self._content:
-                return
-            ingest = self._by_digest.get(digest)
-            if ingest is None:
-                raise InvalidArgument(f"invalid archive: {digest} is not in it")
-            await asyncio.to_thread(ingest.finish)
-            self._content.commit(ingest)
+def _saved(collected: Collected, entry: dict[str, Any], platforms: list[Platform]) -> Found:
+    """Read an entry of docker save's manifest.json."""
+    names = [reference.parse(name) for name in entry.get("RepoTags") or ()]
+    config = collected.file(str(entry["Config"]))
+    layers = [collected.layer(str(name)) for name in entry.get("Layers") or ()]
+    data = manifest.make_manifest(Descriptor(config.digest, config.size, manifest.OCI_CONFIG), layers)
+    return _single(collected, Document(data, manifest.digest_of(data), manifest.OCI_MANIFEST), platforms)._replace(
+        names=names
+    )
 
-    def document(self, digest: str) -> bytes:
-        """Return a small blob of the archive or of the store."""
-        if digest in self._by_digest:
-            return _bytes(self._by_digest[digest])
-        if digest in self._content:
-            return self._content.read(digest)
-        raise InvalidArgument(f"invalid archive: {digest} is not in it")
 
-    def images(self, platform: Platform | None) -> list[Found]:
-        """Return the images of the archive; InvalidArgument when it is no image archive."""
-        indexed = self._indexed(platform) if "index.json" in self._files else []
-        if "manifest.json" not in self._files:
-            if indexed:
-                return indexed
-            raise InvalidArgument("invalid archive: neither manifest.json nor index.json is in it")
-        known = {manifest.parse_manifest(one.manifest, one.media_type).config.digest: one for one in indexed}
-        try:
-            entries = json.loads(_bytes(self._files["manifest.json"]))
-            return [self._saved(entry, known) for entry in entries]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidArgument(f"invalid archive: malformed manifest.json: {error!r}") from error
+async def _indexed(collected: Collected, platforms: list[Platform]) -> list[Found]:
+    """Read index.json: an image may stand in it several times, once for each of its names."""
+    found: dict[str, Found] = {}
+    for entry in manifest.entries_of(collected.named("index.json")):
+        digest = entry.descriptor.digest
+        if digest not in found:
+            found[digest] = await _tree(collected, digest, platforms)
+        found[digest].names.extend(name for name in _named(entry.annotations) if name not in found[digest].names)
+    return list(found.values())
 
-    def _saved(self, entry: dict[str, Any], known: dict[str, Found]) -> Found:
-        """Read an entry of docker save's manifest.json."""
-        names = [reference.parse(name) for name in entry.get("RepoTags") or ()]
-        config = self._file(str(entry["Config"]))
-        if config.digest in known:
-            return known[config.digest]._replace(names=names)
-        layers = [self._layer(str(name)) for name in entry.get("Layers") or ()]
-        descriptor = Descriptor(config.digest, config.size, manifest.OCI_CONFIG)
-        return Found(manifest.make_manifest(descriptor, layers), manifest.OCI_MANIFEST, names)
 
-    def _layer(self, name: str) -> Descriptor:
-        ingest = self._file(name)
-        with ingest.path.open("rb") as file:
-            kind = compression.detect(file.read(compression.HEAD))
-        plain = manifest.LAYER_KINDS["none"]
-        return Descriptor(ingest.digest, ingest.size, manifest.LAYER_KINDS.get(kind, f"{plain}+{kind}"))
+async def _tree(collected: Collected, top: str, platforms: list[Platform]) -> Found:
+    """Return what is to be loaded of an index or manifest of the archive."""
+    document = _document(collected, top)
+    if document.media_type not in manifest.INDEXES:
+        return _single(collected, document, platforms)
 
-    def _file(self, name: str) -> Ingest:
-        """Return a file by name; archives of old name the same layer several times by links."""
-        for _ in range(8):
-            if found := self._files.get(os.path.normpath(name)):
-                return found
-            if name not in self._links:
-                break
-            name = self._links[name]
-        raise InvalidArgument(f"invalid archive: {name} is not in it")
+    async def inner(digest: str) -> Document | None:
+        return _document(collected, digest) if digest in collected else None
 
-    def _indexed(self, platform: Platform | None) -> list[Found]:
-        """Read index.json: an image may stand in it several times, once for each of its names."""
-        found: dict[str, Found] = {}
-        for descriptor, annotations in manifest.entries_of(_bytes(self._files["index.json"])):
-            data = self._follow(descriptor.digest, platform or host_platform())
-            names = _named(annotations)
-            digest = manifest.digest_of(data)
-            if digest in found:
-                found[digest].names.extend(name for name in names if name not in found[digest].names)
-            else:
-                found[digest] = Found(data, manifest.kind_of(data, descriptor.media_type), names)
-        return list(found.values())
+    plan = await choose.explore(document, inner, "invalid archive")
+    images = {entry.descriptor.digest: _image(collected, entry) for entry in plan.entries}
+    configs = {_parsed(image).config.digest for image in images.values() if image}
+    if platforms:
+        chosen = [choose.best(plan.entries, platform).descriptor.digest for platform in platforms]
+    else:
+        there = [digest for digest, image in images.items() if image]
+        # Without any that is whole all are tried, and the error names what is missing.
+        chosen = [digest for digest in there if _is_whole(collected, images[digest])] or there
+    if not chosen:
+        raise InvalidArgument(f"invalid archive: no image of the index {top} is in it")
+    wanted = [images[digest] or _document(collected, digest) for digest in dict.fromkeys(chosen)]
+    others = [
+        _opaque(collected, digest)
+        for digest in (entry.descriptor.digest for entry in plan.entries if _comes_along(entry, images, chosen))
+        if digest in collected
+    ]
+    return Found(top, wanted, [*plan.indexes, *others], configs, [])
 
-    def _follow(self, digest: str, platform: Platform) -> bytes:
-        for _ in range(manifest.DEEPEST_INDEX):
-            data = self.document(digest)
-            if manifest.kind_of(data) not in manifest.INDEXES:
-                return data
-            digest = manifest.choose(data, platform).digest
-        raise InvalidArgument("invalid archive: an index of indexes that has no end")
+
+def _single(collected: Collected, document: Document, platforms: list[Platform]) -> Found:
+    parsed = _parsed(document)
+    config = manifest.parse_config(collected.document(parsed.config.digest), len(parsed.layers)).data
+    actual = Platform(*(str(config.get(key) or "") for key in ("os", "architecture", "variant")))
+    fits = not platforms or any(platform.runs(actual) for platform in platforms)
+    return Found(document.digest, [document] if fits else [], [], {parsed.config.digest}, [])
+
+
+def _comes_along(entry: Entry, images: dict[str, Document | None], chosen: list[str]) -> bool:
+    """Say whether a manifest is no image, nor an attestation of one that stays behind."""
+    if images[entry.descriptor.digest]:
+        return False
+    return not entry.subject or entry.subject in chosen
+
+
+def _image(collected: Collected, entry: Entry) -> Document | None:
+    """Return the manifest of an image if it is here and is one."""
+    if entry.attests or entry.descriptor.digest not in collected:
+        return None
+    try:
+        document = _document(collected, entry.descriptor.digest)
+        _parsed(document)
+    except (InvalidArgument, NotSupported):
+        return None
+    return document
+
+
+def _is_whole(collected: Collected, document: Document | None) -> bool:
+    return document is not None and all(blob.digest in collected for blob in manifest.blobs_of(document.data))
+
+
+def _document(collected: Collected, digest: str) -> Document:
+    data = collected.document(digest)
+    return Document(data, digest, manifest.kind_of(data))
+
+
+def _opaque(collected: Collected, digest: str) -> Document:
+    return Document(collected.document(digest), digest, "")
+
+
+def _parsed(document: Document) -> Manifest:
+    return manifest.parse_manifest(document.data, document.media_type)
 
 
 def _named(annotations: dict[str, str]) -> list[Reference]:
@@ -213,13 +239,3 @@ def _named(annotations: dict[str, str]) -> list[Reference]:
         return []
     ref = reference.parse(name)
     return [ref] if ref.tag and not ref.digest else []
-
-
-def _plain(name: bytes) -> str:
-    return os.path.normpath(os.fsdecode(name).lstrip("/"))
-
-
-def _bytes(ingest: Ingest) -> bytes:
-    if ingest.size > LARGEST_DOCUMENT:
-        raise PydockError(f"invalid archive: a document of {ingest.size} bytes")
-    return ingest.path.read_bytes()

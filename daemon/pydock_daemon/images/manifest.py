@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
+from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.times import parse_rfc3339
 
 from .model import Platform
@@ -29,6 +29,8 @@ LAYER_KINDS = {
 }
 DEEPEST_INDEX = 4
 MOST_LAYERS = 500
+MOST_ENTRIES = 1000
+ATTESTATION = "attestation-manifest"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -39,6 +41,30 @@ class Descriptor(NamedTuple):
     size: int
     media_type: str
     urls: tuple[str, ...] = ()
+
+
+class Entry(NamedTuple):
+    """An entry of an index: what it leads to, for which platform, and how it is shown to clients."""
+
+    descriptor: Descriptor
+    platform: Platform | None
+    annotations: dict[str, str]
+    shown: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """Return the digest of the manifest that this one attests something of; nothing for other entries.
+
+        Source: BuildKit's docs/attestations/attestation-storage.md.
+        """
+        if self.annotations.get("vnd.docker.reference.type") != ATTESTATION:
+            return ""
+        return self.annotations.get("vnd.docker.reference.digest", "")
+
+    @property
+    def attests(self) -> bool:
+        """Say whether this is an attestation, which is no image."""
+        return self.annotations.get("vnd.docker.reference.type") == ATTESTATION
 
 
 class Manifest(NamedTuple):
@@ -65,11 +91,11 @@ def digest_of(data: bytes) -> str:
 def kind_of(data: bytes, content_type: str = "") -> str:
     """Return the media type of a manifest or index: what it says, what the server says, or what it looks like."""
     document = _document(data, "manifest")
-    stated = document.get("mediaType") or content_type.partition(";")[0].strip()
-    if document.get("schemaVersion") == 1 or str(stated).startswith(SCHEMA_1):
+    stated = str(document.get("mediaType") or content_type.partition(";")[0].strip())
+    if document.get("schemaVersion") == 1 or stated.startswith(SCHEMA_1):
         raise NotSupported("Docker Image manifest version 2, schema 1 is not supported")
     if stated in INDEXES | MANIFESTS:
-        return str(stated)
+        return stated
     if isinstance(document.get("manifests"), list):
         return OCI_INDEX
     if "config" in document and isinstance(document.get("layers"), list):
@@ -89,38 +115,36 @@ def parse_manifest(data: bytes, media_type: str) -> Manifest:
     return Manifest(config, tuple(_descriptor(layer, "layer") for layer in layers), media_type)
 
 
-def choose(data: bytes, platform: Platform) -> Descriptor:
-    """Return the entry of an index for a platform; NotFound with Docker's words when there is none."""
+def entries_of(data: bytes) -> list[Entry]:
+    """Return the entries of an index; InvalidArgument when it is malformed."""
     entries = _document(data, "index").get("manifests")
-    if not isinstance(entries, list):
-        raise InvalidArgument("malformed index: needs a list of manifests")
-    for entry in entries:
-        found = _descriptor(entry, "manifest")
-        stated = entry.get("platform")
-        if not isinstance(stated, dict):
-            # An index of one image need not say for what; attestations and the like have a platform of their own.
-            if len(entries) == 1:
-                return found
-            continue
-        its = Platform(*(str(stated.get(key) or "") for key in ("os", "architecture", "variant")))
-        if platform.runs(its):
-            return found
-    raise NotFound(
-        f"no matching manifest for {platform} in the manifest list entries: no match for platform in manifest"
-    )
+    if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
+        raise InvalidArgument(f"malformed index: needs a list of at most {MOST_ENTRIES} manifests")
+    return [_entry(entry) for entry in entries]
 
 
-def entries_of(data: bytes) -> list[tuple[Descriptor, dict[str, str]]]:
-    """Return the entries of an index, each with its annotations."""
-    entries = _document(data, "index").get("manifests")
-    if not isinstance(entries, list):
-        raise InvalidArgument("malformed index: needs a list of manifests")
-    found = []
-    for entry in entries:
-        descriptor = _descriptor(entry, "manifest")
-        annotations = entry.get("annotations")
-        found.append((descriptor, annotations if isinstance(annotations, dict) else {}))
-    return found
+def _entry(value: Any) -> Entry:
+    descriptor = _descriptor(value, "manifest")
+    stated, annotations = value.get("platform"), value.get("annotations")
+    platform = None
+    if isinstance(stated, dict):
+        platform = Platform(*(str(stated.get(key) or "") for key in ("os", "architecture", "variant")))
+    texts = {str(key): str(text) for key, text in annotations.items()} if isinstance(annotations, dict) else {}
+    shown = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
+    shown |= ({"annotations": texts} if texts else {}) | ({"platform": stated} if platform else {})
+    return Entry(descriptor, platform, texts, shown)
+
+
+def blobs_of(data: bytes) -> list[Descriptor]:
+    """Return what a manifest of whatever kind needs: configuration, layers, blobs; nothing if it cannot be read."""
+    try:
+        document = _document(data, "manifest")
+        lists = [document.get(key) for key in ("layers", "blobs")]
+        values = [document["config"]] if isinstance(document.get("config"), dict) else []
+        values += [value for one in lists if isinstance(one, list) for value in one[:MOST_LAYERS]]
+        return [_descriptor(value, "blob") for value in values]
+    except InvalidArgument:
+        return []
 
 
 def parse_config(data: bytes, layers: int) -> Configuration:

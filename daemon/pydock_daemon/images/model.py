@@ -1,14 +1,24 @@
 """What an image is: the values that the rest of the daemon gets. Used by images, containers and `api`."""
 
 import platform as machine
+import re
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydock_shared.errors import InvalidArgument
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "i386": "386"}
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386"}
-_VARIANTS = {("arm64", ""): "v8", ("arm", ""): "v7"}
+_VARIANTS = {("arm64", ""): "v8", ("arm", ""): "v7", ("amd64", "v1"): ""}
+_ARMS = ("v8", "v7", "v6", "v5")
+_LEVELS = {
+    2: {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
+    3: {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"},
+    4: {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+}
+"""What a processor must have for each level of x86-64, as /proc/cpuinfo calls it (System V ABI, AMD64 supplement)."""
 
 
 class Platform(NamedTuple):
@@ -29,14 +39,54 @@ class Platform(NamedTuple):
     def normalised(self) -> "Platform":
         """Return the platform with the usual names and the variant that a missing one stands for."""
         architecture = _ALIASES.get(self.architecture.lower(), self.architecture.lower())
-        variant = self.variant.lower() or _VARIANTS.get((architecture, ""), "")
-        return Platform(self.os.lower() or "linux", architecture, "" if architecture == "amd64" else variant)
+        variant = self.variant.lower()
+        variant = f"v{variant}" if variant.isdigit() else variant
+        return Platform(self.os.lower() or "linux", architecture, _VARIANTS.get((architecture, variant), variant))
+
+    def accepted(self) -> list["Platform"]:
+        """Return the platforms whose programs run on this one, the best first: containerd's order (platforms.Only)."""
+        me = self.normalised()
+        others: list[tuple[str, str]] = []
+        if me.architecture == "amd64":
+            level = int(me.variant[1:] or 1) if re.fullmatch(r"(v\d)?", me.variant) else 1
+            others = [("amd64", f"v{n}" if n > 1 else "") for n in range(level - 1, 0, -1)] + [("386", "")]
+        elif me.architecture == "arm" and me.variant in _ARMS:
+            others = [("arm", variant) for variant in _ARMS[_ARMS.index(me.variant) + 1 :]]
+        elif me.architecture == "arm64":
+            others = [("arm", variant) for variant in _ARMS]
+        return [me, *(Platform(me.os, *other) for other in others)]
 
 
 def host_platform() -> Platform:
     """Return the platform of this machine."""
     name = machine.machine()
     return Platform("linux", _ARCHITECTURES.get(name, name), "v6" if name == "armv6l" else "").normalised()
+
+
+@cache
+def whole_host_platform() -> Platform:
+    """Return the platform of this machine with all that its processor can do, as in `linux/amd64/v3`."""
+    host = host_platform()
+    if host.architecture != "amd64":
+        return host
+    with Path("/proc/cpuinfo").open() as lines:
+        flags = set(next((line for line in lines if line.startswith("flags")), "").split())
+    level = 1
+    while level + 1 in _LEVELS and _LEVELS[level + 1] <= flags:
+        level += 1
+    return host._replace(variant=f"v{level}" if level > 1 else "")
+
+
+def host_rank(platform: Platform) -> int:
+    """Return how well a platform suits this machine, 0 the best; what does not run here comes last."""
+    order = whole_host_platform().accepted()
+    return next((rank for rank, accepted in enumerate(order) if accepted.runs(platform)), len(order))
+
+
+@lru_cache(maxsize=64)
+def runs_here(platform: Platform) -> bool:
+    """Say whether programs for a platform run on this machine."""
+    return any(accepted.runs(platform) for accepted in whole_host_platform().accepted())
 
 
 def parse_platform(text: str) -> Platform:

@@ -1,24 +1,28 @@
 """`POST /images/create?fromImage=`: an image from a registry. Used by `api.images`.
 
-Order: manifest, platform, configuration, layers (three downloads at a time, unpacking beside them), then one
-transaction that makes the image and its names visible. Whatever fails before leaves nothing.
+Order: index, platform, manifest, configuration, layers (three downloads at a time, unpacking beside them), then one
+transaction that makes the image and its names visible. Whatever fails before leaves nothing. An index is kept as it
+came; further platforms join it when they are pulled.
 """
 
 import asyncio
+import logging
 
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import chain, manifest
+from . import chain, choose, manifest
 from .auth import Credentials
 from .chain import Step, Words
-from .content import Ingest
-from .manifest import Configuration, Manifest
-from .model import Image, Platform, host_platform
+from .choose import Plan
+from .content import LARGEST_DOCUMENT, Ingest
+from .manifest import Configuration, Entry, Manifest
+from .model import Image, Platform
 from .progress import Reporter, Send
 from .registry import PIECE, Document, Refused, Repository, Unreachable, as_pull_error
 from .service import Adding, Images
 
+log = logging.getLogger("pydockd.images")
 AT_A_TIME = 3
 ATTEMPTS = 5
 WORDS = Words("Already exists", "Extracting", "Pull complete")
@@ -63,25 +67,29 @@ class Pull:
 
     async def run(self, top: Document, platform: Platform | None) -> tuple[Image, bool]:
         """Make the image and its names; return it and whether that changed anything."""
-        document = await self._choose(top, platform or host_platform())
+        document, plan = await self._choose(top, platform)
         parsed = manifest.parse_manifest(document.data, document.media_type)
-        self._adding.hold(document.digest, parsed.config.digest, *(layer.digest for layer in parsed.layers))
+        blobs = [layer.digest for layer in parsed.layers]
+        self._adding.hold(document.digest, parsed.config.digest, *blobs, *(index.digest for index in plan.indexes))
         config = await self._config(parsed)
         actual = Platform(*(str(config.data.get(key) or "") for key in ("os", "architecture", "variant")))
-        if platform and not platform.runs(actual):
+        if platform and not plan.indexes and not any(one.runs(actual) for one in platform.accepted()):
             raise NotFound(
                 f"image with reference {self._ref.familiar()} was found but does not match the specified platform: "
                 f"wanted {platform}, actual: {actual}"
             )
-        names, before = self._wanted(top.digest), self._images.names.holder(self._wanted(top.digest)[0])
+        names, known = self._wanted(top.digest), self._images.names
         image = self._images.get(parsed.config.digest)
-        if image and self._images.is_whole(image):
-            image = self._images.names.add(image, names, locally=False)
-        else:
+        whole = image and self._images.has(document.digest, image.id, blobs) and self._images.is_unpacked(image)
+        if not whole:
             await self._layers(parsed, config)
-            await self._add(document.data)
-            image = self._images.commit(document.digest, names, locally=False)
-        return image, before is None or before.id != image.id
+        for index in plan.indexes:
+            await self._add(index.data)
+        for entry in plan.attestations(document.digest):
+            await self._attestation(entry)
+        news = not whole or not known.holder(names[0]) or known.target(names[0]) != top.digest
+        await self._add(document.data)
+        return self._images.commit(document.digest, names, top.digest, locally=False), news
 
     async def _layers(self, parsed: Manifest, config: Configuration) -> None:
         steps = [
@@ -99,18 +107,33 @@ class Pull:
         digest = Reference(ref.domain, ref.path, None, ref.digest or top)
         return [Reference(ref.domain, ref.path, ref.tag), digest] if ref.tag and not ref.digest else [digest]
 
-    async def _choose(self, document: Document, platform: Platform) -> Document:
-        """Follow indexes to the manifest of a platform."""
-        for _ in range(manifest.DEEPEST_INDEX):
-            if document.media_type not in manifest.INDEXES:
-                return document
-            found = manifest.choose(document.data, platform)
-            if found.digest in self._images.content:
-                data = self._images.content.read(found.digest)
-                document = Document(data, found.digest, manifest.kind_of(data, found.media_type))
-            else:
-                document = await self._repository.manifest(found.digest)
-        raise PydockError(f"{self._ref.familiar()}: an index of indexes that has no end")
+    async def _choose(self, top: Document, platform: Platform | None) -> tuple[Document, Plan]:
+        """Return the manifest of a platform, and the indexes that lead to it."""
+        if top.media_type not in manifest.INDEXES:
+            return top, Plan([], [])
+        plan = await choose.explore(top, self._document, self._ref.familiar())
+        return await self._document(choose.best(plan.entries, platform).descriptor.digest), plan
+
+    async def _document(self, digest: str) -> Document:
+        """Return a manifest or index that is here, or in the registry."""
+        if digest in self._images.content:
+            data = self._images.content.read(digest)
+            return Document(data, digest, manifest.kind_of(data))
+        return await self._repository.manifest(digest)
+
+    async def _attestation(self, entry: Entry) -> None:
+        """Bring what attests an image, without which its index could not be pushed again; the image does without."""
+        content = self._images.content
+        try:
+            document = await self._document(entry.descriptor.digest)
+            blobs = manifest.blobs_of(document.data)
+            self._adding.hold(document.digest, *(blob.digest for blob in blobs))
+            for blob in blobs:
+                if blob.digest not in content and blob.size <= LARGEST_DOCUMENT:
+                    await self._add(await self._repository.document(blob.digest, blob.size))
+            await self._add(document.data)
+        except (Refused, InvalidArgument) as error:
+            log.info("%s: no attestation %s: %s", self._ref.familiar(), entry.descriptor.digest, error)
 
     async def _config(self, parsed: Manifest) -> Configuration:
         digest, content = parsed.config.digest, self._images.content
@@ -123,6 +146,8 @@ class Pull:
 
     async def _add(self, data: bytes) -> None:
         """Store a document; the wait for the disk is a thread's."""
+        if manifest.digest_of(data) in self._images.content:
+            return
         ingest = self._images.content.ingest()
         try:
             ingest.write(data)

@@ -1,25 +1,38 @@
 """`POST /images/{name}/push`: an image to a registry. Used by `api.images`.
 
 Blobs go as they are stored, so what was pulled is pushed with the same digests. Those that are there are skipped.
+Which part of an image of several platforms goes is Docker's rule (getPushDescriptor in its containerd image store):
+the index if all of it is here, else the manifest of this host's platform alone, or the one that is asked for.
 """
 
 import asyncio
+from typing import Any, NamedTuple
 
-from pydock_shared.errors import NotFound, PydockError
+from pydock_shared.errors import Conflict, NotFound, PydockError
 from pydock_shared.reference import Reference
 
 from . import manifest
 from .auth import Credentials
-from .model import Image
+from .manifest import Entry
+from .model import Image, Platform, host_rank, runs_here
 from .progress import Reporter, Send
 from .registry import Refused, Repository
 from .service import Images
+from .tree import Leaf, Tree
 from .upload import Upload
 
 AT_A_TIME = 5
 
 
-async def push(images: Images, ref: Reference, credentials: Credentials, send: Send) -> None:
+class Parcel(NamedTuple):
+    """What goes to the registry: manifests with their blobs, and the documents above them, the top last."""
+
+    leaves: list[Leaf]
+    documents: list[str]
+    top: Entry
+
+
+async def push(images: Images, ref: Reference, platform: Platform | None, credentials: Credentials, send: Send) -> None:
     """Push a tag, or without one every tag of a repository; NotFound with Docker's words when there is none here."""
     if ref.tag:
         holder = images.names.holder(ref)
@@ -33,23 +46,56 @@ async def push(images: Images, ref: Reference, credentials: Credentials, send: S
                 raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name()}")
             repository = await images.registries.reach(ref, credentials, "pull,push")
             for tag, image in wanted:
-                await _push_one(images, repository, tag, image, report)
-                data = images.content.read(image.manifest)
-                await report.message(f"{tag.tag}: digest: {image.manifest} size: {len(data)}")
-                await send({"progressDetail": {}, "aux": {"Tag": tag.tag, "Digest": image.manifest, "Size": len(data)}})
+                tree = images.tree(images.names.target(tag))
+                parcel = choose(images, tree, platform)
+                await _push_one(images, repository, tag, image, parcel, report)
+                digest, size = parcel.top.descriptor.digest, parcel.top.descriptor.size
+                await report.message(f"{tag.tag}: digest: {digest} size: {size}")
+                await send({"progressDetail": {}, "aux": {"Tag": tag.tag, "Digest": digest, "Size": size}})
+                if platform is None and digest != tree.top.descriptor.digest:
+                    await send({"progressDetail": {}, "aux": _instead(tree, parcel)})
     except Refused as error:
         if error.code == "DENIED":
             raise PydockError(f"denied: {error.message.removeprefix('denied: ')}") from error
         raise
 
 
-async def _push_one(images: Images, repository: Repository, ref: Reference, image: Image, report: Reporter) -> None:
+def choose(images: Images, tree: Tree, platform: Platform | None) -> Parcel:
+    """Return what of a tree is pushed; NotFound or Conflict in Docker's words when that is nothing or not clear."""
+    here = [leaf for leaf in tree.images() if leaf.available]
+    platforms = {leaf.digest: images.platform(leaf) for leaf in here}
+    if platform is None and tree.whole and tree.leaves:
+        return Parcel(list(tree.leaves), list(reversed(tree.indexes)), tree.top)
+    matching = [leaf for leaf in here if platform is None or platform.runs(platforms[leaf.digest])]
+    if not matching:
+        what = f"no suitable image manifest found for platform {platform}" if platform else "no image manifest is here"
+        raise NotFound(what)
+    matching.sort(key=lambda leaf: host_rank(platforms[leaf.digest]))
+    first = matching[0]
+    if len(matching) > 1 and platform:
+        raise Conflict(f"multiple manifests found for platform {platform}")
+    if len(matching) > 1 and not runs_here(platforms[first.digest]):
+        raise Conflict("multiple matching manifests found but no specific platform requested")
+    return Parcel([first], [], first.entry)
+
+
+def _instead(tree: Tree, parcel: Parcel) -> dict[str, Any]:
+    """Return Docker's note on a push of one platform in place of an index that is not here as a whole."""
+    return {
+        "manifestPushedInsteadOfIndex": True,
+        "originalIndex": tree.top.shown,
+        "selectedManifest": parcel.top.shown,
+    }
+
+
+async def _push_one(
+    images: Images, repository: Repository, ref: Reference, image: Image, parcel: Parcel, report: Reporter
+) -> None:
+    top = parcel.top.descriptor.digest
+    blobs = {blob.digest for leaf in parcel.leaves for blob in leaf.blobs}
     with images.content.pinned() as pins:
-        pins.hold(image.id, image.manifest, *image.blobs)
-        ids = {
-            digest: diff_id.removeprefix("sha256:")[:12]
-            for digest, diff_id in zip(image.blobs, image.diff_ids, strict=True)
-        }
+        pins.hold(*blobs, *(leaf.digest for leaf in parcel.leaves), *parcel.documents)
+        ids = _layers(images, parcel)
         slots = asyncio.Semaphore(AT_A_TIME)
 
         async def layer(digest: str) -> None:
@@ -63,13 +109,30 @@ async def _push_one(images: Images, repository: Repository, ref: Reference, imag
                     group.create_task(layer(digest))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        await _blob(images, repository, ref, image.id, None, "")
-        data = images.content.read(image.manifest)
-        headers = {"Content-Type": manifest.kind_of(data)}
-        async with repository.request("PUT", f"manifests/{ref.tag}", headers=headers, body=lambda: data):
-            pass
-    images.names.add(image, [Reference(ref.domain, ref.path, None, image.manifest)], locally=False)
+        for digest in sorted(blobs - ids.keys()):
+            await _blob(images, repository, ref, digest, None, "")
+        for digest in [*(leaf.digest for leaf in parcel.leaves), *parcel.documents]:
+            await _document(images, repository, digest, str(ref.tag) if digest == top else digest)
+    pushed = images.get(parcel.leaves[0].config) if not parcel.documents else None
+    images.names.add(pushed or image, [Reference(ref.domain, ref.path, None, top)], top, locally=False)
     images.publish("push", ref.familiar(), ref.familiar_name())
+
+
+async def _document(images: Images, repository: Repository, digest: str, name: str) -> None:
+    data = images.content.read(digest)
+    headers = {"Content-Type": manifest.kind_of(data)}
+    async with repository.request("PUT", f"manifests/{name}", headers=headers, body=lambda: data):
+        pass
+
+
+def _layers(images: Images, parcel: Parcel) -> dict[str, str]:
+    """Return the layer blobs of what is pushed, each with its name in progress records."""
+    found: dict[str, str] = {}
+    for leaf in parcel.leaves:
+        image, layers = images.get(leaf.config), [blob.digest for blob in leaf.blobs[1:]]
+        names = image.diff_ids if image and len(image.diff_ids) == len(layers) else layers
+        found |= {digest: name.removeprefix("sha256:")[:12] for digest, name in zip(layers, names, strict=True)}
+    return found
 
 
 async def _blob(

@@ -2,6 +2,9 @@
 
 A name is a canonical reference with either a tag or a digest: `docker.io/library/busybox:latest`,
 `docker.io/library/busybox@sha256:...`. The first kind is the user's, the second says from where an image was pulled.
+
+A name has a target, the digest of a manifest or of an index. An index has members, the images of it that are here; of
+those one leads, which is what the name means when no platform is asked for.
 """
 
 import json
@@ -32,6 +35,15 @@ create table if not exists image_names (
     image text not null references images (id) on delete cascade,
     tagged integer not null
 );
+create table if not exists image_targets (
+    name text primary key references image_names (name) on delete cascade,
+    target text not null
+);
+create table if not exists image_members (
+    target text not null,
+    image text not null references images (id) on delete cascade,
+    primary key (target, image)
+);
 """
 _HEX = set("0123456789abcdef")
 
@@ -44,6 +56,8 @@ class Names:
         self._images: dict[str, Image] = {}
         self._names: dict[str, str] = {}
         self._tagged: dict[str, int] = {}
+        self._targets: dict[str, str] = {}
+        self._members: dict[str, list[str]] = {}
         for row in store.all("select * from images"):
             self._images[row["id"]] = Image(
                 row["id"],
@@ -57,6 +71,12 @@ class Names:
         for row in store.all("select * from image_names"):
             self._names[row["name"]] = row["image"]
             self._tagged[row["name"]] = row["tagged"]
+            # Names of a time before there were targets lead to the manifest of their image.
+            self._targets[row["name"]] = self._images[row["image"]].manifest
+        for row in store.all("select * from image_targets"):
+            self._targets[row["name"]] = row["target"]
+        for row in store.all("select * from image_members order by rowid"):
+            self._members.setdefault(row["target"], []).append(row["image"])
         for id_ in self._images:
             self._refresh(id_)
 
@@ -66,6 +86,9 @@ class Names:
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def __getitem__(self, id_: str) -> Image:
+        return self._images[id_]
 
     def get(self, id_: str) -> Image | None:
         """Return an image by its whole id."""
@@ -101,8 +124,27 @@ class Names:
         return self._images[id_] if id_ else None
 
     def names_of(self, id_: str) -> list[Reference]:
-        """Return the names of an image, sorted."""
+        """Return the names that an image leads, sorted."""
         return [reference.parse(name) for name in sorted(self._names) if self._names[name] == id_]
+
+    def target(self, ref: Reference) -> str:
+        """Return the digest of the document that a name stands for; NotFound when there is no such name."""
+        if key_of(ref) not in self._targets:
+            raise NotFound(f"No such image: {ref.familiar()}")
+        return self._targets[key_of(ref)]
+
+    def targets(self, id_: str | None = None) -> list[str]:
+        """Return what names stand for, each document once: those that an image leads, or all."""
+        names = (name for name in sorted(self._names) if id_ is None or self._names[name] == id_)
+        return list(dict.fromkeys(self._targets[name] for name in names))
+
+    def members(self, target: str) -> list[str]:
+        """Return the ids of the images of an index that are here."""
+        return self._members.get(target, [])
+
+    def follows(self, id_: str) -> bool:
+        """Say whether an image is here only as a further platform of what another one leads."""
+        return id_ not in self._names.values() and any(id_ in members for members in self._members.values())
 
     def tags_in(self, repository: str) -> list[tuple[Reference, Image]]:
         """Return the tags of a repository (its whole name) with their images."""
@@ -117,11 +159,12 @@ class Names:
         refs = [reference.parse(name) for name, id_ in self._names.items() if id_ in images]
         return sorted({ref.path for ref in refs if ref.digest and ref.domain == domain})
 
-    def add(self, image: Image, refs: list[Reference], *, locally: bool = True) -> Image:
+    def add(self, image: Image, refs: list[Reference], target: str = "", *, locally: bool = True) -> Image:
         """Make an image visible together with its names, in one transaction.
 
-        One that is there already keeps its other names and takes the manifest and blobs that came now. `locally` says
-        whether the names are given here, which is when `tagged` is set.
+        One that is there already keeps its other names and takes the manifest and blobs that came now. `target` is what
+        the names stand for, the image's manifest unless an index is given. `locally` says whether the names are given
+        here, which is when `tagged` is set.
         """
         with self._store.transaction() as db:
             values = (image.id, image.manifest, image.created, image.size)
@@ -138,13 +181,35 @@ class Names:
                     "on conflict (name) do update set image = excluded.image, tagged = excluded.tagged",
                     (key_of(ref), image.id, now),
                 )
+                db.execute(
+                    "insert or replace into image_targets (name, target) values (?, ?)",
+                    (key_of(ref), target or image.manifest),
+                )
         self._images[image.id] = image
+        changed = {image.id}
         for ref in refs:
-            before = self._names.get(key_of(ref))
-            self._names[key_of(ref)], self._tagged[key_of(ref)] = image.id, now
-            if before and before != image.id:
-                self._refresh(before)
-        return self._refresh(image.id)
+            key = key_of(ref)
+            if key in self._names:
+                changed |= {self._names[key], *self.members(self._targets[key])}
+            self._names[key], self._tagged[key] = image.id, now
+            self._targets[key] = target or image.manifest
+        self._settle(changed)
+        return self._images[image.id]
+
+    def join(self, target: str, ids: list[str], lead: str) -> Image:
+        """Add images to those of an index, and let one of them lead all of its names."""
+        known = self._members.setdefault(target, [])
+        names = [name for name in self._names if self._targets[name] == target]
+        with self._store.transaction() as db:
+            for id_ in ids:
+                db.execute("insert or ignore into image_members (target, image) values (?, ?)", (target, id_))
+            for name in names:
+                db.execute("update image_names set image = ? where name = ?", (lead, name))
+        known += [id_ for id_ in dict.fromkeys(ids) if id_ not in known]
+        for name in names:
+            self._names[name] = lead
+        self._settle(set(known))
+        return self._images[lead]
 
     def untag(self, ref: Reference) -> None:
         """Take a name away; NotFound when there is none."""
@@ -155,18 +220,42 @@ class Names:
             db.execute("delete from image_names where name = ?", (key,))
         id_ = self._names.pop(key)
         del self._tagged[key]
-        self._refresh(id_)
+        self._settle({id_, *self.members(self._targets.pop(key))})
 
     def remove(self, id_: str) -> None:
-        """Forget an image and its names."""
+        """Forget an image and the names that it leads; if others of an index are here, one of those leads then."""
+        for target in self.targets(id_):
+            if heirs := [other for other in self.members(target) if other != id_]:
+                self.join(target, [], heirs[0])
         with self._store.transaction() as db:
             db.execute("delete from images where id = ?", (id_,))
         for name in [name for name, image in self._names.items() if image == id_]:
-            del self._names[name], self._tagged[name]
+            del self._names[name], self._tagged[name], self._targets[name]
         del self._images[id_]
+        others: set[str] = set()
+        for members in self._members.values():
+            if id_ in members:
+                members.remove(id_)
+                others |= set(members)
+        self._settle(others)
+
+    def _settle(self, changed: set[str]) -> None:
+        """Forget the members of indexes that have no name any more, and renew what images say of their names."""
+        named = set(self._targets.values())
+        for target in [target for target in self._members if target not in named]:
+            changed |= set(self._members.pop(target))
+            with self._store.transaction() as db:
+                db.execute("delete from image_members where target = ?", (target,))
+        for one in changed & self._images.keys():
+            self._refresh(one)
 
     def _refresh(self, id_: str) -> Image:
-        names = [(name, reference.parse(name)) for name in sorted(self._names) if self._names[name] == id_]
+        of_indexes = {target for target, members in self._members.items() if id_ in members}
+        names = [
+            (name, reference.parse(name))
+            for name in sorted(self._names)
+            if self._names[name] == id_ or self._targets[name] in of_indexes
+        ]
         tags = [(name, ref) for name, ref in names if ref.tag]
         self._images[id_] = image = replace(
             self._images[id_],

@@ -6,7 +6,7 @@ since 25: blobs/sha256/*, index.json, manifest.json, oci-layout, repositories.
 
 import asyncio
 import tarfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from pydock_shared.errors import NotFound
 from pydock_shared.reference import Reference
 
 from . import manifest
-from .model import Image, Platform
+from .model import Image, Platform, host_rank
 from .service import Images
 
 PIECE = 1 << 20
@@ -23,10 +23,14 @@ Blob = Path | bytes
 
 
 class Saved(NamedTuple):
-    """An image to be saved: its parts as (digest, bytes or file), and its names."""
+    """A name's worth of images to be saved: its parts as (digest, bytes or file), and its names.
+
+    `top` is the document that the names stand for, a manifest or an index; `id` and `layers` are the one image of it
+    that manifest.json tells of.
+    """
 
     id: str
-    manifest: str
+    top: str
     media_type: str
     layers: list[str]
     names: list[Reference]
@@ -34,23 +38,30 @@ class Saved(NamedTuple):
     created: int
 
 
-def chosen(images: Images, names: list[str], platform: Platform | None = None) -> list[Saved]:
-    """Return what names stand for: a bare repository name is all of its tags, as with Docker. NotFound as usual."""
-    found: dict[str, tuple[Image, list[Reference]]] = {}
+class Meant(NamedTuple):
+    """What a name of a request stands for; `ref` is how it is called in the archive, if at all."""
+
+    image: Image
+    target: str
+    ref: Reference | None
+
+
+def chosen(images: Images, names: list[str], platforms: Sequence[Platform] = ()) -> list[Saved]:
+    """Return what names stand for: a bare repository name is all of its tags, as with Docker. NotFound as usual.
+
+    Of an index everything goes that is here; of `platforms` one goes as an image of its own, several as their index.
+    """
+    found: dict[str, Saved] = {}
     for name in names:
-        for image, ref in _meant(images, name):
-            if platform and not platform.runs(image.platform):
-                raise NotFound(
-                    f"image with reference {name} was found but does not match the specified platform: "
-                    f"wanted {platform}, actual: {image.platform}"
-                )
-            refs = found.setdefault(image.id, (image, []))[1]
-            if ref and ref not in refs:
-                refs.append(ref)
-    return [_saved(images, image, refs) for image, refs in found.values()]
+        for meant in _meant(images, name):
+            one = _saved(images, name, meant, platforms)
+            refs = found.setdefault(one.top, one).names
+            if meant.ref and meant.ref not in refs:
+                refs.append(meant.ref)
+    return list(found.values())
 
 
-def _meant(images: Images, name: str) -> list[tuple[Image, Reference | None]]:
+def _meant(images: Images, name: str) -> list[Meant]:
     image, ref = None, None
     try:
         image, ref = images.names.find(name)
@@ -60,18 +71,37 @@ def _meant(images: Images, name: str) -> list[tuple[Image, Reference | None]]:
             raise NotFound(f"No such image: {name}") from None
         ref = bare
     if ref is None:
-        return [(image, None)] if image else []
+        return [Meant(image, image.manifest, None)] if image else []
     given = reference.parse(name, default_tag=False)
     if not given.tag and not given.digest:
-        return [(holder, tag) for tag, holder in images.names.tags_in(given.name)]
-    return [(image, ref if ref.tag and not ref.digest else None)] if image else []
+        return [Meant(holder, images.names.target(tag), tag) for tag, holder in images.names.tags_in(given.name)]
+    target = images.names.target(ref)
+    return [Meant(image, target, ref if ref.tag and not ref.digest else None)] if image else []
 
 
-def _saved(images: Images, image: Image, names: list[Reference]) -> Saved:
-    content = images.content
-    blobs: dict[str, Blob] = {digest: content.path(digest) for digest in (image.id, image.manifest, *image.blobs)}
-    kind = manifest.kind_of(content.read(image.manifest))
-    return Saved(image.id, image.manifest, kind, image.blobs, names, blobs, image.created)
+def _saved(images: Images, name: str, meant: Meant, platforms: Sequence[Platform]) -> Saved:
+    tree, wanted = images.tree(meant.target), [images.resolve_variant(name, meant.target, one) for one in platforms]
+    here = [leaf for leaf in tree.images() if leaf.available and (not wanted or leaf.config in wanted)]
+    if not here:
+        raise NotFound(f"{name}: nothing of the image is here as it came")
+    left_out = {leaf.digest for leaf in tree.images() if leaf not in here}
+    lead = min(here, key=lambda leaf: host_rank(images.platform(leaf)))
+    content, digests, top = images.content, {lead.digest}, lead.digest
+    leaves = [lead]
+    if len(platforms) != 1:
+        top, digests = meant.target, set(tree.indexes)
+        leaves = [leaf for leaf in tree.leaves if leaf.available and not {leaf.digest, leaf.entry.subject} & left_out]
+    digests |= {digest for leaf in leaves for digest in (leaf.digest, *(blob.digest for blob in leaf.blobs))}
+    image = images.get(lead.config)
+    return Saved(
+        id=lead.config,
+        top=top,
+        media_type=manifest.kind_of(content.read(top)),
+        layers=[blob.digest for blob in lead.blobs[1:]],
+        names=[],
+        blobs={digest: content.path(digest) for digest in digests},
+        created=image.created if image else 0,
+    )
 
 
 def archive(saved: list[Saved]) -> Iterator[bytes]:
@@ -109,9 +139,9 @@ async def stream(images: Images, saved: list[Saved]) -> AsyncIterator[bytes]:
 def _index(saved: list[Saved]) -> dict[str, Any]:
     entries = []
     for one in saved:
-        path = one.blobs[one.manifest]
+        path = one.blobs[one.top]
         size = len(path) if isinstance(path, bytes) else path.stat().st_size
-        descriptor: dict[str, Any] = {"mediaType": one.media_type, "digest": one.manifest, "size": size}
+        descriptor: dict[str, Any] = {"mediaType": one.media_type, "digest": one.top, "size": size}
         for ref in one.names:
             names = {"io.containerd.image.name": ref.canonical(), "org.opencontainers.image.ref.name": ref.tag}
             entries.append(descriptor | {"annotations": names})

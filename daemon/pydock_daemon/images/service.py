@@ -16,15 +16,16 @@ from pydock_daemon.snapshots import base
 from pydock_daemon.snapshots.overlay import Snapshots
 from pydock_daemon.store import Store
 from pydock_shared import reference
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import content, gc, manifest, refs
+from . import content, gc, manifest, refs, tree
 from .content import Content, Pins
 from .hosts import Hosts
-from .model import Image
+from .model import Image, Platform, host_rank
 from .refs import Names
 from .registry import Registries
+from .tree import Leaf, Tree
 
 SCHEMA = content.SCHEMA + refs.SCHEMA
 
@@ -108,9 +109,50 @@ class Images:
         """Yield every image, the youngest first."""
         return iter(self.names)
 
-    def resolve(self, name: str) -> Image:
-        """Return an image by name, id or beginning of an id; NotFound as `No such image: x:latest`."""
-        return self.names.find(name)[0]
+    def resolve(self, name: str, platform: Platform | None = None) -> Image:
+        """Return an image by name, id or beginning of an id; NotFound as `No such image: x:latest`.
+
+        A name that has several platforms is the one asked for, or this host's if it has that; an id is one platform.
+        """
+        image, ref = self.names.find(name)
+        if platform is None:
+            return image
+        if ref is not None:
+            return self.names[self.resolve_variant(name, self.names.target(ref), platform)]
+        if platform.runs(image.platform):
+            return image
+        raise _other_platform(name, platform, [image.platform])
+
+    def resolve_variant(self, name: str, target: str, platform: Platform) -> str:
+        """Return the id of the image that a document has for a platform; NotFound with Docker's words."""
+        variants = self.variants(target)
+        for leaf, image in variants:
+            if platform.runs(self.platform(leaf)):
+                return image.id
+        raise _other_platform(name, platform, [image.platform for _, image in variants])
+
+    def platform(self, leaf: Leaf) -> Platform:
+        """Return for what the image of a manifest is: what its index says, else what it says itself."""
+        image = self.names.get(leaf.config)
+        return leaf.entry.platform or (image.platform if image else Platform("", ""))
+
+    def tree(self, target: str) -> Tree:
+        """Return what a document leads to, as far as it is here."""
+        return tree.walk(self.content, target)
+
+    def variants(self, target: str) -> list[tuple[Leaf, Image]]:
+        """Return the images of a document that are here and can be run, in its order."""
+        found = ((leaf, self.names.get(leaf.config)) for leaf in self.tree(target).images())
+        return [(leaf, image) for leaf, image in found if image]
+
+    def group(self, image: Image) -> list[Image]:
+        """Return an image and the other platforms that are here under the names that it leads."""
+        ids = {image.id} | {id_ for target in self.names.targets(image.id) for id_ in self.names.members(target)}
+        return [found for found in (self.names.get(id_) for id_ in sorted(ids)) if found]
+
+    def target_of(self, image: Image, ref: Reference | None) -> str:
+        """Return the document that a name stands for; for an id, which is of one platform, its manifest."""
+        return self.names.target(ref) if ref else image.manifest
 
     def get(self, id_: str) -> Image | None:
         """Return an image by its whole id."""
@@ -118,16 +160,24 @@ class Images:
 
     def is_whole(self, image: Image) -> bool:
         """Say whether everything of an image is here still."""
-        blobs = all(digest in self.content for digest in (image.id, image.manifest, *image.blobs))
-        return blobs and all(self.snapshots.layer(chain) for chain in image.chain)
+        return self.has(image.manifest, image.id, image.blobs) and self.is_unpacked(image)
+
+    def has(self, *digests: str | Iterable[str]) -> bool:
+        """Say whether blobs are here."""
+        flat = (one for digest in digests for one in ([digest] if isinstance(digest, str) else digest))
+        return all(digest in self.content for digest in flat)
+
+    def is_unpacked(self, image: Image) -> bool:
+        """Say whether the layers of an image are here."""
+        return all(self.snapshots.layer(chain) for chain in image.chain)
 
     def tag(self, source: str, target: str) -> None:
         """Give an image a further name, taking it from whichever image had it."""
-        image = self.resolve(source)
+        image, named = self.names.find(source)
         ref = reference.parse(target)
         if ref.digest:
             raise InvalidArgument("refusing to create a tag with a digest reference")
-        self.names.add(image, [ref])
+        self.names.add(image, [ref], self.target_of(image, named))
         self.publish("tag", image.id, ref.familiar())
 
     def publish(self, action: str, actor: str, name: str = "") -> None:
@@ -162,8 +212,13 @@ class Images:
             if not lock.locked():
                 self._fetching.pop(digest, None)
 
-    def commit(self, manifest_digest: str, names: Iterable[Reference], *, locally: bool = True) -> Image:
-        """Make an image visible whose manifest, configuration, blobs and layers are all here."""
+    def commit(
+        self, manifest_digest: str, names: Iterable[Reference], target: str = "", *, locally: bool = True
+    ) -> Image:
+        """Make an image visible whose manifest, configuration, blobs and layers are all here.
+
+        `target` is what the names stand for, an index that has the manifest or, as usual, the manifest itself.
+        """
         data = self.content.read(manifest_digest)
         parsed = manifest.parse_manifest(data, manifest.kind_of(data))
         config = manifest.parse_config(self.content.read(parsed.config.digest), len(parsed.layers))
@@ -178,4 +233,23 @@ class Images:
             size=sum(layer.size for layer in layers if layer),
             created=config.created,
         )
-        return self.names.add(image, list(names), locally=locally)
+        with self.store.transaction():
+            image = self.names.add(image, list(names), target or manifest_digest, locally=locally)
+            if target and target != manifest_digest:
+                self._join(target, image)
+        return self.names.get(image.id) or image
+
+    def _join(self, target: str, image: Image) -> None:
+        """Let an image be one of an index, and the best for this host lead its names."""
+        platforms = {found.id: self.platform(leaf) for leaf, found in self.variants(target)}
+        lead = min(platforms, key=lambda id_: host_rank(platforms[id_]), default=image.id)
+        self.names.join(target, list(platforms), lead)
+
+
+def _other_platform(name: str, wanted: Platform, there: list[Platform]) -> NotFound:
+    if len(there) != 1:
+        return NotFound(f"image with reference {name} was found but does not provide the specified platform ({wanted})")
+    return NotFound(
+        f"image with reference {name} was found but does not match the specified platform: wanted {wanted}, "
+        f"actual: {there[0]}"
+    )

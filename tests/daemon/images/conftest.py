@@ -71,7 +71,7 @@ class Shop:
 
     async def load(self, data: bytes, platform: Platform | None = None, *, piece: int = 50_000) -> list[Image]:
         """Load an archive that comes in pieces."""
-        return await load(self.images, reader(data, piece), platform, self.send, quiet=False)
+        return await load(self.images, reader(data, piece), [platform] if platform else [], self.send, quiet=False)
 
     async def pull(self, name: str, platform: Platform | None = None, credentials: Credentials | None = None) -> Image:
         """Pull an image."""

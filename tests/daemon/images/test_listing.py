@@ -76,6 +76,11 @@ async def test_shape_and_sizes(shop: Shop, three: list[Image]) -> None:
         "SharedSize": 1,
         "Labels": {"a": "1"},
         "Containers": 0,
+        "Descriptor": {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": new.manifest,
+            "size": shop.images.content.size(new.manifest),
+        },
     }
     assert found[old.id]["Labels"] is None
     assert listing.listing(shop.images, Filters({}))[0]["SharedSize"] == -1

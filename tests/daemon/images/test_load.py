@@ -190,7 +190,7 @@ async def test_a_client_that_goes_away_leaves_nothing(shop: Shop) -> None:
     from pydock_daemon.images.load import load
 
     with pytest.raises(ConnectionResetError):
-        await load(shop.images, read, None, shop.send, quiet=True)
+        await load(shop.images, read, [], shop.send, quiet=True)
     assert await shop.left() == []
 
 

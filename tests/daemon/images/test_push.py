@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 
 async def pushed(shop: Shop, name: str) -> None:
-    await push(shop.images, reference.parse(name, default_tag=False), Credentials(), shop.send)
+    await push(shop.images, reference.parse(name, default_tag=False), None, Credentials(), shop.send)
 
 
 async def test_what_was_pulled_is_pushed_with_its_digest(shop: Shop, registry: Registry, busybox: Path) -> None:
