@@ -104,6 +104,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("network ls, network list", "networks:LS", "List networks"),
     Entry("network prune", "prune:NETWORKS", "Remove all unused networks"),
     Entry("network rm, network remove", "networks:RM", "Remove one or more networks"),
+    Entry("system upgrade", "check:UPGRADE", "Replace the program of the supervisor while containers run"),
     Entry("system check", "check:CHECK", "Check the images, layers, containers and volumes on the disk"),
     Entry("system df", "df:DF", "Show pydock disk usage"),
     Entry("system prune", "prune:SYSTEM", "Remove unused data"),

@@ -20,6 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
+import pydock_runtime
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.errors import Malformed
 from pydock_daemon.api.server import Edge, request
@@ -214,10 +215,23 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
 
     supervisor.on_hello = lambda hello: tasks.run(settle(hello))
     await settle(hello)
+    if hello.get("release") != pydock_runtime.__version__:
+        tasks.run(_upgrade(supervisor, hello))
     reconcile.remove_leftovers(containers)
     await work.sweep(containers)
     shutil.rmtree(engine.config.data_root / "builds", ignore_errors=True)
     stack.callback(_cancel, tasks, containers)
+
+
+async def _upgrade(supervisor: Supervisor, hello: dict[str, Any]) -> None:
+    """Bring a supervisor of another release up to date; one that cannot go on with ours goes on as it is."""
+    before = hello.get("release", "an earlier one")
+    try:
+        await supervisor.upgrade()
+    except PydockError as error:
+        log.warning("the supervisor is of another release (%s): %s", before, error.message)
+    else:
+        log.info("the supervisor goes on with release %s, before it was %s", pydock_runtime.__version__, before)
 
 
 class _Tasks(set[asyncio.Task[None]]):

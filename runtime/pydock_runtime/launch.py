@@ -27,10 +27,12 @@ class Child:
 
     __slots__ = ("cgroup", "console", "pid", "pidfd", "sync")
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket, cgroup: Cgroup) -> None:
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup) -> None:
+        """`channel` None: it has nothing to say any more, and `sync` is not to be used."""
         self.pid = pid
         self.pidfd = pidfd
-        self.sync = channel
+        if channel is not None:
+            self.sync = channel
         self.cgroup = cgroup
         self.console: int | None = None
 

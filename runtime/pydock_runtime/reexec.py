@@ -18,20 +18,45 @@ def is_sealed() -> bool:
     return os.readlink("/proc/self/exe").startswith("/memfd:")
 
 
-def into_sealed_copy(argv: list[str]) -> None:
-    """Run `pydock_runtime` with these arguments from the copy; returns at once when this process already does.
+class Program:
+    """An installed `pydock_runtime`: its interpreter, where that has its library, and the folder of the package."""
 
-    Same pid; descriptors that are inheritable stay open. The environment is reduced to what the interpreter needs.
-    """
-    if is_sealed():
-        return
-    fd = _copy(sys.executable if sys.executable else os.readlink("/proc/self/exe"))
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    env = {"PYTHONHOME": sys.base_prefix, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    if library := os.environ.get("LD_LIBRARY_PATH"):
-        env["LD_LIBRARY_PATH"] = library
-    start = f"import sys; sys.path.insert(0, {folder!r}); from pydock_runtime.cli import main; sys.exit(main())"
-    os.execve(fd, [sys.executable, "-S", "-s", "-P", "-c", start, *argv], env)
+    __slots__ = ("folder", "home", "python")
+
+    def __init__(self, python: str, home: str, folder: str) -> None:
+        self.python = python
+        self.home = home
+        self.folder = folder
+
+    def command(self, argv: list[str]) -> list[str]:
+        """Return the command that runs it with these arguments."""
+        start = (
+            f"import sys; sys.path.insert(0, {self.folder!r}); from pydock_runtime.cli import main; sys.exit(main())"
+        )
+        return [self.python, "-S", "-s", "-P", "-c", start, *argv]
+
+    def environment(self) -> dict[str, str]:
+        """Return what the interpreter needs, and nothing else."""
+        env = {"PYTHONHOME": self.home, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+        if library := os.environ.get("LD_LIBRARY_PATH"):
+            env["LD_LIBRARY_PATH"] = library
+        return env
+
+    def execute(self, argv: list[str]) -> None:
+        """Become it, from a sealed copy of its interpreter. Same pid; descriptors that are inheritable stay open."""
+        os.execve(_copy(self.python), self.command(argv), self.environment())
+
+
+def ours() -> Program:
+    """Return the program that this process runs."""
+    python = sys.executable if sys.executable else os.readlink("/proc/self/exe")
+    return Program(python, sys.base_prefix, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def into_sealed_copy(argv: list[str]) -> None:
+    """Run `pydock_runtime` with these arguments from the copy; returns at once when this process already does."""
+    if not is_sealed():
+        ours().execute(argv)
 
 
 def _copy(path: str) -> int:

@@ -1,4 +1,4 @@
-"""`system check`: whether what is on the disk is whole, and setting it right. An extension, after podman's."""
+"""`system check`, after podman's: whether what is on the disk is whole; and `system upgrade`. Both are extensions."""
 
 from __future__ import annotations
 
@@ -57,4 +57,18 @@ CHECK = Command(
     ),
     about="Check the images, layers, containers and volumes on the disk.\n\n"
     "The exit code is 0 when everything is whole or was repaired, 1 otherwise.",
+)
+
+
+def _upgrade(call: Call) -> int:
+    answer = call.daemon.call("POST", "/system/upgrade")
+    print(f"The supervisor (process {answer['Pid']}) goes on with release {answer['Release']}")
+    return 0
+
+
+UPGRADE = Command(
+    _upgrade,
+    "",
+    about="Replace the program of the supervisor while containers run.\n\n"
+    "pydockd does so by itself when it starts and finds a supervisor of another release.",
 )

@@ -62,6 +62,11 @@ class Client:
         found: Json = self.connection.json("POST", "/system/check", {"quick": quick, "repair": repair})
         return found
 
+    def upgrade(self) -> Json:
+        """Let the daemon's supervisor go on with the installed program; return its process id and release."""
+        found: Json = self.connection.json("POST", "/system/upgrade")
+        return found
+
     def events(self, **query: Any) -> Iterator[Json]:
         """Yield events as they happen; `since`, `until` and `filters` as in the API."""
         return lines(self.connection.send("GET", "/events", query, stream=True))

@@ -1,4 +1,4 @@
-"""POST /system/check: whether the store is whole, an extension."""
+"""What keeps an engine in order: POST /system/check and /system/upgrade, both extensions."""
 
 from aiohttp import web
 
@@ -13,4 +13,10 @@ async def check_system(call: Call) -> web.StreamResponse:
     return json_response(found)
 
 
-ROUTES = (("POST", "/system/check", check_system),)
+async def upgrade(call: Call) -> web.StreamResponse:
+    """POST /system/upgrade: the supervisor's process goes on with the installed program, containers run meanwhile."""
+    went_on = await call.engine.supervisor.upgrade()
+    return json_response({"Pid": went_on["pid"], "Release": went_on["release"]})
+
+
+ROUTES = (("POST", "/system/check", check_system), ("POST", "/system/upgrade", upgrade))

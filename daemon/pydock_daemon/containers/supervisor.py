@@ -152,6 +152,11 @@ class Supervisor:
         finally:
             self._answers.forget(number)
 
+    async def upgrade(self) -> dict[str, Any]:
+        """Let its process go on with the program that is installed; containers and clients stay. Raises Conflict."""
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(pydock_runtime.__file__)))
+        return await self.request("upgrade", python=sys.executable, home=sys.base_prefix, folder=folder)
+
     def post(self, op: str, **fields: Any) -> None:
         """Ask for an operation whose answer nobody needs; nothing happens when the supervisor is lost."""
         if self._sock is not None:

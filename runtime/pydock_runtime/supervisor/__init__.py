@@ -12,6 +12,8 @@ logs        the log drivers' writers
 diary       supervisor.log
 reports     what is said of a container, to pydockd and on disk
 records     what is on disk about a container: state.json, exit.json
+upgrade     another program in the same process, while containers run
+handover    what that one is told
 adopt       a supervisor that starts where another one died
 protocol    the wire between pydockd and the supervisor, used by both
 """

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.poller import Poller
+    from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.service import Service
+    from pydock_runtime.supervisor.stdio import Stdio
 
 REAP_PATIENCE = 5.0  # seconds for init to reap; afterwards the code is UNKNOWN_CODE
 PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, struct pidfd_info) in its first version of 64 bytes
@@ -80,22 +83,15 @@ def _open_log(service: Service, container: Container) -> Log:
         return Log()
 
 
-class AdoptedChild(launch.Child):
-    """A process that is not our child: it says nothing, and has no terminal of ours."""
-
-    __slots__ = ()
-
-    def __init__(self, pid: int, pidfd: int, cgroup: Cgroup) -> None:
-        self.pid = pid
-        self.pidfd = pidfd
-        self.cgroup = cgroup
-        self.console = None
-
-
 class AdoptedProcess(Process):
     """An init whose parent was the supervisor before us."""
 
     __slots__ = ("_impatient",)
+    adopted = True
+
+    def __init__(self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool) -> None:
+        super().__init__(poller, owner, name, stdio, stdin=stdin)
+        self._impatient = False
 
     def resume_exited(self, record: dict[str, Any]) -> None:
         """It ended while the old supervisor lived."""
@@ -105,7 +101,6 @@ class AdoptedProcess(Process):
 
     def resume_running(self, state: dict[str, Any], cgroup: Cgroup) -> None:
         """Know it as running; `watch` says whether it still does."""
-        self._impatient = False
         self.started_at = state["started_at"]
         self.status = RUNNING
         pidfd = -1
@@ -114,7 +109,7 @@ class AdoptedProcess(Process):
         if pidfd >= 0 and start_time(state["pid"]) != state["start_time"]:
             os.close(pidfd)  # its number is another process's by now
             pidfd = -1
-        self.child = AdoptedChild(state["pid"], pidfd, cgroup)
+        self.child = launch.Child(state["pid"], pidfd, None, cgroup)
 
     @property
     def stranded(self) -> bool:

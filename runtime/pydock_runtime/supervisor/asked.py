@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -34,4 +32,4 @@ def attach(process: Process, request: Request, fields: dict[str, Any]) -> None:
     )
     attachment.patience = float(fields.get("patience") or 0)
     if fields.get("leash"):
-        attachment.on_gone = lambda: process.send_signal(signal.SIGKILL, group=True)
+        process.leash(attachment)

@@ -11,9 +11,12 @@ from __future__ import annotations
 import socket
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
+from pydock_runtime.supervisor.protocol import Fd
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pydock_runtime.supervisor.poller import Poller, Timer
     from pydock_runtime.supervisor.stdio import Stdio
@@ -132,6 +135,31 @@ class Attachment:
         if not self._buffer:
             self._shut()
 
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` goes on with."""
+        return {
+            "sock": Fd(self._sock.fileno()),
+            "streams": sorted(self.streams),
+            "framed": self.framed,
+            "keys": self._keys.keys,
+            "matched": self._keys.matched,
+            "buffer": bytes(self._buffer),
+            "reading": self._reading,
+            "ending": self._ending,
+            "patience": self.patience,
+            "leash": self.on_gone is not None,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where another object on the same connection was, just after it was made."""
+        self._keys.matched = saved["matched"]
+        self._buffer += saved["buffer"]
+        self._reading = saved["reading"]
+        self.patience = saved["patience"]
+        self._want((EPOLLIN if self._reading else 0) | (EPOLLOUT if self._buffer else 0))
+        if saved["ending"]:
+            self.end()
+
     def abandon(self) -> None:
         """Forget the descriptor and leave the connection as it is: pydockd has something to say on it."""
         self._release()
@@ -232,27 +260,27 @@ class Attachment:
 class DetachKeys:
     """Finds the detach sequence in what a person types; the keys of a sequence that does not complete are passed on."""
 
-    __slots__ = ("_keys", "_matched")
+    __slots__ = ("keys", "matched")
 
     def __init__(self, keys: bytes) -> None:
         """No keys, no detaching."""
-        self._keys = keys
-        self._matched = 0
+        self.keys = keys
+        self.matched = 0
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
         """Return the input to pass on, and whether the sequence is complete (what follows it is dropped)."""
-        keys = self._keys
-        if not keys or (not self._matched and keys[0] not in data):
+        keys = self.keys
+        if not keys or (not self.matched and keys[0] not in data):
             return data, False
         out = bytearray()
         for byte in data:
-            if byte != keys[self._matched]:
-                out += keys[: self._matched]
-                self._matched = 0
-            if byte == keys[self._matched]:
-                self._matched += 1
-                if self._matched == len(keys):
-                    self._matched = 0
+            if byte != keys[self.matched]:
+                out += keys[: self.matched]
+                self.matched = 0
+            if byte == keys[self.matched]:
+                self.matched += 1
+                if self.matched == len(keys):
+                    self.matched = 0
                     return bytes(out), True
             else:
                 out.append(byte)

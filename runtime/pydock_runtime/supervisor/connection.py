@@ -62,7 +62,7 @@ class Request:
 class Connection:
     """A stream socket to pydockd; `on_request` and `on_close` are the service's."""
 
-    __slots__ = ("_decoder", "_frames", "_on_close", "_on_request", "_poller", "_sock", "closed")
+    __slots__ = ("_decoder", "_frames", "_held", "_on_close", "_on_request", "_poller", "_sock", "closed")
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Connection:
         self._on_close = on_close
         self._decoder = protocol.Decoder()
         self._frames: deque[tuple[memoryview, list[int]]] = deque()
+        self._held = False
         self.closed = False
         poller.watch(sock.fileno(), EPOLLIN, self._on_events)
 
@@ -89,7 +90,26 @@ class Connection:
         if idle:
             self._flush()
             if self._frames and not self.closed:
-                self._poller.change(self._sock.fileno(), EPOLLIN | EPOLLOUT)
+                self._poller.change(self._sock.fileno(), EPOLLOUT if self._held else EPOLLIN | EPOLLOUT)
+
+    def hold(self, *, held: bool) -> None:
+        """Read no further requests, or go on."""
+        if not self.closed:
+            events = 0 if held else EPOLLIN
+            self._poller.change(self._sock.fileno(), events | EPOLLOUT if self._frames else events)
+            self._held = held
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` goes on with."""
+        frames = [[bytes(data), [protocol.Fd(fd) for fd in fds]] for data, fds in self._frames]
+        return {"sock": protocol.Fd(self._sock.fileno()), "decoder": self._decoder.saved(), "frames": frames}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where another connection object on the same socket was."""
+        self._decoder.restore(saved["decoder"])
+        self._frames.extend((memoryview(data), fds) for data, fds in saved["frames"])
+        if self._frames:
+            self._poller.change(self._sock.fileno(), EPOLLIN | EPOLLOUT)
 
     def close(self) -> None:
         """Close the socket, tell the service."""
@@ -124,7 +144,7 @@ class Connection:
             if self.closed:
                 return
             if not self._frames:
-                self._poller.change(self._sock.fileno(), EPOLLIN)
+                self._poller.change(self._sock.fileno(), 0 if self._held else EPOLLIN)
         if events & ~EPOLLOUT:
             self._read()
 

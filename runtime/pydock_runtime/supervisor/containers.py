@@ -43,9 +43,6 @@ class Container:
         "_deletions",
         "_ending",
         "_house",
-        "_memory",
-        "_oom_score_adj",
-        "_own_pids",
         "_waiting",
         "cgroup",
         "creator",
@@ -56,7 +53,10 @@ class Container:
         "kept",
         "log",
         "log_options",
+        "memory",
         "oom",
+        "oom_score_adj",
+        "own_pids",
         "paused",
         "recorded",
         "runtime",
@@ -67,11 +67,11 @@ class Container:
     ) -> None:
         self._house = house
         self._deletions: list[Request] = []
-        self._memory = Watch(house.poller, self._killed_for_memory)
+        self.memory = Watch(house.poller, self._killed_for_memory)
         self._ending = False
         self._waiting: dict[str | None, Request] = {}
-        self._oom_score_adj = 0
-        self._own_pids = False
+        self.oom_score_adj = 0
+        self.own_pids = False
         self.id = container
         self.creator = creator
         self.cgroup = cgroup
@@ -92,8 +92,8 @@ class Container:
         tty, stdin = bool(fields.get("tty")), bool(fields.get("stdin"))
         spec = fields["spec"]
         # Never inherited: ours protects the supervisor from the OOM killer, and must not protect what it starts.
-        self._oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
-        self._own_pids = specs.owns(spec, "pid")
+        self.oom_score_adj = spec["process"].setdefault("oomScoreAdj", 0)
+        self.own_pids = specs.owns(spec, "pid")
         if self.runtime.settings is None:
             self.hooks.take(spec, self.id)
         self.log_options = fields.get("log")
@@ -146,7 +146,7 @@ class Container:
                 ends = stdio.open_pipes(stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams)
             child = self.runtime.exec(
                 self.init.pid,
-                {"oomScoreAdj": self._oom_score_adj, **fields["process"]},
+                {"oomScoreAdj": self.oom_score_adj, **fields["process"]},
                 stdio=ends,
                 cgroup=self._live_cgroup(),
                 program=program,
@@ -235,6 +235,17 @@ class Container:
         """The status hello reports."""
         return reports.status(self)
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way that would be lost with this object."""
+        under_way = self._waiting or self._deletions or self._ending or self.hooks.running
+        return not under_way and all(process.settled for process in (self.init, *self.execs.values()))
+
+    def resume_record(self) -> None:
+        """Write the record of a running container that has none yet."""
+        if self.init.status == RUNNING and not self.recorded:
+            self._house.poller.after(STATE_DELAY, self._record_state)
+
     def hold(self, connection: Connection) -> None:
         """Give one pydockd the ends of init's streams, once they are worth it."""
         if self.recorded and self.init.status == RUNNING:
@@ -261,7 +272,7 @@ class Container:
 
     def died(self, process: Process) -> None:
         """It is dead. Where init is not pid 1 of a namespace of its own, the rest does not die with it."""
-        if process.name is None and self.cgroup is not None and not self._own_pids:
+        if process.name is None and self.cgroup is not None and not self.own_pids:
             self.cgroup.kill()
 
     def executed(self, process: Process) -> None:
@@ -269,7 +280,7 @@ class Container:
         request = self._waiting.pop(process.name)
         if process.name is None:
             self.creator = None
-            self._house.poller.after(STATE_DELAY, self._record_state)
+            self.resume_record()
             self.hooks.run_started(self, request)
         else:
             request.close_fds()
@@ -301,7 +312,7 @@ class Container:
         """It has ended, and all its output is in the log and on its way to the clients."""
         if process.name is None:
             if self.cgroup is not None:
-                self._memory.end(self.cgroup)
+                self.memory.end(self.cgroup)
             # First, so that whoever learns of the exit can start a container of that name anew.
             self._ending = True
             self.runtime.delete(lambda: self._ended(process))
@@ -342,7 +353,7 @@ class Container:
     def watch_memory(self) -> None:
         """Tell of the OOM killer as it strikes; not from the start on: at the end of a short run it is counted."""
         if self.cgroup is not None:
-            self._memory.begin(self.cgroup)
+            self.memory.begin(self.cgroup)
 
     def _killed_for_memory(self, kills: int) -> None:
         self.oom = self.oom or kills > 0

@@ -7,8 +7,12 @@ import os
 import time
 from select import EPOLLIN, EPOLLOUT
 
+from pydock_runtime.supervisor.protocol import Fd
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pydock_runtime.supervisor.poller import Poller, Timer
     from pydock_runtime.supervisor.stdio import Stdio
 
@@ -146,6 +150,16 @@ class Input:
             if self._buffer:
                 self._poller.watch(self.fd, EPOLLOUT, self._on_events)
                 self._owner.input_full(full=True)
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` goes on with."""
+        return {"fd": Fd(self.fd), "buffer": bytes(self._buffer), "ending": self._ending}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where another object on the same end was."""
+        self.write(saved["buffer"])
+        if saved["ending"]:
+            self.end()
 
     def end(self) -> None:
         """Close when all is written."""

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """What a spec orders; `order` is what a record keeps of it, None without hooks."""
+    """What a spec orders; `order` is what a record keeps of it, None without hooks, `running` how many runs go on."""
 
-    __slots__ = ("_poller", "order")
+    __slots__ = ("_poller", "order", "running")
 
     def __init__(self, poller: Poller, order: dict[str, Any] | None = None) -> None:
         self._poller = poller
         self.order = order
+        self.running = 0
 
     def take(self, spec: dict[str, Any], container: str) -> None:
         """Remember the hooks of a spec."""
@@ -52,8 +53,10 @@ class Hooks:
 
         def ended(_events: int) -> None:
             self._poller.forget(runner.pidfd)
+            self.running -= 1
             then(runner.result())
 
+        self.running += 1
         self._poller.watch(runner.pidfd, EPOLLIN, ended)
 
     def run_outside(self, process: Process) -> None:

@@ -27,6 +27,14 @@ class Kept:
             self.close()
             self._fds = [request.take_fd() for _ in range(len(request.fds))]
 
+    def saved(self) -> list[protocol.Fd]:
+        """Return what is kept, for `restore`."""
+        return [protocol.Fd(fd) for fd in self._fds]
+
+    def restore(self, fds: list[int]) -> None:
+        """Keep these."""
+        self._fds = fds
+
     def give(self, request: Request) -> None:
         """Answer a request with duplicates of what is kept."""
         request.answer({}, self._fds)

@@ -53,6 +53,13 @@ class Log:
     def write(self, stream: int, data: bytes) -> None:
         """Write a piece of output at once."""
 
+    def saved(self) -> dict[int, bytes]:
+        """Return the beginnings of lines that wait for their ends, by stream."""
+        return {}
+
+    def restore(self, saved: dict[int, bytes]) -> None:
+        """Go on where another writer of the same log was."""
+
     def look_again(self) -> None:
         """See whether a full log is one still."""
 
@@ -73,6 +80,17 @@ class Capture(Log):
     def write(self, stream: int, data: bytes) -> None:
         """Keep what there is room for, and one byte more, which tells that there was more."""
         self._data += data[: self._limit + 1 - len(self._data)]
+
+    def saved(self) -> dict[int, bytes]:
+        return {0: bytes(self._data)}
+
+    def restore(self, saved: dict[int, bytes]) -> None:
+        self._data += saved[0]
+
+    @property
+    def limit(self) -> int:
+        """Bytes that are kept at most."""
+        return self._limit
 
     def text(self) -> str:
         """Return what was kept; three dots stand for the rest."""
@@ -136,6 +154,12 @@ class FileLog(Log):
             whole = len(rest) - len(rest) % LINE_LIMIT
             self._piece(stream, bytes(rest[:whole]), ended=False)
             del rest[:whole]
+
+    def saved(self) -> dict[int, bytes]:
+        return {stream: bytes(rest) for stream, rest in self._rests.items()}
+
+    def restore(self, saved: dict[int, bytes]) -> None:
+        self._rests = {stream: bytearray(rest) for stream, rest in saved.items()}
 
     def close(self) -> None:
         for stream, rest in self._rests.items():

@@ -18,7 +18,7 @@ import sys
 import time
 
 from pydock_runtime import reexec, rlimits
-from pydock_runtime.supervisor import adopt, protocol
+from pydock_runtime.supervisor import adopt, handover, protocol, upgrade
 from pydock_runtime.supervisor.poller import Poller
 from pydock_runtime.supervisor.service import Service
 
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from types import FrameType
 
 USAGE = "usage: pydock-runtime supervisor --exec-root DIR [--files NUMBER]"
-OPTIONS = {"--exec-root", "--files", "--lock-fd"}
+OPTIONS = {"--exec-root", "--files", "--lock-fd", "--state-fd"}
+CAN_TAKE = ["--can-take", str(handover.FORMAT)]  # the question of a supervisor that this program is to follow
 OOM_SCORE = "-500"  # as dockerd's; children set their own
 BACKLOG = 64
 
 
 def main(argv: list[str]) -> int:
     """Run the supervisor; `argv` is what follows the verb. Returns the exit code."""
+    if argv == CAN_TAKE:
+        return 0
     options = dict(zip(argv[::2], argv[1::2], strict=False))
     if len(argv) % 2 or "--exec-root" not in options or not options.keys() <= OPTIONS:
         print(USAGE, file=sys.stderr)
@@ -42,8 +45,9 @@ def main(argv: list[str]) -> int:
     rlimits.raise_files(int(options["--files"]) if "--files" in options else None)
     if "--lock-fd" not in options:
         return _detach(exec_root)
-    os.set_inheritable(int(options["--lock-fd"]), False)
-    serve(exec_root)
+    lock = int(options["--lock-fd"])
+    os.set_inheritable(lock, False)
+    serve(exec_root, lock, int(options["--state-fd"]) if "--state-fd" in options else None)
     return 0
 
 
@@ -76,13 +80,17 @@ def _open_stdio(log: str) -> None:
     os.close(output)
 
 
-def serve(exec_root: str) -> None:
-    """Serve until told to shut down; the caller holds the lock of `exec_root`."""
+def serve(exec_root: str, lock: int, state: int | None) -> None:
+    """Serve until told to shut down; `lock` is that of `exec_root`, `state` what a program before this one has left."""
     _protect_from_oom()
     poller = Poller()
-    listener = _listen(os.path.join(exec_root, protocol.SOCKET_NAME))
-    service = Service(poller, exec_root, listener)
-    adopt.adopt(service)
+    if state is None:
+        service = Service(poller, exec_root, _listen(os.path.join(exec_root, protocol.SOCKET_NAME)), lock)
+        adopt.adopt(service)
+    else:
+        left = handover.read(state)
+        service = Service(poller, exec_root, socket.socket(fileno=left["service"]["listener"]), lock)
+        handover.restore(service, left)
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
         # With containers the answer to SIGTERM is to stay: they would lose their output. A handler, not SIG_IGN,
@@ -97,6 +105,7 @@ def serve(exec_root: str) -> None:
     signal.signal(signal.SIGCONT, resume)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, terminate)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, upgrade.HELD_BACK)
     # Collections would touch, and so copy, every page in each forked child: they happen in idle moments of the parent
     # only.
     gc.collect()

@@ -34,6 +34,15 @@ class Watch:
         self._report = report
         self._timer: Timer | None = None
 
+    @property
+    def kills(self) -> int:
+        """What has been reported so far."""
+        return self._kills
+
+    def restore(self, kills: int) -> None:
+        """Report what comes after so many, which have been."""
+        self._kills = kills
+
     def begin(self, cgroup: Cgroup) -> None:
         """Be told from now on; what was killed before is reported as well."""
         self._cgroup = cgroup

@@ -79,6 +79,11 @@ class Poller:
         """Call `action` once, when no descriptor is ready, or after IDLE_PATIENCE."""
         self._idle.append((time.monotonic() + IDLE_PATIENCE, action))
 
+    @property
+    def idle(self) -> bool:
+        """Whether no work waits for an idle moment."""
+        return not self._idle
+
     def stop(self) -> None:
         """Let `run` return after this turn."""
         self._running = False

@@ -12,16 +12,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from select import EPOLLIN
 
 from pydock_runtime import launch
-from pydock_runtime.supervisor.protocol import SYSTEM
+from pydock_runtime.supervisor.protocol import SYSTEM, Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
+    from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.attachments import Attachment
     from pydock_runtime.supervisor.logs import Capture
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.stdio import Stdio
@@ -65,6 +68,9 @@ UNKNOWN_CODE = 255
 
 class Process:
     """Owns the child's pidfd and sync socket, and its stdio."""
+
+    adopted = False
+    """Whether it is no child of ours: a supervisor before us has started it."""
 
     __slots__ = (
         "_owner",
@@ -131,7 +137,46 @@ class Process:
         self._sync_open = True
         self.stdio.close_child_fds()
         self._poller.watch(child.sync.fileno(), EPOLLIN, self._on_sync)
-        self._poller.watch(child.pidfd, EPOLLIN, self._on_dead)
+        self.watch()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it stays as it is until something happens."""
+        return self.status in (GATED, RUNNING, EXITED)
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` goes on with; it has settled."""
+        living = self.status != EXITED
+        return {
+            "name": self.name,
+            "adopted": self.adopted,
+            "stdin": self.stdin,
+            "status": self.status,
+            "code": self.code,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "pid": self.child.pid if living else 0,
+            "pidfd": Fd(self.child.pidfd if living else -1),
+            "sync": Fd(self.child.sync.fileno() if living and self._sync_open else -1),
+            "capture": self.capture.limit if self.capture is not None else 0,
+            "stdio": self.stdio.saved() if living else {"tty": self.stdio.tty, "close_stdin": self.stdio.close_stdin},
+        }
+
+    def restore(self, saved: dict[str, Any], cgroup: Cgroup | None) -> None:
+        """Go on where another object was that watched over the same process."""
+        self.status, self.code = saved["status"], saved["code"]
+        self.started_at, self.finished_at = saved["started_at"], saved["finished_at"]
+        if self.status != EXITED and cgroup is not None:
+            self.child = launch.Child(saved["pid"], saved["pidfd"], None, cgroup)
+            if saved["sync"] >= 0:
+                self.child.sync = socket.socket(fileno=saved["sync"])
+                self._sync_open = True
+                self._poller.watch(saved["sync"], EPOLLIN, self._on_sync)
+            self.watch()
+
+    def watch(self) -> None:
+        """Be told of its end from now on."""
+        self._poller.watch(self.child.pidfd, EPOLLIN, self._on_dead)
 
     def go_on(self) -> None:
         """Tell init that its hooks have been run. Raises OSError."""
@@ -154,6 +199,10 @@ class Process:
         if group:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def leash(self, attachment: Attachment) -> None:
+        """Kill it with its group when a client goes by itself."""
+        attachment.on_gone = lambda: self.send_signal(signal.SIGKILL, group=True)
 
     def fail(self, kind: str, message: str) -> None:
         """Give it up before it ran: kill it, and tell the owner once it is reaped."""

@@ -42,6 +42,10 @@ _LENGTH = 4
 _INT = array("i").itemsize
 
 
+class Fd(int):
+    """A descriptor among what is saved, which the program that follows has to inherit."""
+
+
 class ProtocolError(ValueError):
     """The other end does not speak this protocol; the connection is of no more use."""
 
@@ -90,6 +94,15 @@ class Decoder:
             raise ProtocolError("not an object with its descriptors")
         fds, self._fds = self._fds[:count], self._fds[count:]
         return message, fds
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` of another decoder goes on with."""
+        return {"buffer": bytes(self._buffer), "fds": [Fd(fd) for fd in self._fds]}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where another decoder was."""
+        self._buffer += saved["buffer"]
+        self._fds += saved["fds"]
 
     def close(self) -> None:
         """Close the descriptors of frames that will never be complete."""

@@ -85,12 +85,17 @@ class Strays:
         self._sweeping = False
         self.helpers = 0
 
+    def sweep(self) -> None:
+        """Look for orphans from now on, which come to us."""
+        if not self._sweeping:
+            self._sweeping = True
+            self._poller.after(SWEEP_EVERY, self._sweep)
+
     def expect(self) -> None:
         """A runtime is about to be called. From here on orphans come to us; none is waited for until `done`."""
         if not self._sweeping:
-            self._sweeping = True
             linux.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)
-            self._poller.after(SWEEP_EVERY, self._sweep)
+            self.sweep()
         self._busy += 1
 
     def done(self) -> None:
@@ -198,6 +203,11 @@ class ForeignProcess(Process):
             self._dead = False
             self._on_dead(0)
 
+    def restore(self, saved: dict[str, Any], cgroup: Cgroup | None) -> None:
+        """Go on where another object was: its pid is known."""
+        self._told = True
+        super().restore(saved, cgroup)
+
     def _take(self, pid: int) -> None:
         self._poller.forget(self.child.pidfd)
         self._strays.wait_for(self.child.pidfd, "helper of a runtime")
@@ -240,6 +250,10 @@ class Runtimes:
     def busy(self) -> bool:
         """Whether a helper is at work."""
         return self._strays.helpers > 0
+
+    def sweep(self) -> None:
+        """Wait for children that nobody knows, as those are that were begun before this program."""
+        self._strays.sweep()
 
     def close(self) -> None:
         """Remove the folders, the last thing before the end; what a runtime has left in them stays."""

@@ -8,8 +8,8 @@ import os
 import socket
 from select import EPOLLIN
 
+from pydock_runtime import __version__, seccomp
 from pydock_runtime import cgroup as cgroups
-from pydock_runtime import seccomp
 from pydock_runtime.errors import RuntimeFailure
 from pydock_runtime.supervisor import protocol, reports
 from pydock_runtime.supervisor.connection import Connection, Refused, Request
@@ -18,6 +18,7 @@ from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import EXITED, GATED, PREPARING
 from pydock_runtime.supervisor.records import Records
 from pydock_runtime.supervisor.runtimes import Runtimes
+from pydock_runtime.supervisor.upgrade import Upgrade
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,14 +48,20 @@ class Service:
         "_unsettled",
         "connections",
         "containers",
+        "exec_root",
+        "lock",
         "poller",
         "records",
         "resumed_at",
         "runtimes",
+        "upgrading",
     )
 
-    def __init__(self, poller: Poller, exec_root: str, listener: socket.socket) -> None:
+    def __init__(self, poller: Poller, exec_root: str, listener: socket.socket, lock: int) -> None:
         self.poller = poller
+        self.exec_root = exec_root
+        self.lock = lock
+        self.upgrading = False
         self.resumed_at = 0.0
         self.records = Records(exec_root)
         self.runtimes = Runtimes(exec_root, poller, self._awaited)
@@ -140,7 +147,44 @@ class Service:
             sock, _ = self._listener.accept()
         except OSError:
             return  # gone again before it was accepted
-        self.connections.append(Connection(self.poller, sock, self._on_request, self._on_close))
+        self.accept(sock)
+
+    def accept(self, sock: socket.socket) -> Connection:
+        """Serve a connection."""
+        connection = Connection(self.poller, sock, self._on_request, self._on_close)
+        self.connections.append(connection)
+        return connection
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way; what can be left to the future is in `saved`."""
+        under_way = self._unsettled or self.runtimes.busy or not self.poller.idle
+        return not under_way and all(container.settled for container in self.containers.values())
+
+    def hold(self, *, held: bool) -> None:
+        """Take no requests, or take them again: they wait meanwhile."""
+        self.poller.forget(self._listener.fileno())
+        if not held:
+            self.poller.watch(self._listener.fileno(), EPOLLIN, self._on_connect)
+        for connection in self.connections:
+            connection.hold(held=held)
+
+    def saved(self) -> dict[str, Any]:
+        """Return what is true of all containers, for `restore`."""
+        return {
+            "listener": protocol.Fd(self._listener.fileno()),
+            "programs": self._programs,
+            "parents": sorted(self._parents),
+            "remains": sorted(self._remains),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on where another service was."""
+        self._programs.update(saved["programs"])
+        self._parents.update(saved["parents"])
+        for path in saved["remains"]:
+            self.remove_cgroup(cgroups.open_existing(path))
+        self.runtimes.sweep()
 
     def _on_close(self, connection: Connection) -> None:
         self.connections.remove(connection)
@@ -205,7 +249,9 @@ class Service:
 
     def hello(self, request: Request) -> None:
         containers = [reports.line(container) for container in self.containers.values()]
-        request.answer({"pid": os.getpid(), "version": protocol.VERSION, "containers": containers})
+        request.answer(
+            {"pid": os.getpid(), "version": protocol.VERSION, "release": __version__, "containers": containers}
+        )
         for container in self.containers.values():
             container.hold(request.connection)
         self.settle()
@@ -291,6 +337,12 @@ class Service:
         else:
             self._container(request).delete(request)
 
+    def upgrade(self, request: Request) -> None:
+        if self.upgrading:
+            raise Refused(protocol.CONFLICT, "an upgrade is under way")
+        Upgrade(self, request).begin()
+        self.upgrading = True
+
     def shutdown(self, request: Request) -> None:
         if self.busy:
             raise Refused(protocol.CONFLICT, "containers are running")
@@ -315,6 +367,7 @@ OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
     "kept": Service.kept,
     "delete": Service.delete,
     "shutdown": Service.shutdown,
+    "upgrade": Service.upgrade,
 }
 
 

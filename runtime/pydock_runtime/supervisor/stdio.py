@@ -15,10 +15,12 @@ import time
 
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT, Attachment
 from pydock_runtime.supervisor.ends import Input, Output
+from pydock_runtime.supervisor.protocol import Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pydock_runtime.supervisor.logs import Log
     from pydock_runtime.supervisor.poller import Poller, Timer
@@ -119,6 +121,41 @@ class Stdio:
         ends = [(output.stream, output.fd) for output in self._outputs]
         # Who holds a duplicate of the input would keep the process from seeing its end when its one client goes.
         return ends if self._input is None or self.close_stdin else [(STDIN, self._input.fd), *ends]
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restore` goes on with; the child's ends are closed by now."""
+        return {
+            "tty": self.tty,
+            "close_stdin": self.close_stdin,
+            "console": Fd(self.console),
+            "input": self._input.saved() if self._input is not None else None,
+            "outputs": [[Fd(output.fd), output.stream] for output in self._outputs],
+            "unread": [[Fd(fd), stream] for fd, stream in self._unread],
+            "attachments": [attachment.saved() for attachment in self.attachments],
+        }
+
+    def restore(self, saved: dict[str, Any]) -> list[tuple[Attachment, dict[str, Any]]]:
+        """Go on where another object with the same ends was; return the attachments with what was saved of them."""
+        self.console = saved["console"]
+        self._unread = [(fd, stream) for fd, stream in saved["unread"]]
+        for fd, stream in saved["outputs"]:
+            self._outputs.append(Output(self._poller, fd, stream, self, owned=fd != self.console))
+        if saved["input"]:
+            self._input = Input(self._poller, saved["input"]["fd"], self)
+        restored = []
+        for entry in saved["attachments"]:
+            streams = frozenset(entry["streams"])
+            attachment = Attachment(
+                self._poller, self, entry["sock"], streams, framed=entry["framed"], keys=entry["keys"]
+            )
+            self.attachments.append(attachment)
+            restored.append((attachment, entry))
+        for attachment, entry in restored:
+            attachment.restore(entry)
+        if self._input is not None:
+            self._input.restore(saved["input"])
+        self.throttle()
+        return restored
 
     def rejoin(self, ends: list[tuple[int, int]], *, stdin: bool) -> None:
         """Own what `ends` of another supervisor has returned, and read it."""
