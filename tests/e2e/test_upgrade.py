@@ -36,7 +36,9 @@ def test_containers_and_clients_stay(engine: Engine, tmp_path: Path):
         typing.until(b"one")
         for _ in range(3):
             before = program_of(supervisor)
-            assert pydock("system", "upgrade").startswith(f"The supervisor (process {supervisor}) goes on with release ")
+            assert pydock("system", "upgrade").startswith(
+                f"The supervisor (process {supervisor}) goes on with release "
+            )
             assert program_of(supervisor) != before
             assert docker("run", "--rm", "busybox", "echo", "new") == "new"
         with Client(engine.host) as client:
