@@ -1,4 +1,4 @@
-"""The supervisor's program replaced under a whole engine: by `pydock system upgrade`, by a daemon of another release."""
+"""The supervisor's program replaced under a whole engine: by a command, and by a daemon of another release."""
 
 from collections.abc import Callable
 from pathlib import Path
