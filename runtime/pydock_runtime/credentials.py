@@ -98,11 +98,11 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     raise program.failure(path, linux.exec_file(path, process.args, env))
 
 
-def score(value: int | None) -> None:
+def score(value: int | None, pid: str = "self") -> None:
     """Set the OOM score, by the host's /proc. Without CAP_SYS_RESOURCE it cannot be lowered: then ours stays."""
     if value is None:
         return
-    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, b"%d" % value)
     except PermissionError:

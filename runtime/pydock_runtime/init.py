@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import abi, credentials, hooks, linux, namespaces, netconf, sync, sysctl, terminal
+from pydock_runtime import abi, credentials, hooks, linux, namespaces, netconf, sync, sysctl, terminal, usermaps
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
-from pydock_runtime.rootfs import prepare
+from pydock_runtime.rootfs import prepare, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ FAILED = 1
 class Work:
     """Everything the child needs, made by the parent before the fork."""
 
-    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "spec", "state", "stdio", "sync")
+    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "settles", "spec", "state", "stdio", "sync")
 
     sync: socket.socket
     gate: socket.socket | None
@@ -50,6 +50,8 @@ class Work:
         stdio: tuple[int, int, int] | None,
     ) -> None:
         self.spec = spec
+        # Whether the parent has something to do for the child before it can begin, see `launch`.
+        self.settles = sources.needed(spec.get("mounts") or [], user=plan.user)
         self.state = state
         self.bundle = bundle
         self.overlay = overlay
@@ -81,13 +83,19 @@ def run(work: Told, story: Callable[[], NoReturn]) -> NoReturn:
 def _story(work: Work) -> NoReturn:
     spec, plan = work.spec, work.plan
     forget_parent(work.sync, work.gate, stdio=work.stdio, preserve=work.process.preserve)
-    work.cgroup.add(0)
-    credentials.score(work.process.oom_score_adj)
-    # In its cgroup, so a cgroup namespace made now has it as its root.
-    for path, flag in plan.enter:
-        namespaces.enter(path, flag)
+    opened = _settled(work) if work.settles else {}
+    if plan.user:
+        usermaps.become_root()
+    else:
+        work.cgroup.add(0)
+        credentials.score(work.process.oom_score_adj)
+        # In its cgroup, so a cgroup namespace made now has it as its root.
+        for path, flag in plan.enter:
+            namespaces.enter(path, flag)
     if plan.unshare:
         linux.unshare(plan.unshare)
+    if plan.owns("time"):
+        plan.set_clocks()
     os.setsid()
     # The modes that the spec and Docker name are meant as they stand.
     os.umask(0)
@@ -95,7 +103,14 @@ def _story(work: Work) -> NoReturn:
         _name(spec)
     # By the host's /proc, which nobody in the container can have a hand in.
     sysctl.apply(spec.get("linux", {}).get("sysctl") or {})
-    prepare.enter(spec, bundle=work.bundle, overlay=work.overlay, cgroup=work.cgroup, prepared=lambda: _prepared(work))
+    prepare.enter(
+        spec,
+        bundle=work.bundle,
+        overlay=work.overlay,
+        cgroup=work.cgroup,
+        sources=opened,
+        prepared=lambda: _prepared(work),
+    )
     channel = _gate(work, _stdio(work))
     message = _wait_for(channel, "interfaces")
     if plan.owns("network"):
@@ -105,6 +120,18 @@ def _story(work: Work) -> NoReturn:
     prepare.seal(spec)
     last = hooks.of(spec, hooks.START_CONTAINER)
     credentials.become(work.process, lambda: hooks.run(last, work.state, hooks.CREATED, os.getpid()))
+
+
+def _settled(work: Work) -> dict[int, int]:
+    """Wait for what the parent does for us; return the sources of mounts that it sends."""
+    opened: dict[int, int] = {}
+    while True:
+        message, fd = sync.receive(work.sync)
+        if message is None:
+            os._exit(FAILED)
+        if "settled" in message:
+            return opened
+        opened[message["source"]] = -1 if fd is None else fd
 
 
 def _prepared(work: Work) -> None:

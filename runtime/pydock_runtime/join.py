@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from pydock_runtime import abi, credentials, init, launch, linux, namespaces, netconf, sync, terminal
+from pydock_runtime import abi, credentials, init, launch, linux, namespaces, netconf, rlimits, sync, terminal, usermaps
 from pydock_runtime.errors import RuntimeFailure
 
 TYPE_CHECKING = False
@@ -116,8 +116,14 @@ def _story(work: _Work, home: int) -> NoReturn:
     init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
     entrances = work.cgroup.entrances(work.pid)
-    linux.setns(work.target, namespaces.JOINED & ~abi.CLONE_NEWPID)
+    kinds = namespaces.of_process(work.pid)
+    if kinds & abi.CLONE_NEWUSER:
+        # In there nobody can raise them any more.
+        rlimits.apply(work.process.limits)
+    linux.setns(work.target, kinds)
     os.close(work.target)
+    if kinds & abi.CLONE_NEWUSER:
+        usermaps.become_root()
     for fd in entrances:
         os.write(fd, b"0")
         os.close(fd)

@@ -9,9 +9,10 @@ import contextlib
 import os
 import signal
 
-from pydock_runtime import abi, credentials, hooks, init, linux, namespaces, sync, sysctl
+from pydock_runtime import abi, credentials, hooks, init, linux, namespaces, rlimits, sync, sysctl, usermaps
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
+from pydock_runtime.rootfs import sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,19 +74,49 @@ def spawn(
             stdio=stdio,
         )
         work.sync, work.gate = theirs, gate
-        if plan.pid_path:
+        if plan.needs_helper:
             pid, pidfd = by_helper(lambda _: _fork_into(work))
         else:
             pid, pidfd = linux.clone3(plan.clone, exit_signal=signal.SIGCHLD)
             if pid == 0:
                 init.main(work)
+        if work.settles:
+            undo.callback(_kill, pidfd)
+            _settle(work, pid, ours)
         undo.pop_all()
     return Child(pid, pidfd, ours, cgroup)
 
 
+def _settle(work: init.Work, pid: int, channel: socket.socket) -> None:
+    """Do for a child what it cannot do from inside its user namespace, and tell it that it can begin."""
+    plan, spec, own = work.plan, work.spec, None
+    if plan.user:
+        if plan.owns("user"):
+            usermaps.write(pid, spec["linux"]["uidMappings"], spec["linux"]["gidMappings"])
+        work.cgroup.add(pid)
+        credentials.score(work.process.oom_score_adj, str(pid))
+        rlimits.apply(work.process.limits, pid)
+        own = f"/proc/{pid}/ns/user"
+    opened = sources.open_all(spec.get("mounts") or [], own)
+    try:
+        for number, tree in opened.items():
+            sync.send(channel, {"source": number}, (tree,))
+    finally:
+        for tree in opened.values():
+            os.close(tree)
+    sync.send(channel, {"settled": True})
+
+
+def _kill(pidfd: int) -> None:
+    """End a child that is not to begin; closes the descriptor."""
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
+    os.close(pidfd)
+
+
 def _fork_into(work: init.Work) -> int:
-    """Fork into an existing pid namespace: entering one counts for the children only."""
-    namespaces.enter(work.plan.pid_path or "", abi.CLONE_NEWPID)
+    """Fork into namespaces that count for the children only (pid), or have to be entered as the host's root."""
+    work.plan.enter_before_fork()
     pid, _ = linux.clone3(work.plan.clone | abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
         init.main(work)

@@ -137,10 +137,17 @@ def move_mount(source: int, target: int, *, path: str) -> None:
 
 
 def mount_setattr(
-    fd: int, *, set_: int = 0, clear: int = 0, propagation: int = 0, recursive: bool = False, path: str
+    fd: int,
+    *,
+    set_: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    user_namespace: int = 0,
+    recursive: bool = False,
+    path: str,
 ) -> None:
     """Change the attributes of the mount of a descriptor; `path` is for the error."""
-    arguments = _MountAttr(attr_set=set_, attr_clr=clear, propagation=propagation)
+    arguments = _MountAttr(attr_set=set_, attr_clr=clear, propagation=propagation, userns_fd=user_namespace)
     flags = abi.AT_EMPTY_PATH | (abi.AT_RECURSIVE if recursive else 0)
     _check(
         _libc.syscall(

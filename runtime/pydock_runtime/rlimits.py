@@ -58,14 +58,14 @@ def _value(number: int) -> int:
     return resource.RLIM_INFINITY if number in (-1, INFINITY) else number
 
 
-def apply(limits: list[tuple[int, int, int]]) -> None:
+def apply(limits: list[tuple[int, int, int]], pid: int = 0) -> None:
     """Set the limits. One above our own hard limit needs CAP_SYS_RESOURCE; without it our hard limit holds."""
     for number, soft, hard in limits:
         try:
-            resource.setrlimit(number, (soft, hard))
-        except ValueError:
-            own = resource.getrlimit(number)[1]
-            resource.setrlimit(number, (_least(soft, own), _least(hard, own)))
+            resource.prlimit(pid, number, (soft, hard))
+        except (PermissionError, ValueError):
+            own = resource.prlimit(pid, number)[1]
+            resource.prlimit(pid, number, (_least(soft, own), _least(hard, own)))
 
 
 def _least(first: int, second: int) -> int:

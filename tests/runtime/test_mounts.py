@@ -230,3 +230,30 @@ def test_mounts_made_inside_get_out_only_where_shared(root: Path, tmp_path: Path
     finally:
         subprocess.run(["umount", str(shared / "one")], check=False)
         subprocess.run(["umount", str(shared)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("rnoatime", "noatime"),
+        ("rstrictatime", ""),
+        ("rnodiratime", "nodiratime"),
+        ("rnosuid", "nosuid"),
+        ("rnodev", "nodev"),
+        ("rnoexec", "noexec"),
+        ("rnosymfollow", "nosymfollow"),
+    ],
+)
+def test_recursive_options_are_for_what_lies_below_too(
+    root: Path, tmp_path: Path, overlay: Overlay, option: str, expected: str
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "below", str(folder / "below")], check=True)
+    try:
+        wanted = with_mounts(root, "cat /proc/self/mountinfo", bind(folder, "/m", option))
+        found = mounted(box.run(wanted, overlay=overlay()))
+    finally:
+        subprocess.run(["umount", str(folder / "below")], check=True)
+    for place in ("/m", "/m/below"):
+        assert expected in found[place] if expected else not {"relatime", "noatime"} & set(found[place])

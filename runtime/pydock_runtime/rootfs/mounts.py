@@ -11,7 +11,7 @@ import stat
 
 from pydock_runtime import abi, linux
 from pydock_runtime.errors import INVALID, SYSTEM, RuntimeFailure, reason
-from pydock_runtime.rootfs import inroot, options
+from pydock_runtime.rootfs import copyup, inroot, options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 # Where the kernel's own file systems go must be a plain directory: through a link of the image the masked paths would
 # end up elsewhere (CVE-2023-27561).
 PLAIN = ("proc", "sysfs")
+# In a user namespace they cannot be mounted without a network or IPC namespace of its own: the host's are shown.
+OF_THE_HOST = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}
 
 
-def open_shared(mounts: list[dict[str, Any]]) -> dict[int, int]:
-    """Open the sources that stay shared with the host, by their place in the list.
+def open_shared(mounts: list[dict[str, Any]], opened: dict[int, int]) -> dict[int, int]:
+    """Return the sources in `opened` and, opened now, those that stay shared with the host, by their place in the list.
 
     While they are: as soon as this namespace has become a slave of the host's, nothing mounted here gets out any more.
     """
-    opened = {}
+    opened = dict(opened)
     for number, mount in enumerate(mounts):
         chosen = options.of(mount)
-        if chosen.is_bind and chosen.propagation == abi.MS_SHARED:
-            opened[number] = _open_source(mount.get("source") or "", chosen)
+        if number not in opened and chosen.is_bind and chosen.propagation == abi.MS_SHARED:
+            opened[number] = open_source(mount.get("source") or "", chosen)
     return opened
 
 
@@ -54,7 +56,7 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None)
         raise RuntimeFailure(f"mount destination {target!r} is not absolute", INVALID)
     chosen = options.of(mount)
     if chosen.is_bind:
-        tree = _open_source(mount.get("source") or "", chosen) if shared is None else shared
+        tree = open_source(mount.get("source") or "", chosen) if shared is None else shared
         _bind(root, tree, target, chosen)
     elif mount.get("type") == "cgroup":
         _cgroup(root, target, chosen, cgroup)
@@ -62,7 +64,7 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None)
         _filesystem(root, mount, target, chosen)
 
 
-def _open_source(source: str, chosen: options.Options) -> int:
+def open_source(source: str, chosen: options.Options) -> int:
     """Return a detached copy of the mount at a path of the host."""
     recursive = abi.AT_RECURSIVE if chosen.flags & abi.MS_REC else 0
     try:
@@ -101,13 +103,20 @@ def _attributes(tree: int, chosen: options.Options, target: str) -> None:
 
 
 def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.Options) -> None:
-    if chosen.tmpcopyup:
-        raise RuntimeFailure("mount option tmpcopyup is not supported", INVALID)
     type_ = mount.get("type") or "none"
+    if chosen.tmpcopyup and type_ != "tmpfs":
+        raise RuntimeFailure("mount option tmpcopyup is only for tmpfs", INVALID)
     place = inroot.open_directory(root, target, plain=type_ in PLAIN)
     try:
         path = inroot.by_descriptor(place)
         linux.mount(mount.get("source") or type_, path, type_, chosen.flags & ~abi.MS_REC, chosen.data or None)
+        if chosen.tmpcopyup:
+            _copy_up(root, place, target)
+    except PermissionError:
+        if type_ not in OF_THE_HOST:
+            raise
+        tree = linux.open_tree(abi.AT_FDCWD, OF_THE_HOST[type_], abi.OPEN_TREE_CLONE | abi.AT_RECURSIVE)
+        _bind(root, tree, target, chosen)
     finally:
         os.close(place)
     if chosen.propagation or chosen.recursive_set or chosen.recursive_clear:
@@ -125,11 +134,22 @@ def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.O
             os.close(place)
 
 
+def _copy_up(root: int, below: int, target: str) -> None:
+    """Fill the tmpfs that was just mounted with what lies below it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    source, new = os.open(".", flags, dir_fd=below), inroot.open_path(root, target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        copyup.copy(source, new)
+    finally:
+        os.close(source)
+        os.close(new)
+
+
 def _cgroup(root: int, target: str, chosen: options.Options, cgroup: Cgroup) -> None:
     """Show the container's own cgroups: on v2 one folder, on v1 one for each hierarchy, as the host lays them out."""
     views = cgroup.views()
     if list(views) == [""]:
-        _bind(root, _open_source(views[""], chosen), target, chosen)
+        _bind(root, open_source(views[""], chosen), target, chosen)
         return
     place = inroot.open_directory(root, target)
     linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", 0, "mode=755")

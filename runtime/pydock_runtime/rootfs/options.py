@@ -63,8 +63,18 @@ ATTRIBUTES = {
     abi.MS_NODIRATIME: abi.MOUNT_ATTR_NODIRATIME,
     abi.MS_NOSYMFOLLOW: abi.MOUNT_ATTR_NOSYMFOLLOW,
 }
-# Recursive forms set an attribute on everything below: `rro` and the like.
+# Recursive forms set an attribute on everything below: `rro` and the like. Those of access times exclude each other.
 RECURSIVE = {
+    "ratime": (0, abi.MOUNT_ATTR__ATIME),
+    "rnoatime": (abi.MOUNT_ATTR_NOATIME, abi.MOUNT_ATTR__ATIME),
+    "rrelatime": (0, abi.MOUNT_ATTR__ATIME),
+    "rnorelatime": (0, abi.MOUNT_ATTR__ATIME),
+    "rstrictatime": (abi.MOUNT_ATTR_STRICTATIME, abi.MOUNT_ATTR__ATIME),
+    "rnostrictatime": (0, abi.MOUNT_ATTR__ATIME),
+    "rdiratime": (0, abi.MOUNT_ATTR_NODIRATIME),
+    "rnodiratime": (abi.MOUNT_ATTR_NODIRATIME, 0),
+    "rsymfollow": (0, abi.MOUNT_ATTR_NOSYMFOLLOW),
+    "rnosymfollow": (abi.MOUNT_ATTR_NOSYMFOLLOW, 0),
     "rro": (abi.MOUNT_ATTR_RDONLY, 0),
     "rrw": (0, abi.MOUNT_ATTR_RDONLY),
     "rnosuid": (abi.MOUNT_ATTR_NOSUID, 0),
@@ -74,6 +84,10 @@ RECURSIVE = {
     "rnoexec": (abi.MOUNT_ATTR_NOEXEC, 0),
     "rexec": (0, abi.MOUNT_ATTR_NOEXEC),
 }
+# What maps the owners of a mount, for it alone or for everything below
+RECURSIVE_IDMAP = "ridmap"
+IDMAPS = ("idmap", RECURSIVE_IDMAP)
+COPY_UP = "tmpcopyup"
 
 
 class Options:
@@ -83,6 +97,7 @@ class Options:
         "clear",
         "data",
         "flags",
+        "idmap",
         "propagation",
         "propagation_recursive",
         "recursive_clear",
@@ -98,6 +113,7 @@ class Options:
         self.recursive_set = 0
         self.recursive_clear = 0
         self.tmpcopyup = False
+        self.idmap = ""
         data = []
         for word in words:
             if word in FLAGS:
@@ -109,7 +125,9 @@ class Options:
             elif word in RECURSIVE:
                 self.recursive_set |= RECURSIVE[word][0]
                 self.recursive_clear |= RECURSIVE[word][1]
-            elif word == "tmpcopyup":
+            elif word in IDMAPS:
+                self.idmap = word
+            elif word == COPY_UP:
                 self.tmpcopyup = True
             else:
                 data.append(word)

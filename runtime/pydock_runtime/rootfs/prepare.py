@@ -29,6 +29,7 @@ PROPAGATION = {
     "shared": (abi.MS_SLAVE, abi.MS_SHARED),
     "rshared": (abi.MS_SLAVE, abi.MS_SHARED | abi.MS_REC),
     "unbindable": (abi.MS_SLAVE, abi.MS_UNBINDABLE),
+    "runbindable": (abi.MS_SLAVE, abi.MS_UNBINDABLE | abi.MS_REC),
 }
 
 
@@ -38,18 +39,20 @@ def enter(
     bundle: str,
     overlay: dict[str, Any] | None,
     cgroup: Cgroup,
+    sources: dict[int, int],
     prepared: Callable[[], None],
 ) -> None:
     """Build the root and make it this process's; afterwards `/` is the container's.
 
-    `prepared` is called when all is built, with the host's root still there and the new one as working directory.
+    `sources` are mounts that were opened outside, by the number of their entry. `prepared` is called when all is built,
+    with the host's root still there and the new one as working directory.
     """
     linux_part, entries = spec.get("linux", {}), spec.get("mounts") or []
     word = linux_part.get("rootfsPropagation") or ""
     if word not in PROPAGATION:
         raise RuntimeFailure(f"rootfsPropagation {word!r} is not supported", INVALID)
     outside, inside = PROPAGATION[word]
-    shared = mounts.open_shared(entries)
+    shared = mounts.open_shared(entries, sources)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
     linux.mount(None, "/", None, abi.MS_REC | outside)
     root_path = mount_overlay(overlay) if overlay else _bind_folder(spec, bundle)

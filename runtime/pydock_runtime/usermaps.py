@@ -1,0 +1,69 @@
+"""User namespaces: the maps of a spec, written for a process or for a namespace without one. Used by launch.
+
+user_namespaces(7). A map is a list of {"containerID", "hostID", "size"}, as in the runtime-spec.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from pydock_runtime import abi, linux
+from pydock_runtime.errors import INVALID, RuntimeFailure, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Map = list[dict[str, Any]]
+
+MOST = 340  # ranges that the kernel takes (since 4.15)
+HIGHEST = (1 << 32) - 1
+
+
+def check(uids: Map | None, gids: Map | None, where: str) -> None:
+    """Raise RuntimeFailure for maps that are not there or cannot be."""
+    for name, ranges in (("uidMappings", uids), ("gidMappings", gids)):
+        if not ranges:
+            raise RuntimeFailure(f"{where} has no {name}", INVALID)
+        if len(ranges) > MOST:
+            raise RuntimeFailure(f"{where}: more than {MOST} {name}", INVALID)
+        for entry in ranges:
+            inside, outside, size = (entry.get(key, 0) for key in ("containerID", "hostID", "size"))
+            if size <= 0 or inside < 0 or outside < 0 or max(inside, outside) + size - 1 >= HIGHEST:
+                raise RuntimeFailure(f"{where}: {name} has a range that cannot be: {entry}", INVALID)
+
+
+def write(pid: int, uids: Map, gids: Map) -> None:
+    """Give the new user namespace of a process its maps; once, in one write each. RuntimeFailure says what is wrong."""
+    for name, ranges in (("gid_map", gids), ("uid_map", uids)):
+        lines = "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in ranges)
+        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, lines.encode("ascii"))
+        except OSError as error:
+            raise RuntimeFailure(f"{name}: {reason(error)}", INVALID) from error
+        finally:
+            os.close(fd)
+
+
+def namespace(uids: Map, gids: Map) -> int:
+    """Return a descriptor of a new user namespace that nobody is in: what an idmapped mount is made with."""
+    pid, pidfd = linux.clone3(abi.CLONE_NEWUSER, exit_signal=0)
+    if pid == 0:
+        while True:
+            signal.pause()
+    try:
+        write(pid, uids, gids)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
+        os.close(pidfd)
+
+
+def become_root() -> None:
+    """Be the root of the user namespace this process has come into."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
