@@ -1,11 +1,13 @@
 """Frames and the descriptors that go along."""
 
 import os
+import re
 import socket
+from pathlib import Path
 
 import pytest
 
-from pydock_runtime.supervisor import protocol
+from pydock_runtime.supervisor import protocol, service
 
 
 def test_frames_come_out_as_they_went_in_however_they_are_cut() -> None:
@@ -45,3 +47,10 @@ def test_descriptors_of_a_frame_that_never_ends_are_closed() -> None:
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.Decoder().feed(data, [])
+
+
+def test_the_documentation_has_every_operation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "supervisor.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = [name for row in rows for name in re.findall("`(.*?)`", row)]
+    assert sorted(told) == sorted([*service.OPERATIONS, "exit", "oom", "detach", "hold"])
