@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .flags import UsageError, parse
-from .http import Daemon
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .flags import Flag, Options
+    from .http import Daemon
     from .settings import Settings
 
 
@@ -38,7 +38,7 @@ class Call:
     def daemon(self) -> Daemon:
         """The daemon, reached at the first request."""
         if self._daemon is None:
-            self._daemon = Daemon(self.settings.host)
+            self._daemon = self.settings.daemon()
         return self._daemon
 
     def close(self) -> None:

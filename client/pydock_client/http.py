@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from .tls import Tls
+
 PIECE = 65536
 _END = b"\r\n\r\n"
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/:,")
@@ -25,7 +27,7 @@ Query = dict[str, "Any"]
 Address = tuple[int, "str | tuple[str, int]"]
 
 
-def parse_host(text: str) -> Address:
+def parse_host(text: str, *, tls: bool = False) -> Address:
     """Return family and address of a `-H` value; InvalidArgument with Docker's words when it is none."""
     scheme, mark, rest = text.partition("://")
     if not mark:
@@ -34,11 +36,11 @@ def parse_host(text: str) -> Address:
         return socket.AF_UNIX, rest or "/var/run/pydock.sock"
     if scheme in ("ssh", "npipe", "fd"):
         raise NotSupported(f"{scheme}:// hosts are not supported")
-    if scheme not in ("tcp", "http"):
+    if scheme not in ("tcp", "http", "https"):
         raise InvalidArgument(f"unable to resolve pydock endpoint: invalid bind address format: {text}")
     name, colon, port = rest.rstrip("/").rpartition(":")
     if not colon or not port.isdigit():
-        name, port = rest.rstrip("/"), "2375"
+        name, port = rest.rstrip("/"), "2376" if tls else "2375"
     return socket.AF_INET, (name.strip("[]") or "127.0.0.1", int(port))
 
 
@@ -121,7 +123,7 @@ class Connection:
 
     __slots__ = ("_buffer", "socket")
 
-    def __init__(self, address: Address, host: str) -> None:
+    def __init__(self, address: Address, host: str, tls: Tls | None = None) -> None:
         family, where = address
         self._buffer = b""
         if family != socket.AF_UNIX and ":" in where[0]:
@@ -135,6 +137,8 @@ class Connection:
             ) from error
         except OSError as error:
             raise self._broken(f"Cannot connect to the pydock daemon at {host}. Is pydockd running?") from error
+        if tls and family != socket.AF_UNIX:
+            self.socket = tls.wrapped(self.socket, str(where[0]), host)
 
     def idle(self) -> bool:
         """Say whether the other side still holds an unused connection open."""
@@ -274,11 +278,12 @@ class Pending:
 class Daemon:
     """The daemon behind a host: requests to it, on connections that are kept. Use as a context manager or close it."""
 
-    __slots__ = ("_address", "_idle", "host")
+    __slots__ = ("_address", "_idle", "_tls", "host")
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, tls: Tls | None = None) -> None:
         self.host = host
-        self._address = parse_host(host)
+        self._address = parse_host(host, tls=tls is not None)
+        self._tls = tls
         self._idle: list[Connection] = []
 
     def __enter__(self) -> Daemon:
@@ -324,8 +329,8 @@ class Daemon:
 
         kept = self._kept() if self._idle else None
         if kept is None:
-            return Pending(self, sent(self._connection()), head_only=method == "HEAD")
-        again = (lambda: sent(self._connection())) if method in ("GET", "HEAD") else None
+            return Pending(self, sent(self.connection()), head_only=method == "HEAD")
+        again = (lambda: sent(self.connection())) if method in ("GET", "HEAD") else None
         return Pending(self, sent(kept), again, head_only=method == "HEAD")
 
     def request(self, method: str, path: str, query: Query | None = None, body: Any = None, **headers: str) -> Response:
@@ -349,8 +354,9 @@ class Daemon:
             connection.close()
         return None
 
-    def _connection(self) -> Connection:
-        return Connection(self._address, self.host)
+    def connection(self) -> Connection:
+        """Return a new connection, which is the caller's."""
+        return Connection(self._address, self.host, self._tls)
 
 
 def _error(status: int, data: bytes) -> PydockError:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument, NotFound
 
+from .contexts import DEFAULT, Store
 from .flags import BOOL, LIST, STRING, Flag
+from .http import Daemon
+from .tls import Tls, wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,15 +27,15 @@ LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag("--config", STRING, "Folder of the client's config files (default ~/.docker)"),
-    Flag("-c --context", STRING, "Name of the context to use; only `default` is supported"),
+    Flag("-c --context", STRING, "Name of the context to use"),
     Flag("-D --debug", BOOL, "Enable debug mode"),
     Flag("-H --host", LIST, "Socket of the daemon (unix://PATH or tcp://HOST:PORT)"),
     Flag("-l --log-level", STRING, 'Set the logging level ("debug", "info", "warn", "error", "fatal")', default="info"),
-    Flag("--tls", BOOL, "Use TLS", unsupported=True),
-    Flag("--tlscacert", STRING, "Trust only certificates signed by this CA", unsupported=True),
-    Flag("--tlscert", STRING, "Path to the client's certificate", unsupported=True),
-    Flag("--tlskey", STRING, "Path to the client's key", unsupported=True),
-    Flag("--tlsverify", BOOL, "Use TLS and verify the daemon", unsupported=True),
+    Flag("--tls", BOOL, "Use TLS"),
+    Flag("--tlscacert", STRING, "Trust only certificates signed by this CA"),
+    Flag("--tlscert", STRING, "Path to the client's certificate"),
+    Flag("--tlskey", STRING, "Path to the client's key"),
+    Flag("--tlsverify", BOOL, "Use TLS and verify the daemon"),
     Flag("-v --version", BOOL, "Print version information and quit"),
 )
 
@@ -40,7 +43,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 class Settings:
     """The global options and the environment, resolved."""
 
-    __slots__ = ("_config", "debug", "folder", "host")
+    __slots__ = ("_config", "context", "contexts", "debug", "environment_host", "folder", "host", "tls")
 
     def __init__(self, options: Options) -> None:
         self.folder: str = (
@@ -50,8 +53,33 @@ class Settings:
             or os.path.expanduser("~/.docker")
         )
         self.debug: bool = options["debug"]
-        self.host = _host(options)
+        if options["log-level"] not in LEVELS:
+            raise InvalidArgument(f"unable to parse logging level: {options['log-level']}")
+        self.contexts = Store(self.folder)
+        self.environment_host = _host(options)
+        self.context = _context(options, self.contexts)
+        self.host, self.tls = self.environment_host, _tls(options, self.folder)
+        if self.context != DEFAULT:
+            self._enter()
         self._config: dict[str, Any] | None = None
+
+    def _enter(self) -> None:
+        """Mean the daemon of the context; commands on contexts work without it."""
+        try:
+            found = self.contexts.load(self.context)
+        except NotFound:
+            self.host, self.tls = "", None
+            return
+        self.host, self.tls = found.endpoint.get("Host") or DEFAULT_HOST, found.certificates
+
+    def daemon(self) -> Daemon:
+        """Return the daemon that is meant; NotFound when it is that of a context that there is not."""
+        if not self.host:
+            try:
+                self.contexts.load(self.context)
+            except NotFound as error:
+                raise NotFound(f"unable to resolve docker endpoint: {error.message}") from error
+        return Daemon(self.host, self.tls)
 
     @property
     def path(self) -> str:
@@ -82,17 +110,33 @@ class Settings:
 
 
 def _host(options: Options) -> str:
+    """Return what -H and the environment say."""
     hosts: list[str] = options["host"]
     if len(hosts) > 1:
         raise InvalidArgument("Specify only one -H")
-    if options["log-level"] not in LEVELS:
-        raise InvalidArgument(f"unable to parse logging level: {options['log-level']}")
-    context = options["context"] or ("" if hosts else os.environ.get("PYDOCK_CONTEXT", ""))
-    if context and hosts:
-        raise InvalidArgument("conflicting options: either specify --host or --context, not both")
-    if context not in ("", "default"):
-        raise NotSupported(f"context {context!r} is not supported: only `default` is; use --host")
     for host in (*hosts, os.environ.get("PYDOCK_HOST"), os.environ.get("DOCKER_HOST")):
         if host:
             return host
     return DEFAULT_HOST
+
+
+def _context(options: Options, store: Store) -> str:
+    """Return the context that holds: the one that is said, else `default` where a host is, else the one in use."""
+    if options["context"] and options["host"]:
+        raise InvalidArgument("conflicting options: either specify --host or --context, not both")
+    if options["context"]:
+        return str(options["context"])
+    if options["host"] or os.environ.get("PYDOCK_HOST"):
+        return DEFAULT
+    if os.environ.get("PYDOCK_CONTEXT"):
+        return os.environ["PYDOCK_CONTEXT"]
+    return DEFAULT if os.environ.get("DOCKER_HOST") else store.current() or DEFAULT
+
+
+def _tls(options: Options, folder: str) -> Tls | None:
+    """Return the certificates of tcp hosts, None without TLS. As docker's: verifying is asked for by itself."""
+    verify = options["tlsverify"] if "tlsverify" in options.given else bool(os.environ.get("DOCKER_TLS_VERIFY"))
+    if not (options["tls"] or verify or "tlsverify" in options.given):
+        return None
+    files = {"authority": options["tlscacert"], "certificate": options["tlscert"], "key": options["tlskey"]}
+    return wanted(folder, verify=bool(verify), **files)

@@ -41,6 +41,8 @@ from pydock_daemon.images import service as images
 from pydock_daemon.networks import service as networks
 from pydock_daemon.snapshots import overlay as snapshots
 from pydock_daemon.store import Store
+from pydock_daemon.tls.front import Front
+from pydock_daemon.tls.settings import certificates
 from pydock_daemon.volumes import service as volumes
 from pydock_daemon.volumes.mounts import Mounts
 from pydock_runtime import rlimits
@@ -99,6 +101,7 @@ async def serve(settings: Config) -> None:
         listen.keep_passed()
         files = stack.enter_context(ExitStack())
         _own_roots(settings, files)
+        shown = certificates(settings)
         engine = await _build(settings, stack)
         sockets = listen.open_all(settings, files)
         # A handler ends with its client, see api.server; an answer has no end of its own.
@@ -108,8 +111,12 @@ async def serve(settings: Config) -> None:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.push_async_callback(edge.close, settings.shutdown_timeout)
-        for sock in sockets:
-            await web.SockSite(runner, sock, backlog=listen.BACKLOG).start()
+        for listener in sockets:
+            if not listener.tls:
+                await web.SockSite(runner, listener.socket, backlog=listen.BACKLOG).start()
+        if shown:
+            front = Front(shown, [listener.socket for listener in sockets if listener.tls], server)
+            stack.callback(front.close)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -62,6 +62,11 @@ class Config:
     shutdown_timeout: int = 15
     init: bool = False
     init_path: str = ""
+    tls: bool = False
+    tls_verify: bool = False
+    tls_authority: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
 
 
 def _text(value: Any) -> str:
@@ -243,6 +248,11 @@ SETTINGS = (
     Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
     Setting("init", ("--init",), "init", _switch, "run an init in containers that do not say", switch=True),
     Setting("init-path", ("--init-path",), "init_path", _text, "the program of --init"),
+    Setting("tls", ("--tls",), "tls", _switch, "TLS on tcp hosts", switch=True),
+    Setting("tlsverify", ("--tlsverify",), "tls_verify", _switch, "TLS, for clients of the authority", switch=True),
+    Setting("tlscacert", ("--tlscacert",), "tls_authority", _path, "the authority (~/.docker/ca.pem)"),
+    Setting("tlscert", ("--tlscert",), "tls_certificate", _path, "the daemon's certificate (~/.docker/cert.pem)"),
+    Setting("tlskey", ("--tlskey",), "tls_key", _path, "its key (~/.docker/key.pem)"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": _yes, "debug": bool}

@@ -1,11 +1,14 @@
 """The sockets pydockd listens on: unix, tcp, and those systemd hands over (fd://). Used by `app`, which closes them."""
 
+import errno
 import grp
 import logging
 import os
 import socket
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from pydock_daemon.config import Config
 from pydock_shared.errors import InvalidArgument, PydockError
@@ -14,11 +17,21 @@ log = logging.getLogger("pydockd")
 FIRST_PASSED = 3
 """The first descriptor that systemd passes; sd_listen_fds(3)."""
 BACKLOG = 1024
+PATIENCE = 2.0
+"""Seconds until an address must be free that a daemon before had, whose clients with TLS are still let go."""
 
 
-def open_all(config: Config, stack: ExitStack) -> list[socket.socket]:
+class Listener(NamedTuple):
+    """A listening socket, and whether those who come there must speak TLS."""
+
+    socket: socket.socket
+    tls: bool
+
+
+def open_all(config: Config, stack: ExitStack) -> list[Listener]:
     """Return the listening sockets of every host; PydockError names the one that cannot be listened on."""
-    found: list[socket.socket] = []
+    found: list[Listener] = []
+    tls = config.tls or config.tls_verify
     for host in config.hosts:
         scheme, _, rest = host.partition("://")
         try:
@@ -29,7 +42,7 @@ def open_all(config: Config, stack: ExitStack) -> list[socket.socket]:
             raise PydockError(f"cannot listen on {host}: {error.strerror or error}") from error
         for sock in opened:
             stack.callback(sock.close)
-        found += opened
+        found += [Listener(sock, tls and sock.family != socket.AF_UNIX) for sock in opened]
     return found
 
 
@@ -61,11 +74,22 @@ def _tcp(address: str, config: Config) -> list[socket.socket]:
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         raise InvalidArgument(f"tcp://{address}: needs HOST:PORT")
-    log.warning("API on tcp://%s has no encryption and no authentication: whoever reaches it is root", address)
+    if not config.tls_verify:
+        missing = "authentication" if config.tls else "encryption and no authentication"
+        log.warning("API on tcp://%s has no %s: whoever reaches it is root", address, missing)
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host.strip("[]"), int(port)))
+    deadline = time.monotonic() + (PATIENCE if config.tls or config.tls_verify else 0)
+    while True:
+        try:
+            sock.bind((host.strip("[]"), int(port)))
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                sock.close()
+                raise
+            time.sleep(0.05)
     sock.listen(BACKLOG)
     return [sock]
 

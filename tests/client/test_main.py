@@ -162,9 +162,9 @@ def test_no_daemon(tmp_path: Path, line: str, code: int):
         (["-H", "foo://x", "ps"], "invalid bind address format: foo://x"),
         (["-H", "ssh://x", "ps"], "ssh:// hosts are not supported"),
         (["-H", "unix:///a", "-H", "unix:///b", "ps"], "Specify only one -H"),
-        (["-c", "other", "ps"], "context 'other' is not supported"),
+        (["-c", "other", "ps"], 'unable to resolve docker endpoint: context "other": context not found'),
         (["-l", "foo", "ps"], "unable to parse logging level: foo"),
-        (["--tlsverify", "ps"], "--tlsverify is not supported"),
+        (["--tlsverify", "-H", "tcp://127.0.0.1:1", "ps"], "Cannot connect to the pydock daemon at tcp://127.0.0.1:1"),
     ],
 )
 def test_a_daemon_that_cannot_be_meant(words: list[str], message: str):

@@ -8,11 +8,21 @@ import pytest
 from tests.client.conftest import Send
 from tests.client.recorder import Answer
 
+from pydock_client.contexts import Store
 from pydock_client.flags import Options
 from pydock_client.settings import DEFAULT_HOST, GLOBAL_FLAGS, Settings
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument, NotFound
 
-NAMES = ("PYDOCK_HOST", "DOCKER_HOST", "PYDOCK_CONFIG", "DOCKER_CONFIG", "PYDOCK_CONTEXT", "DOCKER_CONTEXT")
+NAMES = (
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "PYDOCK_HOST",
+    "DOCKER_HOST",
+    "PYDOCK_CONFIG",
+    "DOCKER_CONFIG",
+    "PYDOCK_CONTEXT",
+    "DOCKER_CONTEXT",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +65,6 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch):
     [
         ({"host": ["a", "b"]}, InvalidArgument),
         ({"log_level": "loud"}, InvalidArgument),
-        ({"context": "other"}, NotSupported),
         ({"context": "default", "host": ["unix:///x"]}, InvalidArgument),
     ],
 )
@@ -64,11 +73,31 @@ def test_what_contradicts(values: dict[str, Any], kind: type[Exception]):
         made(**values)
 
 
-def test_a_context_of_the_environment_is_refused_unless_a_host_is_given(monkeypatch: pytest.MonkeyPatch):
+def test_a_context_of_the_environment_holds_unless_a_host_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PYDOCK_CONTEXT", "other")
-    with pytest.raises(NotSupported):
-        made()
+    with pytest.raises(NotFound, match='context "other": context not found'):
+        made(config=str(tmp_path)).daemon()
+    Store(str(tmp_path)).save("other", {"Endpoints": {"docker": {"Host": "tcp://far:1"}}}, {"ca": b"ca"})
+    assert made(config=str(tmp_path)).host == "tcp://far:1"
     assert made(host=["unix:///x"]).host == "unix:///x"
+
+
+def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "key.pem").touch()
+    assert made(config=str(tmp_path)).tls is None
+    tls = made(config=str(tmp_path), tls=True, tlscert="/given").tls
+    assert tls
+    assert (tls.authority, tls.certificate, tls.key, tls.verify) == (
+        f"{tmp_path}/ca.pem",
+        "/given",
+        f"{tmp_path}/key.pem",
+        False,
+    )
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/certificates")
+    tls = made(config=str(tmp_path)).tls
+    assert tls
+    assert (tls.authority, tls.certificate, tls.verify) == ("/certificates/ca.pem", "", True)
 
 
 def test_a_config_that_is_no_json(tmp_path: Path):

@@ -16,6 +16,7 @@ def test_every_import_goes_downwards() -> None:
 def test_shared_pays_for_pydantic_in_its_wire_models_only() -> None:
     """The command line reads names, ports and sizes with these modules, and starts in milliseconds."""
     names = [path.stem for path in (ROOT / "shared/pydock_shared").glob("[!_]*.py")]
+    names.remove("tls")  # for those alone whose daemon is far away
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'shared')!r})\n"
         f"for name in {names!r}: __import__('pydock_shared.' + name)\n"

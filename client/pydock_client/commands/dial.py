@@ -7,14 +7,11 @@ import select
 import socket
 
 from pydock_client.command import Call, Command
-from pydock_client.http import parse_host
 from pydock_client.session import PIECE, STDIN_FD, STDOUT_FD, write
 
 
 def _dial(call: Call) -> None:
-    family, where = parse_host(call.settings.host)
-    with socket.socket(family, socket.SOCK_STREAM) as stream:
-        stream.connect(where)
+    with call.settings.daemon().connection().socket as stream:
         poll = select.poll()
         poll.register(STDIN_FD, select.POLLIN)
         poll.register(stream, select.POLLIN)

@@ -18,15 +18,19 @@ from pydock_client.sdk.connection import Connection, Json, lines
 from pydock_client.sdk.containers import Container, ContainerError, Containers
 from pydock_client.sdk.images import Image, Images
 from pydock_client.sdk.networks import Network, Networks, Volume, Volumes
+from pydock_client.tls import Tls
 
-__all__ = ["Client", "Container", "ContainerError", "Image", "Network", "Volume"]
+__all__ = ["Client", "Container", "ContainerError", "Image", "Network", "Tls", "Volume"]
 
 
 class Client:
-    """A daemon, and the nouns it knows. Use as a context manager or close it."""
+    """A daemon, and the nouns it knows. Use as a context manager or close it.
 
-    def __init__(self, host: str = "", *, timeout: float | None = None) -> None:
-        self.connection = Connection(host, timeout)
+    `tls` is for tcp hosts; without it DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say what is meant, as for docker.
+    """
+
+    def __init__(self, host: str = "", *, timeout: float | None = None, tls: Tls | None = None) -> None:
+        self.connection = Connection(host, timeout, tls)
         self.containers = Containers(self.connection)
         self.images = Images(self.connection)
         self.networks = Networks(self.connection)

@@ -15,6 +15,7 @@ import requests
 import requests_unixsocket
 
 from pydock_client.settings import DEFAULT_HOST
+from pydock_client.tls import Tls, wanted
 from pydock_shared.errors import PydockError, Unavailable, from_status
 from pydock_shared.filters import Filters
 
@@ -22,13 +23,20 @@ Json = dict[str, Any]
 
 
 class Connection:
-    """Sends requests to a daemon; `host` is what `-H` takes, or is taken from the environment."""
+    """Sends requests to a daemon; `host` is what `-H` takes, or is taken from the environment, as its certificates."""
 
-    def __init__(self, host: str, timeout: float | None) -> None:
+    def __init__(self, host: str, timeout: float | None, tls: Tls | None = None) -> None:
         self.host = host or os.environ.get("PYDOCK_HOST") or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         scheme, _, rest = self.host.partition("://")
-        self._base = f"http+unix://{quote(rest, safe='')}" if scheme == "unix" else f"http://{rest}"
+        if tls is None and os.environ.get("DOCKER_TLS_VERIFY"):
+            tls = wanted(os.path.expanduser("~/.docker"), verify=True)
+        plain = "http" if tls is None else "https"
+        self._base = f"http+unix://{quote(rest, safe='')}" if scheme == "unix" else f"{plain}://{rest}"
         self._session = requests_unixsocket.Session()
+        if tls is not None:
+            self._session.trust_env = False  # a bundle named in the environment would be preferred
+            self._session.verify = tls.authority if tls.verify else False
+            self._session.cert = (tls.certificate, tls.key) if tls.certificate else None
         self._timeout = timeout
 
     def close(self) -> None:
@@ -55,6 +63,8 @@ class Connection:
                 stream=stream,
                 timeout=self._timeout,
             )
+        except requests.exceptions.SSLError as error:
+            raise Unavailable(f"cannot trust the daemon at {self.host}: {error}") from error
         except requests.ConnectionError as error:
             raise Unavailable(f"Cannot connect to the pydock daemon at {self.host}. Is pydockd running?") from error
         if answer.status_code >= 300:

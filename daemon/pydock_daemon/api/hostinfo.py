@@ -35,7 +35,7 @@ BLOCK: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("blkio.throttle.read_iops_device", "io.max"), "blkio throttle.read_iops_device", "io.max (riops)"),
     (("blkio.throttle.write_iops_device", "io.max"), "blkio throttle.write_iops_device", "io.max (wiops)"),
 )
-OPEN_API = """WARNING: API is accessible on http://{} without encryption.
+OPEN_API = """WARNING: API is accessible on {}.
          Access to the remote API is equivalent to root access on the host. Refer
          to the 'Docker daemon attack surface' section in the documentation for
          more information: https://docs.docker.com/go/attack-surface/"""
@@ -97,7 +97,11 @@ def filesystem(path: Path) -> str:
 
 
 def _open_hosts(config: Config) -> list[str]:
-    return [OPEN_API.format(host.removeprefix("tcp://")) for host in config.hosts if host.startswith("tcp://")]
+    if config.tls_verify:
+        return []
+    form = "https{} without TLS client verification" if config.tls else "http{} without encryption"
+    hosts = (host.removeprefix("tcp") for host in config.hosts if host.startswith("tcp://"))
+    return [OPEN_API.format(form.format(host)) for host in hosts]
 
 
 def _os_release(key: str) -> str:
