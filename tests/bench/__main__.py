@@ -1,5 +1,6 @@
 """Runs every row on both engines in turn and prints medians and ratios: `make bench [ROWS=word]`."""
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import engines
+from tests.bench import engines, images
 from tests.bench.engines import Side
 from tests.bench.rows import ROWS, Row, crowded, import_typer, listing
 
@@ -20,7 +21,12 @@ def main() -> None:
         archive = folder / "busybox.tar"
         subprocess.run([sys.executable, "-m", "pydock_daemon.images.base", str(archive)], check=True)
         base = archive.read_bytes()
-        with engines.pydock(folder / "pydock", base) as ours, engines.docker(folder / "docker", base) as theirs:
+        with (
+            engines.pydock(folder / "pydock", base) as ours,
+            engines.docker(folder / "docker", base) as theirs,
+            contextlib.ExitStack() as stack,
+        ):
+            stack.callback(images.close, [side for side in (theirs, ours) if side])
             print(f"{'':38} {'docker':>10} {'pydock':>10} {'ratio':>7}  owed")
             for row in ROWS:
                 if wanted in row.name:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tests.bench import logs
+from tests.bench import images, logs
 from tests.bench.engines import Side, family, pss
 from tests.bench.load import load
 from tests.fixtures.http import UnixConnection, ask
@@ -233,6 +233,11 @@ ROWS = (
     Row("PSS per container, 300 idle", "MB", 1, memory_of_a_container(300), 0.15),
     Row("PSS of the engine, idle", "MB", 1, idle_memory, 0.7),
     Row("save and load of busybox", "ms", 5, save_and_load, 1.0),
+    *(Row(f"{verb} of {what}", "s", 3, measure(name), 1.0)
+      for name, what in (("debian", "Debian"), ("small", "60,000 files"))
+      for verb, measure in (("pull", images.pulled), ("load", images.loaded), ("save", images.saved),
+                            ("push", images.pushed))),
+    Row("memory of a pull of 2 GB", "MB", 1, images.memory_of_a_pull, None),
     *(Row(f"{what} of 200, {connections} at once", "per s", 1, reads(what, connections, "per_second"), owed, True)
       for what in ("list", "inspect") for connections, owed in ((1, None), (32, 0.7))),
     *(Row(f"{what} of 200, {connections} at once, p99", "ms", 1, reads(what, connections, "p99"), None)

@@ -1,18 +1,23 @@
 """BuildKit's protocols: by docker buildx where it is installed, and by a client in Python everywhere."""
 
 import asyncio
+import base64
+import io
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.buildkit import Files, connected, told
+from tests.fixtures.buildkit import GO_FOLDER, Files, connected, told
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
-from tests.fixtures.http import Api
+from tests.fixtures.http import Api, UnixConnection
+
+from pydock_daemon.buildkit.messages import CLASSES
 
 pytestmark = pytest.mark.root
 MOBY = {"Exporter": "moby"}
@@ -166,6 +171,67 @@ def test_a_client_that_goes(daemon: Engine, api: Api, tmp_path: Path) -> None:
 def building(api: Api) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = api.ok("GET", "/containers/json", all=1, filters='{"label":["io.pydock.build"]}')
     return found
+
+
+FROM_SCRATCH = {"Dockerfile": "FROM scratch\nCOPY a /deep/er/a\nCOPY b /b\n", "a": "1" * 100_000, "b": "2"}
+
+
+def test_files_of_a_result(daemon: Engine, api: Api, tmp_path: Path) -> None:
+    before = {image["Id"] for image in api.ok("GET", "/images/json")}
+    given = folders(tmp_path, FROM_SCRATCH)
+    given.takes_folder = True
+    solved(daemon, given, Exporter="local")
+    files = {name: data for name, (told, data) in given.into.items() if not told.mode & GO_FOLDER}
+    assert files == {"deep/er/a": b"1" * 100_000, "b": b"2"}
+    assert {image["Id"] for image in api.ok("GET", "/images/json")} == before
+
+
+def test_archives_of_a_result(daemon: Engine, docker: Cli, tmp_path: Path) -> None:
+    given = folders(tmp_path, FROM_SCRATCH)
+    solved(daemon, given, Exporter="tar")
+    with tarfile.open(fileobj=io.BytesIO(given.received)) as found:
+        assert {member.name for member in found if member.isfile()} == {"deep/er/a", "b"}
+    given.received = b""
+    answer, _ = solved(daemon, given, Exporter="docker", ExporterAttrs={"name": "sent:1"})
+    assert "sent:1" in docker("load", stdin=given.received)
+    assert answer["containerimage.digest"] == docker("image", "inspect", "-f", "{{.Id}}", "sent:1")
+    with pytest.raises(BaseExceptionGroup) as caught:
+        solved(daemon, given, Exporter="oci", ExporterAttrs={"compression": "estargz"})
+    assert "the option compression=estargz of the exporter oci" in str(caught.value.exceptions)
+
+
+def test_the_docker_command_line(docker: Cli, tmp_path: Path) -> None:
+    """By whichever protocol it speaks of itself: its own older one of BuildKit, buildx, or the classic one."""
+    write(tmp_path, {"Dockerfile": "FROM busybox\nARG N\nRUN echo said $N; test $N != 3\n"})
+    done = docker.result("build", "-t", "cmd:1", "--build-arg", "N=1", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "said 1" in done.stdout + done.stderr
+    assert docker("image", "inspect", "-f", "{{.Config.Cmd}}", "cmd:1")
+    done = docker.result("build", "--build-arg", "N=3", str(tmp_path))
+    assert done.returncode != 0
+    done = docker.result("build", "-q", "-", stdin="FROM busybox\nENV A=1\n")
+    assert docker("run", "--rm", done.stdout.strip(), "sh", "-c", "echo $A") == "1"
+
+
+def test_a_request_for_the_same(api: Api) -> None:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as made:
+        text = b"FROM busybox\nRUN echo it is said\n"
+        info = tarfile.TarInfo("Dockerfile")
+        info.size = len(text)
+        made.addfile(info, io.BytesIO(text))
+    connection = UnixConnection(api.socket_path)
+    connection.request("POST", "/build?version=2&t=asked:2&buildid=x1", body.getvalue())
+    answer = connection.getresponse()
+    records = [json.loads(line) for line in answer.read().splitlines()]
+    connection.close()
+    assert (answer.status, [record for record in records if "error" in record]) == (200, [])
+    assert records[-1] == {"id": "moby.image.id", "aux": {"ID": api.ok("GET", "/images/asked:2/json")["Id"]}}
+    traces = [CLASSES["Status"].FromString(base64.b64decode(record["aux"])) for record in records[:-1]]
+    assert b"".join(log.msg for trace in traces for log in trace.logs) == b"it is said\n"
+    assert "cpuquota is not supported" in api("POST", "/build?version=2&cpuquota=5").body["message"]
+    assert api("POST", "/build/cancel").status == 400
+    assert api("POST", "/build/cancel", id="nobody").status == 200
 
 
 Plugin = Callable[..., str]

@@ -76,7 +76,6 @@ SWARM = (
     ("GET", "/tasks/{id}/logs"),
 )
 ABSENT = (
-    ("POST", "/build/cancel"),
     ("POST", "/swarm/init"),
     ("POST", "/swarm/join"),
     ("POST", "/plugins/pull"),

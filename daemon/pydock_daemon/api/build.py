@@ -21,6 +21,7 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import HUB, Reference
 
+from . import buildkit
 from .routing import Call, json_response
 from .stream import progress_stream
 
@@ -34,6 +35,8 @@ EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
 
 async def build_image(call: Call) -> web.StreamResponse:
     """POST /build: a context as the body or by its address, a stream of records as the answer."""
+    if call.query.get("version", "1") == "2":
+        return await buildkit.build(call)
     options = _options(call)
     root = call.engine.config.data_root / "builds"
     root.mkdir(mode=0o700, exist_ok=True)
@@ -66,7 +69,7 @@ async def _context(call: Call, folder: Path, options: Options) -> tuple[tree.Tre
 def _options(call: Call) -> Options:
     query = call.query
     if query.get("version", "1") not in ("", "1"):
-        raise NotSupported("BuildKit builds (version=2) are not supported: set DOCKER_BUILDKIT=0")
+        raise InvalidArgument(f"invalid version {query['version']}")
     for name in REFUSED:
         if query.get(name, "") not in EMPTY:
             raise NotSupported(f"the build parameter {name} is not supported")

@@ -26,6 +26,8 @@ create index if not exists build_cache_image on build_cache (image);
 
 WHOLE = "image"
 """The step of an entry that is a whole build: its image is nobody's step between, and is shown."""
+EXPORTED = "exported result"
+"""The step of an entry that is a whole build whose result has gone elsewhere; it is hidden as the steps between are."""
 
 
 SHORT = 24

@@ -27,6 +27,8 @@ class Options:
     pull: bool = False
     remove: bool = True
     quiet: bool = False
+    only_exported: bool = False
+    """The result goes elsewhere: what stays of it is a part of the cache and no image to be seen."""
     host_config: dict[str, Any] = field(default_factory=dict)
     """Limits, network and extra hosts of the containers in which RUN runs."""
     credentials: dict[str, Credentials] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
 from . import dockerfile, meta, stages, state
-from .cache import WHOLE, Cache, key
+from .cache import EXPORTED, WHOLE, Cache, key
 from .dockerfile import Instruction
 from .expand import Words
 from .options import Options
@@ -106,7 +106,7 @@ class Build:
         if found:
             return self._images.names.add(found, self._options.tags)
         image = state.commit(self._images, final, self._options.tags, moment=self._options.moment)
-        self._cache.keep(wanted, image, WHOLE)
+        self._cache.keep(wanted, image, EXPORTED if self._options.only_exported else WHOLE)
         return image
 
     async def _stage(self, stage: Stage) -> State:

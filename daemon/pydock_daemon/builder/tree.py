@@ -121,6 +121,11 @@ class Tree:
                 return self._resolve(posixpath.normpath(onward).lstrip("/"), follow=follow, left=left - 1)
         return self._nodes.get(at)
 
+    @property
+    def root(self) -> Node:
+        """Return the folder that everything is in."""
+        return self._nodes[""]
+
     def children(self, node: Node) -> list[Node]:
         """Return what is in a folder, by name."""
         names = sorted(self._children.get(node.path, ()))

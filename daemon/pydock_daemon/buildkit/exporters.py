@@ -1,17 +1,26 @@
-"""What becomes of a result: an image of this engine. Used by `jobs`; a row of EXPORTERS for each kind."""
+"""What becomes of a result: an image of this engine, or files and archives for the client. Used by `jobs`.
 
-from collections.abc import Awaitable, Callable
+A row of EXPORTERS for each kind. Source: exporter/{containerimage,local,tar,oci} of BuildKit, and dockerd's `moby`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
+from pydock_daemon.builder import exports
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.model import Image
 from pydock_shared.errors import NotSupported
 from pydock_shared.reference import Reference
 
-from .progress import Telling, vertex
+from . import filesend
+from .progress import Telling, Vertex, vertex
 from .session import Client
 
-IMAGE_ATTRIBUTES = ("name", "push", "dangling-name-prefix", "name-canonical", "unpack", "store")
+IMAGE = ("moby", "image")
+"""Exporters whose result is an image of this engine."""
 
 
 @dataclass(frozen=True)
@@ -20,26 +29,102 @@ class Export:
 
     kind: str
     attributes: dict[str, str]
-    tags: list[Reference]
+    names: list[Reference]
     number: str
 
+    @property
+    def tags(self) -> list[Reference]:
+        """Return the names that the image gets in this engine."""
+        return self.names if self.kind in IMAGE else []
 
-async def image(engine: Engine, client: Client, telling: Telling, made: Image, export: Export) -> dict[str, str]:
+
+@dataclass(frozen=True)
+class Result:
+    """What is exported, to whom. `folder` is for files on the way, and the caller's to remove."""
+
+    engine: Engine
+    client: Client | None
+    telling: Telling
+    image: Image
+    folder: Path
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return what every exporter of images says."""
+        return {"containerimage.digest": self.image.id, "containerimage.config.digest": self.image.id}
+
+
+async def _image(result: Result, export: Export) -> dict[str, str]:
     """Tell of an image that is in this engine already, with its names: the build has committed it.
 
     `push` is carried out by the client: with the docker driver buildx asks for it by `/images/NAME/push`.
     """
-    for name in export.attributes:
-        if name not in IMAGE_ATTRIBUTES:
-            raise NotSupported(f"the option {name} of the image exporter is not supported")
-    async with vertex(telling, "exporting to image") as drawn:
+    async with vertex(result.telling, "exporting to image") as drawn:
         drawn.count("exporting layers", 0, done=True)
-        drawn.count(f"writing image {made.id}", 0, done=True)
-        for tag in export.tags:
-            drawn.count(f"naming to {tag.canonical()}", 0, done=True)
-    names = ",".join(tag.canonical() for tag in export.tags)
-    digests = {"containerimage.digest": made.id, "containerimage.config.digest": made.id}
-    return digests | ({"image.name": names} if names else {})
+        drawn.count(f"writing image {result.image.id}", 0, done=True)
+        for name in export.names:
+            drawn.count(f"naming to {name.canonical()}", 0, done=True)
+    names = ",".join(name.canonical() for name in export.names)
+    return result.digests | ({"image.name": names} if names else {})
 
 
-EXPORTERS: dict[str, Callable[..., Awaitable[dict[str, str]]]] = {"moby": image, "image": image}
+async def _archive(result: Result, export: Export) -> dict[str, str]:
+    """Send the image as one archive."""
+    async with vertex(result.telling, f"exporting to {export.kind} image format") as drawn:
+        pieces = exports.whole(result.engine.containers, result.image, export.names)
+        await _send(result, export, pieces, drawn, "sending tarball")
+    names = ",".join(name.canonical() for name in export.names)
+    return result.digests | ({"image.name": names} if names else {})
+
+
+async def _tar(result: Result, export: Export) -> dict[str, str]:
+    """Send the files as one archive."""
+    async with vertex(result.telling, "exporting to client tarball") as drawn:
+        await _send(result, export, exports.root(result.engine.containers, result.image), drawn, "sending tarball")
+    return {}
+
+
+async def _local(result: Result, export: Export) -> dict[str, str]:
+    """Send the files one by one, into a folder of the client."""
+    async with vertex(result.telling, "exporting to client directory") as drawn:
+        path = result.folder / f"export-{export.number}"
+        tree = await exports.files(result.engine.containers, result.image, path)
+        count = drawn.counting("copying files")
+        await filesend.files(result.client, export.number, tree, count.add)
+        count.end()
+        await asyncio.to_thread(path.unlink)
+    return {}
+
+
+async def _send(result: Result, export: Export, pieces: AsyncGenerator[bytes, None], drawn: Vertex, what: str) -> None:
+    count = drawn.counting(what)
+    async with aclosing(pieces):
+        await filesend.stream(result.client, export.number, pieces, count.add)
+    count.end()
+
+
+EXPORTERS: dict[str, tuple[Callable[[Result, Export], Awaitable[dict[str, str]]], tuple[str, ...]]] = {
+    "moby": (_image, ("name", "push", "dangling-name-prefix", "name-canonical", "unpack", "store")),
+    "image": (_image, ("name", "push", "dangling-name-prefix", "name-canonical", "unpack", "store")),
+    "docker": (_archive, ("name", "tar", "dest")),
+    "oci": (_archive, ("name", "tar", "dest")),
+    "tar": (_tar, ("dest",)),
+    "local": (_local, ("dest", "platform-split")),
+}
+"""An exporter, and the attributes that it carries out, or that are the client's affair."""
+OFF = {"tar": "true", "platform-split": "false"}
+"""Attributes of which there is one value only."""
+
+
+def check(export: Export) -> None:
+    """Refuse an export that is not carried out: NotSupported names what is not."""
+    if export.kind not in EXPORTERS:
+        raise NotSupported(f"the exporter {export.kind!r} is not supported")
+    for name, value in export.attributes.items():
+        if name not in EXPORTERS[export.kind][1] or value.lower() != OFF.get(name, value.lower()):
+            raise NotSupported(f"the option {name}={value} of the exporter {export.kind} is not supported")
+
+
+async def carry_out(result: Result, export: Export) -> dict[str, str]:
+    """Export a result; return what the exporter says of it."""
+    return await EXPORTERS[export.kind][0](result, export)

@@ -45,16 +45,33 @@ class Refused(PydockError):
 
 
 class Frontend:
-    """Builds for one client. `folder` is for the files of this build, and the caller's to remove."""
+    """Builds for one client, or for a request with a context (`given`).
 
-    def __init__(self, engine: Engine, buildkit: BuildKit, client: Client, telling: Telling, folder: Path) -> None:
-        self._engine, self._buildkit, self._client = engine, buildkit, client
-        self._telling, self._folder = telling, folder
+    `folder` is for the files of this build, and the caller's to remove.
+    """
 
-    async def build(self, name: str, given: Mapping[str, str], tags: list[Reference]) -> Image:
+    def __init__(
+        self,
+        engine: Engine,
+        buildkit: BuildKit,
+        client: Client | None,
+        telling: Telling,
+        folder: Path,
+        given: AsyncIterator[bytes] | None,
+    ) -> None:
+        self._engine, self._buildkit, self._asked = engine, buildkit, client
+        self._telling, self._folder, self._given = telling, folder, given
+
+    @property
+    def _client(self) -> Client:
+        if self._asked is None:
+            raise InvalidArgument("the build needs files of the client, and has no session")
+        return self._asked
+
+    async def build(self, name: str, given: Mapping[str, str], tags: list[Reference], *, only_exported: bool) -> Image:
         """Build what the attributes of a frontend ask for, and return the image. Refused: with BuildKit's details."""
         attributes.frontend(name, given)
-        options = replace(attributes.options(given, tags), session=self._client)
+        options = replace(attributes.options(given, tags), session=self._asked, only_exported=only_exported)
         asked = attributes.asked(given)
         for named in asked.contexts:
             raise NotSupported(f"the named context {named} is not supported")
@@ -74,7 +91,7 @@ class Frontend:
     @asynccontextmanager
     async def _sources(self, asked: Asked) -> AsyncIterator[tuple[str, Dockerfile, Tree]]:
         """Give the Dockerfile and the context, from where they are."""
-        if asked.remote:
+        if asked.remote or self._given:
             name, context = await self._remote(asked)
             text = context.text(name)
             if text is None:
@@ -101,7 +118,7 @@ class Frontend:
             followpaths=[] if "" in wanted else sorted(wanted),
         )
         drawn = Vertex(self._telling, "[internal] load build context")
-        count = _Count(drawn, "transferring context:")
+        count = drawn.counting("transferring context:")
         try:
             async with contexts.synced(
                 self._buildkit, self._engine.config.data_root, self._client, asked.folder, question, count.add
@@ -109,8 +126,9 @@ class Frontend:
                 count.end()
                 drawn.end()
                 yield text, file, context
-        except BaseException:
-            count.fail()
+        except BaseException as error:
+            if not count.over:
+                drawn.end(words(error))
             raise
 
     async def _remote(self, asked: Asked) -> tuple[str, Tree]:
@@ -119,8 +137,10 @@ class Frontend:
         name = None
         uploaded = UPLOADED.fullmatch(asked.remote)
         async with vertex(self._telling, "[internal] load remote build context"):
+            pieces = self._given
             if uploaded:
                 pieces = self._client.uploaded("buildkit-session", uploaded[1] or "/")
+            if pieces:
                 await Body(lambda: anext(pieces, b"")).run(lambda data: tree.spool(data, archive))
             else:
                 name = await fetch.context(asked.remote, archive)
@@ -143,7 +163,7 @@ class Frontend:
     async def _small(self, folder: str, paths: Any, what: str, drawn: Vertex) -> Tree:
         """Return a few files of the client, of which nothing is kept."""
         pack = self._folder / f"small-{drawn.digest[7:19]}"
-        count = _Count(drawn, what)
+        count = drawn.counting(what)
         opened = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             nodes = await filesync.receive(
@@ -153,28 +173,6 @@ class Frontend:
             os.close(opened)
         count.end()
         return Tree.of(pack, nodes)
-
-
-class _Count:
-    """How many bytes have come, as a part of a vertex."""
-
-    def __init__(self, drawn: Vertex, what: str) -> None:
-        self._drawn, self._what, self._bytes, self._over = drawn, what, 0, False
-
-    def add(self, count: int) -> None:
-        """Tell of more."""
-        self._bytes += count
-        self._drawn.count(self._what, self._bytes)
-
-    def end(self) -> None:
-        """Tell that all are here."""
-        self._over = True
-        self._drawn.count(self._what, self._bytes, done=True)
-
-    def fail(self) -> None:
-        """End the vertex with an error, unless it has ended."""
-        if not self._over:
-            self._drawn.end("failed to transfer the build context")
 
 
 def _parsed(text: str, name: str) -> Dockerfile:

@@ -7,7 +7,7 @@ of it is the result. Then the result is exported, and Solve is answered.
 import asyncio
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +18,34 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
-from .exporters import EXPORTERS, Export
+from .exporters import IMAGE, Export, Result, carry_out, check
 from .frontend import Frontend, Refused
 from .progress import Telling
 from .session import Client
 from .state import BuildKit
 
-EXPORT = "moby"
+Pieces = AsyncIterator[bytes]
 AFTERWARDS = 10.0
 """Seconds for which the telling of a build that is over can be followed still."""
 
 
 class Job:
-    """A Solve under way. `request` is what was asked for."""
+    """A Solve under way. `request` is what was asked for, `given` the context where no session gives it."""
 
-    def __init__(self, engine: Engine, buildkit: BuildKit, request: Any) -> None:
+    def __init__(self, engine: Engine, buildkit: BuildKit, request: Any, given: Pieces | None = None) -> None:
         self._engine, self._buildkit, self._request = engine, buildkit, request
         self.telling = Telling()
+        self._given = given
         self._results: dict[str, Image] = {}
+        self._running: asyncio.Task[Any] | None = None
+        self._parts: set[asyncio.Task[Any]] = set()
         self._returned: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._exports = exports(request)
         self._folder = Path()
 
     async def run(self) -> dict[str, str]:
         """Do it all, and return what the exporters say."""
-        name = self._request.Ref
+        name, self._running = self._request.Ref, asyncio.current_task()
         root = self._engine.config.data_root / "builds"
         root.mkdir(mode=0o700, exist_ok=True)
         self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
@@ -55,9 +58,22 @@ class Job:
                 image = await self._result()
             return await self._export(image)
         finally:
+            await self._stop()
             self.telling.end()
             asyncio.get_running_loop().call_later(AFTERWARDS, self._buildkit.jobs.drop, name, self)
             await asyncio.shield(asyncio.to_thread(steps.clean, self._folder))
+
+    def cancel(self) -> None:
+        """End the build; who runs it finds that it was cancelled."""
+        if self._running:
+            self._running.cancel()
+
+    async def _stop(self) -> None:
+        """End what the bridge is still asked for: nobody wants it any more."""
+        for part in self._parts:
+            part.cancel()
+        if self._parts:
+            await asyncio.shield(asyncio.wait(self._parts))
 
     async def _result(self) -> Image | None:
         returned = await self._returned
@@ -73,10 +89,25 @@ class Job:
 
     async def solve(self, frontend: str, given: Mapping[str, str]) -> Image:
         """Build what a frontend is asked for."""
-        client: Client = await self._buildkit.sessions.get(self._request.Session)
+        client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
-        work = Frontend(self._engine, self._buildkit, client, self.telling, self._folder)
-        return await work.build(frontend, given, tags)
+        work = Frontend(self._engine, self._buildkit, client, self.telling, self._folder, self._given)
+        stays = any(one.kind in IMAGE for one in self._exports)
+        building = asyncio.ensure_future(work.build(frontend, given, tags, only_exported=not stays))
+        self._parts.add(building)
+        try:
+            return await building
+        finally:
+            building.cancel()
+            await asyncio.shield(asyncio.wait([building]))
+            self._parts.discard(building)
+
+    async def _client(self) -> Client | None:
+        """Return who can be asked; nobody when the request has not said who."""
+        if not self._request.Session:
+            return None
+        client: Client = await self._buildkit.sessions.get(self._request.Session)
+        return client
 
     async def part(self, request: Any) -> str:
         """Build for the bridge; return the name of the result."""
@@ -98,8 +129,8 @@ class Job:
         for export in self._exports:
             if image is None:
                 continue
-            client = await self._buildkit.sessions.get(self._request.Session)
-            answer |= await EXPORTERS[export.kind](self._engine, client, self.telling, image, export)
+            result = Result(self._engine, await self._client(), self.telling, image, self._folder)
+            answer |= await carry_out(result, export)
         return answer
 
 
@@ -117,10 +148,9 @@ def exports(request: Any) -> list[Export]:
         asked = [(request.Exporter, dict(request.ExporterAttrs))]
     made = []
     for number, (kind, attrs) in enumerate(asked):
-        if kind not in EXPORTERS:
-            raise NotSupported(f"the exporter {kind!r} is not supported")
         names = [name for name in attrs.get("name", "").split(",") if name]
         made.append(Export(kind, attrs, [_tag(name) for name in names], str(number)))
+        check(made[-1])
     return made
 
 

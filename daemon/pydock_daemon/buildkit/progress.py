@@ -115,6 +115,27 @@ class Vertex:
             message.completed.CopyFrom(moment)
         self._telling.send(statuses=[message])
 
+    def counting(self, what: str) -> "Count":
+        """Return a count of bytes that is told as a part of this."""
+        return Count(self, what)
+
+
+class Count:
+    """How many bytes have come or gone, as a part of a vertex."""
+
+    def __init__(self, drawn: Vertex, what: str) -> None:
+        self._drawn, self._what, self._bytes, self.over = drawn, what, 0, False
+
+    def add(self, count: int) -> None:
+        """Tell of more."""
+        self._bytes += count
+        self._drawn.count(self._what, self._bytes)
+
+    def end(self) -> None:
+        """Tell that these were all."""
+        self.over = True
+        self._drawn.count(self._what, self._bytes, done=True)
+
 
 @asynccontextmanager
 async def vertex(telling: Telling, name: str) -> AsyncIterator[Vertex]:

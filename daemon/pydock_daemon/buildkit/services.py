@@ -38,6 +38,10 @@ LLB = ("source.image", "source.local", "source.local.followpaths", "source.local
        "meta.description", "exporter.multiple", "exporter.sourcedateepoch")  # fmt: skip
 
 
+LABELS = {"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}
+"""By this label buildx knows an engine with the exporters docker and oci."""
+
+
 class Services:
     """The methods of one engine."""
 
@@ -111,7 +115,7 @@ class Services:
     def _worker(self) -> Any:
         host = host_platform()
         platform = make("Platform", Architecture=host.architecture, OS=host.os, Variant=host.variant)
-        return make("Worker", ID=self._engine.id, platforms=[platform], BuildkitVersion=_version())
+        return make("Worker", ID=self._engine.id, Labels=LABELS, platforms=[platform], BuildkitVersion=_version())
 
     async def _info(self, stream: Any) -> None:
         await stream.recv_message()

@@ -28,6 +28,10 @@ class Waiting:
         if self._things.get(name) is thing:
             del self._things[name]
 
+    def find(self, name: str) -> Any:
+        """Return a thing that is here, None when it is not."""
+        return self._things.get(name)
+
     async def get(self, name: str) -> Any:
         """Return a thing, waiting for it a little. NotFound: it did not come."""
         try:
@@ -40,10 +44,11 @@ class Waiting:
 
 
 class BuildKit:
-    """What the connections of BuildKit's clients share: sessions by their id, jobs by their ref."""
+    """What the connections of BuildKit's clients share: sessions by their id, jobs and their contexts by their ref."""
 
     def __init__(self) -> None:
         self.sessions = Waiting("session")
         self.jobs = Waiting("job")
+        self.uploads = Waiting("upload")
         self.contexts: dict[str, Any] = {}
         """Kept copies of contexts that are in use, by their name."""

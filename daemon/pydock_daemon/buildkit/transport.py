@@ -42,6 +42,7 @@ CODES: dict[type[PydockError], Status] = {
     NotSupported: Status.UNIMPLEMENTED,
     Unavailable: Status.UNAVAILABLE,
 }
+"""What the client's errors are here."""
 Method = Callable[[Any], Awaitable[None]]
 log = logging.getLogger("pydockd.buildkit")
 for chatty in ("hpack", "h2", "grpclib"):
@@ -119,9 +120,8 @@ def _at_edge(method: Method, path: str) -> Method:
 
 
 def failure(error: PydockError) -> GRPCError:
-    """Return an error as gRPC's; `details` of it, if it has any, go along."""
-    code = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), Status.UNKNOWN)
-    return GRPCError(code, error.message, getattr(error, "details", None))
+    """Return an error as gRPC's, without a code as BuildKit's: clients would show it. `details`, if any, go along."""
+    return GRPCError(Status.UNKNOWN, error.message, getattr(error, "details", None))
 
 
 async def serve(sock: socket.socket, methods: Mapping[str, tuple[Method, str]]) -> None:

@@ -6,7 +6,7 @@ since 25: blobs/sha256/*, index.json, manifest.json, oci-layout, repositories.
 
 import asyncio
 import tarfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def archive(saved: list[Saved]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-async def stream(images: Images, saved: list[Saved]) -> AsyncIterator[bytes]:
+async def stream(images: Images, saved: list[Saved]) -> AsyncGenerator[bytes, None]:
     """Yield the archive piece by piece, read in a thread; its blobs stay until the end."""
     pieces = archive(saved)
     following: Callable[[], bytes | None] = lambda: next(pieces, None)  # noqa: E731

@@ -28,7 +28,7 @@ from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
 from pydock_shared.errors import InvalidArgument, NotFound
 
-from . import base, layer, mounting, unpacking
+from . import base, layer, mounting, placing, unpacking
 
 SCHEMA = """
 create table if not exists layers (
@@ -101,6 +101,7 @@ class Snapshots:
     def _recover(self) -> None:
         for name in ("unpacking", "trash", "mounts"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
+        placing.spread(self.root / "unpacking")
         for left in self.strays():
             self.discard(left)
         for lost in self.lost():
