@@ -230,7 +230,7 @@ def test_what_cannot_be_built(api: Api, daemon: Engine, dockerfile: str, message
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ({"version": "2"}, 501),
+        ({"version": "3"}, 400),
         ({"squash": "1"}, 501),
         ({"t": "UPPER"}, 400),
         ({"buildargs": "["}, 400),

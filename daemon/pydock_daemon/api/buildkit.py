@@ -87,17 +87,18 @@ async def build(call: Call) -> web.StreamResponse:
             pieces = call.request.content.iter_any()
         job = Job(call.engine, call.engine.buildkit, request, pieces)
         async with progress_stream(call) as stream:
-            await _told(stream, job)
+            await _told(stream, job, quiet=call.flag("q"))
     return await stream.finish()
 
 
-async def _told(stream: ProgressStream, job: Any) -> None:
-    """Run a build and tell of it."""
+async def _told(stream: ProgressStream, job: Any, *, quiet: bool) -> None:
+    """Run a build and tell of it; when quiet, of its result alone."""
     running = asyncio.ensure_future(job.run())
     try:
         async for message in job.telling.follow():
             encoded = base64.b64encode(message.SerializeToString()).decode()
-            await stream.send({"id": "moby.buildkit.trace", "aux": encoded})
+            if not quiet:
+                await stream.send({"id": "moby.buildkit.trace", "aux": encoded})
         await asyncio.wait([running])
     finally:
         running.cancel()
@@ -105,7 +106,7 @@ async def _told(stream: ProgressStream, job: Any) -> None:
     if running.cancelled():
         raise PydockError("context canceled")
     if digest := running.result().get("containerimage.digest"):
-        await stream.send({"id": "moby.image.id", "aux": {"ID": digest}})
+        await stream.send({"stream": f"{digest}\n"} if quiet else {"id": "moby.image.id", "aux": {"ID": digest}})
 
 
 class _Upload:

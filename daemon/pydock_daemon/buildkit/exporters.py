@@ -104,8 +104,8 @@ async def _send(result: Result, export: Export, pieces: AsyncGenerator[bytes, No
 
 
 EXPORTERS: dict[str, tuple[Callable[[Result, Export], Awaitable[dict[str, str]]], tuple[str, ...]]] = {
-    "moby": (_image, ("name", "push", "dangling-name-prefix", "name-canonical", "unpack", "store")),
-    "image": (_image, ("name", "push", "dangling-name-prefix", "name-canonical", "unpack", "store")),
+    "moby": (_image, ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store")),
+    "image": (_image, ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store")),
     "docker": (_archive, ("name", "tar", "dest")),
     "oci": (_archive, ("name", "tar", "dest")),
     "tar": (_tar, ("dest",)),
