@@ -192,7 +192,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         containers=containers,
         execs=execs,
         supervisor=supervisor,
-        build_cache=Cache(store, pictures),
+        build_cache=Cache(store, pictures, root / "build-contexts"),
         buildkit=BuildKit(),
     )
     await _bring_together(engine, stack)

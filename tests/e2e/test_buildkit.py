@@ -98,6 +98,37 @@ def test_what_was_sent_is_not_sent_again(daemon: Engine, tmp_path: Path) -> None
     assert "[2/2] COPY . /c/" in cached
 
 
+def test_what_is_kept_is_build_cache(daemon: Engine, api: Api, tmp_path: Path) -> None:
+    api.ok("POST", "/build/prune", all="1")
+    solved(daemon, folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY a /c/\n", "a": "4" * 1000}), key="k:2")
+    copies = [entry for entry in api.ok("GET", "/v1.45/system/df")["BuildCache"] if entry["Type"] == "source.local"]
+    assert [entry["InUse"] for entry in copies] == [False]
+    assert copies[0]["Size"] >= 1000
+    pruned = api.ok("POST", "/build/prune", all="1")
+    assert copies[0]["ID"] in pruned["CachesDeleted"]
+    assert pruned["SpaceReclaimed"] >= 1000
+    again = Files({"context": tmp_path, "dockerfile": tmp_path})
+    solved(daemon, again, key="k:2")
+    assert again.sent == ["Dockerfile", "a"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([b"12345678", b"9"], "has changed while it was read"),
+        ([b"1234"], "has changed while it was read"),
+        ([b"12345678"], ""),
+    ],
+)
+def test_a_file_of_another_size(daemon: Engine, tmp_path: Path, pieces: list[bytes], message: str) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY a /c/\n", "a": "12345678"})
+    given.gives = lambda name: pieces if name == "a" else [(tmp_path / name).read_bytes()]
+    if message:
+        assert message in fails(daemon, given)
+    else:
+        solved(daemon, given)
+
+
 def test_what_is_ignored(daemon: Engine, api: Api, docker: Cli, tmp_path: Path) -> None:
     given = folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY . /c/\n", ".dockerignore": "# no\n*.o\n!keep.o\n"})
     solved(daemon, given)

@@ -6,11 +6,14 @@ An entry is an image without a name, hidden from lists; it goes with the image, 
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Images
 from pydock_daemon.store import Store
+
+from .kept import Kept
 
 SCHEMA = """
 create table if not exists build_cache (
@@ -42,8 +45,10 @@ def key(*facts: Any) -> str:
 class Cache:
     """The cache of one daemon."""
 
-    def __init__(self, store: Store, images: Images) -> None:
+    def __init__(self, store: Store, images: Images, contexts: Path) -> None:
+        """`contexts` is the folder of the copies of contexts."""
         self._store, self._images = store, images
+        self.contexts = Kept(contexts)
         rows = store.all("select image from build_cache where step != ?", (WHOLE,))
         self._of_cache = {row["image"] for row in rows}
         images.hidden = self._hides

@@ -4,6 +4,7 @@ The rules are BuildKit's (cache/manager.go): what is in use stays; of the rest, 
 were not used for long enough; all of them, or with limits of space the ones used longest ago until the limits hold.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -109,8 +110,9 @@ def checks(filters: Filters) -> list[Callable[[Entry], bool]]:
 
 
 async def entries(containers: Containers, cache: Cache) -> list[Entry]:
-    """Return the whole build cache: steps, and what `RUN --mount=type=cache` has kept."""
-    return cache.entries() + await mounts.caches(containers)
+    """Return the whole build cache: steps, what `RUN --mount=type=cache` has kept, and copies of contexts."""
+    contexts = await asyncio.to_thread(cache.contexts.entries)
+    return cache.entries() + await mounts.caches(containers) + contexts
 
 
 async def remove(containers: Containers, cache: Cache, gone: Iterable[Entry]) -> tuple[list[str], int]:
@@ -121,6 +123,10 @@ async def remove(containers: Containers, cache: Cache, gone: Iterable[Entry]) ->
             if not containers.volumes.exists(name) or containers.users_of_volume(name):
                 continue
             containers.volumes.remove(name, force=True, in_use=[])
+            freed += entry["Size"]
+        elif name := entry.get("Context"):
+            if not await asyncio.to_thread(cache.contexts.remove, name):
+                continue
             freed += entry["Size"]
         else:
             cache.forget(entry)

@@ -30,10 +30,10 @@ Facts = tuple[Any, ...]
 
 
 @dataclass
-class Kept:
-    """The files whose bytes are here, and the file with all the bytes: `end` is where it ends."""
+class Pack:
+    """The files whose bytes are here, and the open file with all the bytes: `end` is where it ends."""
 
-    pack: int
+    file: int
     end: int = 0
     known: dict[str, tuple[Facts, int]] = field(default_factory=dict)
     """Path -> what the client told of it when it came, and where its bytes begin."""
@@ -56,19 +56,19 @@ def metadata(name: str, **patterns: Iterable[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-async def receive(client: Client, question: list[tuple[str, str]], kept: Kept, told: Told) -> list[Node]:
+async def receive(client: Client, question: list[tuple[str, str]], pack: Pack, told: Told) -> list[Node]:
     """Return the files of a client's folder; their bytes are in the pack, those that were there are not sent again.
 
-    `kept` is what is known afterwards. InvalidArgument: the client tells nonsense, or a file changes meanwhile.
+    `pack` has what is known afterwards. InvalidArgument: the client tells nonsense, or a file changes meanwhile.
     """
     async with client.files(question) as stream:
         await stream.send_request()
-        return await _Receiving(stream, kept, told).run()
+        return await _Receiving(stream, pack, told).run()
 
 
 class _Receiving:
-    def __init__(self, stream: Any, kept: Kept, told: Told) -> None:
-        self._stream, self._kept, self._told = stream, kept, told
+    def __init__(self, stream: Any, pack: Pack, told: Told) -> None:
+        self._stream, self._pack, self._told = stream, pack, told
         self._nodes: list[Node] = []
         self._known: dict[str, tuple[Facts, int]] = {}
         self._wanted: asyncio.Queue[int | None] = asyncio.Queue()
@@ -93,7 +93,7 @@ class _Receiving:
             await asyncio.wait([asking])
         while await self._stream.recv_message() is not None:
             pass
-        self._kept.known = self._known
+        self._pack.known = self._known
         return self._nodes
 
     async def _ask(self) -> None:
@@ -128,11 +128,11 @@ class _Receiving:
                 raise InvalidArgument(f"{path} is a link to {told.linkname}, which is not there")
             facts, offset = (path, *original[0][1:]), original[1]
         elif kind == FILE and facts[5]:
-            before = self._kept.known.get(path)
+            before = self._pack.known.get(path)
             if before and before[0] == facts:
                 offset = before[1]
             else:
-                offset, self._kept.end = self._kept.end, self._kept.end + facts[5]
+                offset, self._pack.end = self._pack.end, self._pack.end + facts[5]
                 self._open[number] = [offset, facts[5]]
                 self._wanted.put_nowait(number)
         if kind == FILE:
@@ -157,7 +157,7 @@ class _Receiving:
 
     async def _flush(self) -> None:
         pending, self._pending, self._held = self._pending, [], 0
-        await asyncio.to_thread(_write, self._kept.pack, pending)
+        await asyncio.to_thread(_write, self._pack.file, pending)
 
 
 def _write(pack: int, pending: list[tuple[int, bytes]]) -> None:

@@ -27,7 +27,7 @@ from pydock_shared.reference import Reference
 
 from . import attributes, contexts, filesync
 from .attributes import Asked
-from .filesync import Kept
+from .filesync import Pack
 from .progress import Telling, Vertex, Vertices, vertex, words
 from .session import Client
 from .state import BuildKit
@@ -121,7 +121,7 @@ class Frontend:
         count = drawn.counting("transferring context:")
         try:
             async with contexts.synced(
-                self._buildkit, self._engine.config.data_root, self._client, asked.folder, question, count.add
+                self._engine.build_cache.contexts, self._client, asked.folder, question, count.add
             ) as context:
                 count.end()
                 drawn.end()
@@ -167,7 +167,7 @@ class Frontend:
         opened = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             nodes = await filesync.receive(
-                self._client, filesync.metadata(folder, followpaths=paths), Kept(opened), count.add
+                self._client, filesync.metadata(folder, followpaths=paths), Pack(opened), count.add
             )
         finally:
             os.close(opened)

@@ -3,7 +3,6 @@
 Sources: control.proto and gateway.proto of BuildKit. What is not here is answered with UNIMPLEMENTED and its name.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,6 @@ from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
 
-from . import contexts
 from .jobs import Job
 from .messages import make, timestamp
 from .state import BuildKit
@@ -144,11 +142,6 @@ class Services:
         for entry in gone:
             if entry["ID"] in ids:
                 await stream.send_message(_record(entry))
-        freed = await asyncio.to_thread(contexts.forget, self._buildkit, engine.config.data_root)
-        if freed:
-            now = time.time_ns()
-            times = {"CreatedAt": timestamp(now), "LastUsedAt": timestamp(now)}
-            await stream.send_message(make("Record", ID="contexts", Size=freed, RecordType="source.local", **times))
 
 
 def _filters(texts: Iterable[str]) -> Filters:

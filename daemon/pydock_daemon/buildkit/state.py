@@ -50,5 +50,3 @@ class BuildKit:
         self.sessions = Waiting("session")
         self.jobs = Waiting("job")
         self.uploads = Waiting("upload")
-        self.contexts: dict[str, Any] = {}
-        """Kept copies of contexts that are in use, by their name."""
