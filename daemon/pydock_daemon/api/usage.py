@@ -95,7 +95,9 @@ async def _build_cache(call: Call) -> tuple[Items, int]:
     found = []
     for entry in await prune.entries(call.engine.containers, call.engine.build_cache):
         times = {name: rfc3339(entry[name]) for name in ("CreatedAt", "LastUsedAt")}
-        found.append({name: value for name, value in entry.items() if name not in ("Image", "Volume", "Context")} | times)
+        found.append(
+            {name: value for name, value in entry.items() if name not in ("Image", "Volume", "Context")} | times
+        )
     return found, sum(entry["Size"] for entry in found if not entry["Shared"])
 
 
