@@ -15,16 +15,16 @@ from . import chain, choose, manifest
 from .auth import Credentials
 from .chain import Step, Words
 from .choose import Plan
-from .content import LARGEST_DOCUMENT, Ingest
+from .content import LARGEST_DOCUMENT
+from .download import Download, Pace
 from .manifest import Configuration, Entry, Manifest
 from .model import Image, Platform
 from .progress import Reporter, Send
-from .registry import PIECE, Document, Refused, Repository, Unreachable, as_pull_error
+from .registry import Document, Refused, Repository, Unreachable, as_pull_error
 from .service import Adding, Images
 
 log = logging.getLogger("pydockd.images")
 AT_A_TIME = 3
-ATTEMPTS = 5
 WORDS = Words("Already exists", "Extracting", "Pull complete")
 
 
@@ -165,7 +165,8 @@ class Pull:
             ingest = content.partial(step.digest)
             try:
                 await asyncio.to_thread(ingest.resume)
-                await self._receive(step, ingest)
+                pace = Pace(self._images.patience, self._images.part)
+                await Download(self._repository, step, ingest, self._report, pace).run()
                 await self._report.say("Verifying Checksum", step.short)
                 await asyncio.to_thread(ingest.finish)
                 content.commit(ingest)
@@ -175,42 +176,3 @@ class Pull:
             finally:
                 ingest.close()
         await self._report.say("Download complete", step.short)
-
-    async def _receive(self, step: Step, ingest: Ingest) -> None:
-        """Download with several attempts, each going on where the one before broke off."""
-        for attempt in range(1, ATTEMPTS + 1):
-            begun = ingest.size
-            try:
-                await self._stream(step, ingest)
-            except (Unreachable, Refused) as error:
-                if attempt == ATTEMPTS or (isinstance(error, Refused) and error.answer not in RETRIED):
-                    raise
-                await self._report.say(f"Retrying in {attempt} second{'s' * (attempt > 1)}", step.short)
-                await asyncio.sleep(attempt * self._images.patience)
-                continue
-            if ingest.digest == step.digest:
-                return
-            if not begun:
-                raise PydockError(f"filesystem layer verification failed for digest {step.digest}")
-            ingest.restart()  # two halves that do not fit: once more, as a whole
-        raise PydockError(f"filesystem layer verification failed for digest {step.digest}")
-
-    async def _stream(self, step: Step, ingest: Ingest) -> None:
-        if ingest.size > step.size:
-            ingest.restart()
-        if ingest.size == step.size:
-            return  # an earlier attempt had brought all of it
-        headers = {"Range": f"bytes={ingest.size}-"} if ingest.size else {}
-        async with self._repository.request("GET", f"blobs/{step.digest}", headers=headers) as response:
-            if ingest.size and response.headers.get("Content-Range", "").split("-")[0] != f"bytes {ingest.size}":
-                ingest.restart()
-            async for piece in response.content.iter_chunked(4 * PIECE):
-                if ingest.size + len(piece) > step.size:
-                    raise PydockError(f"layer {step.digest} is larger than the {step.size} bytes of its manifest")
-                await asyncio.to_thread(ingest.write, piece)
-                self._report.count("Downloading", step.short, ingest.size, step.size)
-            if ingest.size < step.size:
-                raise Unreachable(f"layer {step.digest}: unexpected end after {ingest.size} of {step.size} bytes")
-
-
-RETRIED = {408, 416, 429, 500, 502, 503, 504}

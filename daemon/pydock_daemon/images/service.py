@@ -82,6 +82,9 @@ class Images:
         self.hidden: Callable[[Image], bool] = lambda image: False
         """Whether lists leave an image out unless all are asked for: the builder's steps between."""
         self.patience = 1.0
+        """Seconds of the first pause after a failure."""
+        self.part = 8 << 20
+        """Bytes that one connection is asked for when a layer is large."""
         self._fetching: dict[str, asyncio.Lock] = {}
 
     async def open(self) -> None:

@@ -24,6 +24,7 @@ class Liar:
         self.token = ""
         self.host = ""
         self.busy = ""
+        self.ranges = True
         self.store = ""
         self.headers: list[tuple[str, ...]] = []
 
@@ -67,7 +68,8 @@ class Liar:
         if self.store:
             raise web.HTTPTemporaryRedirect(f"http://{self.store}{request.path}")
         fault = self.faults.pop(0) if self.faults and data is not self.config else ""
-        begin = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        first, _, last = request.headers.get("Range", "bytes=0-")[6:].partition("-")
+        begin = int(first)
         if fault == "502":
             return web.Response(status=502)
         if fault == "other bytes":
@@ -76,19 +78,21 @@ class Liar:
             data += b"more"
         if fault == "fewer bytes":
             data = data[:-1000]
-        if fault == "no ranges":
-            begin = 0
-        response = web.StreamResponse(status=206 if begin else 200)
-        if begin:
-            response.headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
-        response.content_length = len(data) - begin
+        end = min(int(last) + 1 if last else len(data), len(data))
+        if fault == "no ranges" or not self.ranges:
+            begin, end = 0, len(data)
+        partial = end - begin < len(data)
+        response = web.StreamResponse(status=206 if partial else 200)
+        if partial:
+            response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(data)}"
+        response.content_length = end - begin
         await response.prepare(request)
         if fault in ("drop", "no ranges"):
-            await response.write(data[begin : begin + (len(data) - begin) // 2])
+            await response.write(data[begin : begin + (end - begin) // 2])
             if request.transport:
                 request.transport.close()
             return response
-        await response.write(data[begin:])
+        await response.write(data[begin:end])
         return response
 
 
