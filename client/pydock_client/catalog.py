@@ -96,6 +96,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("container inspect", "inspect:CONTAINER", "Display detailed information on one or more containers"),
     Entry("container prune", "prune:CONTAINERS", "Remove all stopped containers"),
     Entry("image inspect", "inspect:IMAGE", "Display detailed information on one or more images"),
+    Entry("image pin", "pins:PIN", "Keep images from automatic collection, or list what is kept"),
+    Entry("image unpin", "pins:UNPIN", "Leave images to automatic collection again"),
     Entry("image prune", "prune:IMAGES", "Remove unused images"),
     Entry("network connect", "networks:CONNECT", "Connect a container to a network"),
     Entry("network create", "networks:CREATE", "Create a network"),

@@ -228,6 +228,12 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     await work.sweep(containers)
     shutil.rmtree(engine.config.data_root / "builds", ignore_errors=True)
     stack.callback(_cancel, tasks, containers)
+    if high := engine.config.image_gc_high:
+        # Imported by those who ask for it.
+        from pydock_daemon.upkeep.collect import Collector
+
+        low = engine.config.image_gc_low or high.below()
+        tasks.run(Collector(engine, high, low, engine.config.image_gc_min_age).run())
 
 
 async def _upgrade(supervisor: Supervisor, hello: dict[str, Any]) -> None:

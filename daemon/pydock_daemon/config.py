@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_shared.errors import InvalidArgument
+from pydock_shared.units import parse_duration_ns, parse_size
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 LOG_DRIVERS = ("fluentd", "gelf", "journald", "json-file", "local", "syslog", "none")
@@ -28,6 +29,20 @@ class OciRuntime:
 
     path: str
     arguments: tuple[str, ...] = ()
+
+
+class Watermark(NamedTuple):
+    """How full is too full: a percentage of the data root's file system, or the bytes of images and build cache."""
+
+    percent: float = 0
+    size: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.percent:g}%" if self.percent else f"{self.size} bytes"
+
+    def below(self) -> "Watermark":
+        """Return the low watermark that goes with this one when none is given."""
+        return Watermark(max(self.percent - 10, self.percent / 2), self.size * 9 // 10)
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,9 @@ class Config:
     tls_authority: Path | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    image_gc_high: Watermark | None = None
+    image_gc_low: Watermark | None = None
+    image_gc_min_age: int = 120 * 10**9
 
 
 def _text(value: Any) -> str:
@@ -165,6 +183,26 @@ def _runtime(name: str, entry: dict[str, Any]) -> OciRuntime:
     return OciRuntime(_text(entry["path"]), tuple(str(word) for word in entry.get("runtimeArgs") or ()))
 
 
+def _watermark(value: Any) -> Watermark:
+    text = str(value).strip()
+    if not text.endswith("%"):
+        size = parse_size(text)
+        if size <= 0:
+            raise ValueError("must be more than nothing")
+        return Watermark(size=size)
+    percent = float(text[:-1])
+    if not 0 < percent <= 100:
+        raise ValueError("must be a percentage")
+    return Watermark(percent=percent)
+
+
+def _duration(value: Any) -> int:
+    duration = parse_duration_ns(_text(value))
+    if duration < 0:
+        raise ValueError("must not be negative")
+    return duration
+
+
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
@@ -253,6 +291,9 @@ SETTINGS = (
     Setting("tlscacert", ("--tlscacert",), "tls_authority", _path, "the authority (~/.docker/ca.pem)"),
     Setting("tlscert", ("--tlscert",), "tls_certificate", _path, "the daemon's certificate (~/.docker/cert.pem)"),
     Setting("tlskey", ("--tlskey",), "tls_key", _path, "its key (~/.docker/key.pem)"),
+    Setting("image-gc-high", ("--image-gc-high",), "image_gc_high", _watermark, "collect above this, as 85%% or 50GB"),
+    Setting("image-gc-low", ("--image-gc-low",), "image_gc_low", _watermark, "collect down to this, as 75%% or 45GB"),
+    Setting("image-gc-min-age", ("--image-gc-min-age",), "image_gc_min_age", _duration, "never collect younger uses"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": _yes, "debug": bool}
@@ -301,7 +342,16 @@ def load(arguments: argparse.Namespace) -> Invocation:
     config = Config(**values)
     if config.default_runtime != OWN_RUNTIME and config.default_runtime not in config.runtimes:
         raise InvalidArgument(f"specified default runtime '{config.default_runtime}' does not exist")
+    _check_watermarks(config)
     return Invocation(config, bool(given["validate"]), file)
+
+
+def _check_watermarks(config: Config) -> None:
+    high, low = config.image_gc_high, config.image_gc_low
+    if low and not high:
+        raise InvalidArgument("image-gc-low needs image-gc-high")
+    if low and high and (bool(low.percent) != bool(high.percent) or low >= high):
+        raise InvalidArgument(f"image-gc-low ({low}) needs to be below image-gc-high ({high}), and of its kind")
 
 
 def _parsed(key: str, parse: Callable[[Any], Any], value: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pydock_daemon import config
-from pydock_daemon.config import OciRuntime
+from pydock_daemon.config import OciRuntime, Watermark
 from pydock_shared.errors import InvalidArgument
 
 
@@ -55,6 +55,12 @@ def test_the_same_keys_in_the_file(tmp_path):
     [
         (["--bridge", "a"], {"bridge": "b"}, "both as a flag and in the configuration file: bridge"),
         ([], {"nonsense": 1}, "don't match any configuration option: nonsense"),
+        (["--image-gc-low", "10%"], None, "image-gc-low needs image-gc-high"),
+        (["--image-gc-low", "90%", "--image-gc-high", "80%"], None, "needs to be below image-gc-high"),
+        (["--image-gc-low", "1GB", "--image-gc-high", "80%"], None, "and of its kind"),
+        (["--image-gc-high", "101%"], None, "must be a percentage"),
+        (["--image-gc-high", "0"], None, "must be more than nothing"),
+        (["--image-gc-min-age=-1s"], None, "must not be negative"),
         ([], "{", "unable to configure the daemon with file"),
         ([], "[]", "needs a JSON object"),
         ([], {"live-restore": False}, "live-restore: cannot be switched off"),
@@ -88,3 +94,11 @@ def test_other_runtimes_by_flag_and_file(tmp_path):
 def test_a_file_that_was_named_must_exist(tmp_path):
     with pytest.raises(InvalidArgument, match="no such file"):
         load("--config-file", str(tmp_path / "missing.json"))
+
+
+def test_watermarks():
+    made = load("--image-gc-high", "85%", "--image-gc-min-age", "1h").config
+    assert (made.image_gc_high, made.image_gc_low, made.image_gc_min_age) == (Watermark(85), None, 3600 * 10**9)
+    assert made.image_gc_high.below() == Watermark(75)
+    assert load("--image-gc-high", "50GB").config.image_gc_high.below() == Watermark(0, 45 << 30)
+    assert (str(Watermark(85)), str(Watermark(0, 7))) == ("85%", "7 bytes")

@@ -28,6 +28,14 @@ class Image(Thing):
         parsed = reference.parse(name)
         self.connection.send("POST", f"{self.url}/tag", {"repo": parsed.name, "tag": parsed.tag})
 
+    def pin(self) -> None:
+        """Keep it from automatic collection."""
+        self.connection.send("POST", f"{self.url}/pin")
+
+    def unpin(self) -> None:
+        """Leave it to automatic collection again."""
+        self.connection.send("POST", f"{self.url}/unpin")
+
     def history(self) -> list[Json]:
         """Return its layers, the newest first."""
         return list(self.connection.json("GET", f"{self.url}/history"))

@@ -92,8 +92,8 @@ class Cache:
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries as Docker's BuildCache records, the youngest first; `Image` is what was kept.
 
-        One in use has a name; one that is shared has its files from an image that has one, so that removing it frees
-        nothing.
+        One in use has a name, or a build works with it; one that is shared has its files from an image with a name, so
+        that removing it frees nothing.
         """
         found = []
         named = [image for image in self._images if image.repo_tags or image.repo_digests]
@@ -104,8 +104,9 @@ class Cache:
                 continue
             top = self._images.snapshots.layer(image.chain[-1]) if image.chain else None
             shared = image.id in ids or (top is not None and top.chain in chains)
+            in_use = image.id in ids or self._images.content.held(image.id)
             found.append({
-                "ID": row["key"][:SHORT], "Type": "regular", "Description": row["step"], "InUse": image.id in ids,
+                "ID": row["key"][:SHORT], "Type": "regular", "Description": row["step"], "InUse": in_use,
                 "Shared": shared, "Size": top.size if top else 0, "CreatedAt": row["created"],
                 "LastUsedAt": row["used"], "UsageCount": row["hits"] + 1, "Image": image,
             })  # fmt: skip

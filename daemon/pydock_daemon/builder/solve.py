@@ -181,8 +181,9 @@ class Build:
                 image = None
         if image is None:
             image = await self._pull(name, wanted, track)
+        found = state.of_image(self._images, image, self._adding)
         await track.note(f" ---> {image.short}\n")
-        return state.of_image(self._images, image)
+        return found
 
     async def _pull(self, name: str, platform: Platform | None, track: Track) -> Image:
         ref = reference.parse(name)

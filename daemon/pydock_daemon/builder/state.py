@@ -9,8 +9,9 @@ from pydock_daemon.containers.commit import in_oci_words
 from pydock_daemon.images import manifest
 from pydock_daemon.images.manifest import Descriptor
 from pydock_daemon.images.model import Image, host_platform
-from pydock_daemon.images.service import Images
+from pydock_daemon.images.service import Adding, Images
 from pydock_daemon.snapshots import base
+from pydock_shared.errors import NotFound
 from pydock_shared.reference import Reference
 from pydock_shared.times import rfc3339
 
@@ -69,8 +70,11 @@ def scratch() -> State:
     return State(key("scratch"), platform)
 
 
-def of_image(images: Images, image: Image) -> State:
-    """Return the state of FROM an image."""
+def of_image(images: Images, image: Image, adding: Adding) -> State:
+    """Return the state of FROM an image, all of which `adding` holds; NotFound when it has just been removed."""
+    if not images.is_whole(image):
+        raise NotFound(f"No such image: {image.id}")
+    adding.hold_image(image)
     parsed = manifest.parse_manifest(images.content.read(image.manifest), manifest.OCI_MANIFEST)
     settings = copy.deepcopy(image.config.get("config") or {})
     return State(

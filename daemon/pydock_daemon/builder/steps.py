@@ -212,6 +212,7 @@ class Steps:
     async def _taken(self, found: State, sources: list[str]) -> Tree:
         """Return a tree of what a stage or image has under the names, each at its own place."""
         image = state.commit(self._containers.images, found, [], moment=0)
+        self._adding.hold_image(image)
         whole = self._new_file()
         try:
             async with work.container(self._containers, image, NOTHING) as made:
@@ -267,11 +268,12 @@ class Steps:
         images, before = self._containers.images, len(at.diff_ids)
         cached = None if self._options.no_cache else self._cache.find(wanted)
         if cached is not None:
+            found = state.of_image(images, cached, self._adding)
             await self._track.cached()
-            found = state.of_image(images, cached)
             at.layers, at.diff_ids = found.layers, found.diff_ids
         else:
             image = state.commit(images, at, [], moment=0)
+            self._adding.hold_image(image)
             try:
                 await make(image)
             finally:

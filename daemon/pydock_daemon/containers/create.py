@@ -73,6 +73,7 @@ def create(
         undo.callback(containers.directory(container).rmdir)
         containers.add(container)
         undo.pop_all()
+    containers.images.uses.touch(image.id)
     containers.publish(container, "create")
     return container, warnings
 

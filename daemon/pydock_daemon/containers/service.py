@@ -177,6 +177,7 @@ class Containers:
         """Remove the record of a container."""
         with self.store.transaction() as db:
             db.execute("delete from containers where id = ?", (container.id,))
+        self.images.uses.touch(container.image)
         self._linking.pop(container.id, None)
         del self._by_id[container.id]
         del self._by_name[container.name]

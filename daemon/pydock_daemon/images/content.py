@@ -197,6 +197,10 @@ class Content:
         finally:
             pins.release()
 
+    def held(self, digest: str) -> bool:
+        """Say whether an operation under way holds a blob."""
+        return digest in self._pins
+
     def sweep(self, keep: Iterable[str]) -> int:
         """Remove the blobs that are neither in `keep` nor pinned; return their bytes."""
         alive = {*keep, *self._pins}
@@ -225,6 +229,10 @@ class Content:
     def __iter__(self) -> Iterator[str]:
         """Yield the digest of every blob."""
         return iter(list(self._sizes))
+
+    def total(self) -> int:
+        """Return the bytes of all blobs."""
+        return sum(self._sizes.values())
 
     def strays(self) -> list[Path]:
         """Return the files that no blob and nothing under way owns."""

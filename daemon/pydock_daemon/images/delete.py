@@ -135,14 +135,17 @@ def _remove(images: Images, image: Image, records: list[Record]) -> None:
 
 
 def prune(images: Images, filters: Filters) -> Pruned:
-    """Remove the images that no container uses: those without a name, or with `dangling=false` all of them."""
+    """Remove the images that no container uses: those without a name, or with `dangling=false` all of them.
+
+    What an operation works with stays: a build's images between are nobody's for as long as it goes on.
+    """
     filters.check_known(PRUNE_FILTERS)
     dangling = filters.flag("dangling")
     until = _until(filters)
     records: list[Record] = []
     for image in list(images):
         group = images.group(image)
-        if images.names.follows(image.id) or any(images.users(one.id) for one in group):
+        if images.names.follows(image.id) or any(images.users(one.id) or images.content.held(one.id) for one in group):
             continue
         if image.repo_tags and dangling is not False:
             continue

@@ -118,6 +118,11 @@ class Names:
             raise InvalidArgument(f"multiple IDs found with provided prefix: {text}")
         raise NotFound(f"No such image: {ref.familiar() if ref else text}")
 
+    def named(self, text: str) -> Image | None:
+        """Return the image that a reference names."""
+        id_ = self._names.get(key_of(reference.parse(text)))
+        return self._images[id_] if id_ else None
+
     def holder(self, ref: Reference) -> Image | None:
         """Return the image that has a name."""
         id_ = self._names.get(key_of(ref))

@@ -19,16 +19,19 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import content, gc, manifest, refs, tree
+from . import content, gc, manifest, refs, tree, uses
 from .content import Content, Pins
 from .hosts import Hosts
 from .model import Image, Platform, host_rank
 from .refs import Names
 from .registry import Registries
 from .tree import Leaf, Tree
+from .uses import Uses
 
-SCHEMA = content.SCHEMA + refs.SCHEMA
+SCHEMA = content.SCHEMA + refs.SCHEMA + uses.SCHEMA
 
+USES = {"pull", "push", "load", "import", "save", "tag"}
+"""Events after which an image counts as used, as after a container's creation and removal."""
 Progress = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -62,6 +65,11 @@ class Adding:
         """Keep blobs, present or to come, from being swept."""
         self._pins.hold(*digests)
 
+    def hold_image(self, image: Image) -> None:
+        """Keep all of an image from being swept, and from prunes and automatic collection."""
+        self.hold(image.id, image.manifest, *image.blobs)
+        self.hold_layers(image.chain)
+
     def hold_layers(self, chain: Iterable[str]) -> None:
         """Keep layers, present or to come, from being swept."""
         self._stack.enter_context(self._snapshots.pinned(chain))
@@ -75,12 +83,15 @@ class Images:
         self.store, self.events, self.snapshots, self.config = store, events, snapshots, config
         self.content = Content(root, store)
         self.names = Names(store)
+        self.uses = Uses(store, self.names)
         self.registries = Registries(
             Hosts(config.insecure_registries, config.registry_mirrors, config.certificates, config.registries_conf)
         )
         self.users: Users = _nobody
         self.hidden: Callable[[Image], bool] = lambda image: False
         """Whether lists leave an image out unless all are asked for: the builder's steps between."""
+        self.on_added: Callable[[], None] = lambda: None
+        """Told when an operation that brings content in has ended."""
         self.patience = 1.0
         """Seconds of the first pause after a failure."""
         self.part = 8 << 20
@@ -94,6 +105,7 @@ class Images:
     async def close(self) -> None:
         """Close the connections to registries and wait for removals under way."""
         await self.registries.close()
+        self.uses.write()
         self.content.close()
 
     def sweep(self) -> int:
@@ -186,6 +198,8 @@ class Images:
     def publish(self, action: str, actor: str, name: str = "") -> None:
         """Publish an event of an image, with its labels as Docker gives them."""
         image = self.names.get(actor)
+        if action in USES and (used := image or self.names.named(actor)):
+            self.uses.touch(used.id)
         self.events.publish("image", action, actor, {**(image.labels if image else {}), "name": name or actor})
 
     @contextmanager
@@ -203,6 +217,7 @@ class Images:
             raise PydockError(f"image store: {error}") from error
         finally:
             self.sweep()
+            self.on_added()
 
     @asynccontextmanager
     async def fetching(self, digest: str) -> AsyncIterator[None]:

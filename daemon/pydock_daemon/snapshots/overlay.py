@@ -139,6 +139,10 @@ class Snapshots:
         """Return the mount points in use."""
         return {folder for folder in self._busy if folder.parent == self.stage}
 
+    def total(self) -> int:
+        """Return the bytes of all layers."""
+        return sum(found.size for found in self._layers.values())
+
     def count(self) -> int:
         """Return how many layers there are."""
         return len(self._layers)

@@ -17,6 +17,7 @@ from pydock_daemon.images import delete
 from pydock_daemon.images.model import Image
 from pydock_runtime import abi, linux
 from pydock_shared.errors import Conflict
+from pydock_shared.reference import Reference
 
 OLD = 24 * 3600
 """Seconds after which the folder of a build is nobody's."""
@@ -116,6 +117,19 @@ def images(engine: Engine) -> Iterator[Problem]:
             yield Problem("image", image.id, text, _mender(engine, image))
 
 
+def names(engine: Engine) -> Iterator[Problem]:
+    """Find names of an index that is lost."""
+    known = engine.images.names
+    for image in list(engine.images):
+        for ref in known.names_of(image.id):
+            if known.target(ref) not in engine.images.content and known.target(ref) != image.manifest:
+
+                async def repair(ref: Reference = ref, image: Image = image) -> None:
+                    known.add(image, [ref], image.manifest, locally=False)
+
+                yield Problem("name", ref.familiar(), "stands for an index that is lost", repair)
+
+
 def _mender(engine: Engine, image: Image) -> Repair:
     async def repair() -> None:
         """Unpack layers that are missing once more; an image that has lost more than that is removed."""
@@ -184,5 +198,5 @@ def volumes(engine: Engine) -> Iterator[Problem]:
                 yield Problem("volume", point.name, f"is unknown, and {container.name} has it", mender(point.name))
 
 
-CHECKS = (database, mounts, strays, blobs, layers, images, snapshots, volumes)
+CHECKS = (database, mounts, strays, blobs, layers, images, names, snapshots, volumes)
 """In the order in which they are set right: what an earlier one takes away, a later one finds missing."""
