@@ -24,7 +24,8 @@ def test_a_solve() -> None:
     )  # fmt: skip
     assert dict(request.FrontendAttrs) == {
         "filename": "D", "target": "t", "build-arg:X": "1", "label:l": "2", "no-cache": "",
-        "image-resolve-mode": "pull", "add-hosts": "h=1.2.3.4", "force-network-mode": "none", "ulimit": "core=1:2", "shm-size": "9",
+        "image-resolve-mode": "pull", "add-hosts": "h=1.2.3.4", "force-network-mode": "none",
+        "ulimit": "core=1:2", "shm-size": "9",
     }  # fmt: skip
     assert (request.Ref, request.Session, request.Frontend) == ("ref", "s", "dockerfile.v0")
     assert [(one.Type, dict(one.Attrs)) for one in request.Exporters] == [("moby", {"name": "a:1,b"})]
