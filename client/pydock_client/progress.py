@@ -37,10 +37,10 @@ def show(objects: Iterable[dict[str, Any]], out: TextIO, aux: Callable[[dict[str
     out.flush()
 
 
-def quiet(objects: Iterable[dict[str, Any]]) -> None:
-    """Read a stream to its end without a word; PydockError when it reports one."""
+def quiet(objects: Iterable[dict[str, Any]], aux: Callable[[dict[str, Any]], None] | None = None) -> None:
+    """Read a stream to its end without a word; PydockError when it reports one. `aux` is as for `show`."""
     with open(os.devnull, "w") as nowhere:
-        show(objects, nowhere)
+        show(objects, nowhere, aux)
 
 
 def _plain(entry: dict[str, Any], out: TextIO) -> None:

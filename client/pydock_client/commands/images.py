@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pydock_client.command import Call, Command, Failure
@@ -91,12 +92,20 @@ def _grouped(names: list[str] | None, mark: str) -> dict[str, list[str]]:
 def _ls(call: Call) -> None:
     options = call.options
     form, truncate = options["format"], not options["no-trunc"]
-    if options["tree"]:
-        raise Failure("--tree is not supported")
     references = [f"reference={name}" for name in call.arguments]
     wanted = filters.from_flags(options["filter"] + references)
     query: Query = {"all": options["all"], "filters": wanted.encode() if wanted else ""}
+    if options["tree"]:
+        for flag in ("quiet", "no-trunc", "digests", "format"):
+            if options[flag]:
+                raise Failure(f"--{flag} is not yet supported with --tree")
+        from . import imagetree
+
+        query["manifests"] = True
     images = sorted(call.daemon.call("GET", "/images/json", query), key=lambda image: -int(image["Created"]))
+    if options["tree"]:
+        print(imagetree.show(images), end="")
+        return
     found = rows(images, digests=options["digests"], of_tags=".Digest" in form)
     if options["quiet"] and form in ("", "table"):
         for row in found:
@@ -126,8 +135,13 @@ def platform_query(text: str) -> str:
         return ""
     import json
 
-    names = ("os", "architecture", "variant")
-    return json.dumps(dict(zip(names, text.split("/"), strict=False)), separators=(",", ":"))
+    names, parts = ("os", "architecture", "variant"), text.split("/")
+    if len(parts) == 1:
+        # As Docker's command line has it: a system alone is for the processor here, a processor alone for Linux.
+        machine = os.uname().machine
+        own = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+        parts = [text, own] if text in ("linux", "windows") else ["linux", text]
+    return json.dumps(dict(zip(names, parts, strict=False)), separators=(",", ":"))
 
 
 def _created_by(item: Item) -> str:

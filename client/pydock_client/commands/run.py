@@ -97,7 +97,7 @@ def _make(call: Call, body: dict[str, Any]) -> str:
     try:
         created = call.daemon.call("POST", "/containers/create", query, body)
     except NotFound as error:
-        if options["pull"] != "missing" or "no such image" not in error.message.lower():
+        if options["pull"] != "missing" or not any(words in error.message for words in _IMAGE_MISSING):
             raise
         if not options["quiet"]:
             print(f"Unable to find image '{reference.parse(image).familiar()}' locally", file=sys.stderr)
@@ -109,6 +109,10 @@ def _make(call: Call, body: dict[str, Any]) -> str:
         with open(path, "x") as file:
             file.write(created["Id"])
     return str(created["Id"])
+
+
+_IMAGE_MISSING = ("No such image", "no such image", "was found but does not")
+"""What the daemon says of an image that is not here, or not for the platform."""
 
 
 def _is_id(image: str) -> bool:

@@ -13,6 +13,10 @@ from pydock_shared.errors import InvalidArgument
 
 from .images import platform_query
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def _pull(call: Call) -> None:
     options, (image,) = call.options, call.arguments
@@ -39,13 +43,39 @@ def _push(call: Call) -> None:
         if not options["quiet"]:
             print(f"Using default tag: {name.tag}", flush=True)
     query = {"tag": name.tag, "platform": platform_query(options["platform"])}
+    if options["platform"]:
+        print(_note(_ONE_PLATFORM), file=sys.stderr, flush=True)
+    notes: list[str] = []
     headers = {"X_Registry_Auth": auth.header(call.settings, name.domain)}
     response = call.daemon.request("POST", f"/images/{name.name}/push", {**query}, **headers)
     if options["quiet"]:
-        progress.quiet(response.objects())
+        progress.quiet(response.objects(), lambda aux: notes.extend(_instead(aux)))
         print(name.canonical())
-        return
-    progress.show(response.objects(), sys.stdout)
+    else:
+        progress.show(response.objects(), sys.stdout, lambda aux: notes.extend(_instead(aux)))
+    for note in notes:
+        print(f"\n{_note(note)}", file=sys.stderr)
+
+
+_ONE_PLATFORM = """\
+Using --platform pushes only the specified platform manifest of a multi-platform image index.
+Other components, like attestations, will not be included.
+To push the complete multi-platform image, remove the --platform flag.
+"""
+_PART = "Not all multiplatform-content is present and only the available single-platform image was pushed"
+
+
+def _instead(aux: dict[str, Any]) -> list[str]:
+    """Return what there is to say when one platform went in place of an index."""
+    if not aux.get("manifestPushedInsteadOfIndex"):
+        return []
+    return [f"{_PART}\n{aux['originalIndex']['digest']} -> {aux['selectedManifest']['digest']}"]
+
+
+def _note(text: str) -> str:
+    """Return a note as docker prints one where there are no colours."""
+    head = " Info -> "
+    return head + text.replace("\n", "\n" + " " * len(head))
 
 
 _TRUST = Flag("--disable-content-trust", BOOL, "Skip verification of the image", default=True, hidden=True)

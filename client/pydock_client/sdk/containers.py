@@ -197,10 +197,15 @@ class Containers:
         """Return a container by its name or id; NotFound when there is none."""
         return Container(self._connection, self._connection.json("GET", f"/containers/{name}/json"))
 
-    def create(self, image: str, command: Sequence[str] | None = None, *, name: str = "", **options: Any) -> Container:
-        """Create a container; options are fields of the API's body (`HostConfig={...}`, `Env=[...]`)."""
+    def create(
+        self, image: str, command: Sequence[str] | None = None, *, name: str = "", platform: str = "", **options: Any
+    ) -> Container:
+        """Create a container; options are fields of the API's body (`HostConfig={...}`, `Env=[...]`).
+
+        Of an image with several platforms it is the one for `platform`, if that is given, else the daemon's own.
+        """
         body = {"Image": image, **({"Cmd": list(command)} if command else {}), **options}
-        made = self._connection.json("POST", "/containers/create", {"name": name}, body)
+        made = self._connection.json("POST", "/containers/create", {"name": name, "platform": platform}, body)
         return self.get(made["Id"])
 
     def run(
@@ -211,6 +216,7 @@ class Containers:
         detach: bool = False,
         remove: bool = False,
         name: str = "",
+        platform: str = "",
         **options: Any,
     ) -> bytes | Container:
         """Create and start a container; its output once it has ended, or with `detach` itself, running.
@@ -219,7 +225,7 @@ class Containers:
         """
         if detach and remove:
             options["HostConfig"] = {**options.get("HostConfig", {}), "AutoRemove": True}
-        container = self.create(image, command, name=name, **options)
+        container = self.create(image, command, name=name, platform=platform, **options)
         try:
             container.start()
             if detach:

@@ -40,8 +40,12 @@ class Image(Thing):
         """Return its layers, the newest first."""
         return list(self.connection.json("GET", f"{self.url}/history"))
 
+    def manifests(self) -> list[Json]:
+        """Return its platforms and what attests them: the daemon's ImageManifestSummary of each."""
+        return list(self.connection.json("GET", f"{self.url}/json", {"manifests": True})["Manifests"])
+
     def save(self) -> Iterator[bytes]:
-        """Yield it as a tar archive."""
+        """Yield it as a tar archive; by its id, so of one platform and without a name."""
         return self.connection.send("GET", f"{self.url}/get", stream=True).iter_content(1 << 20)
 
 
@@ -56,9 +60,9 @@ class Images:
         found = self._connection.json("GET", "/images/json", {"all": all, "filters": filters})
         return [Image(self._connection, attributes) for attributes in found]
 
-    def get(self, name: str) -> Image:
-        """Return an image by its name or id; NotFound when there is none."""
-        return Image(self._connection, self._connection.json("GET", f"/images/{name}/json"))
+    def get(self, name: str, *, platform: str = "") -> Image:
+        """Return an image by its name or id; NotFound when there is none, or none for the platform."""
+        return Image(self._connection, self._connection.json("GET", f"/images/{name}/json", {"platform": platform}))
 
     def pull(self, name: str, *, platform: str = "") -> Image:
         """Fetch an image from its registry."""
@@ -66,22 +70,34 @@ class Images:
         query = {"fromImage": parsed.name, "tag": parsed.digest or parsed.tag, "platform": platform}
         for _ in lines(self._connection.send("POST", "/images/create", query, stream=True)):
             continue
-        return self.get(parsed.familiar())
+        return self.get(parsed.familiar(), platform=platform)
 
-    def push(self, name: str) -> None:
-        """Send an image to its registry."""
-        parsed = reference.parse(name)
-        for _ in lines(self._connection.send("POST", f"/images/{parsed.name}/push", {"tag": parsed.tag}, stream=True)):
-            continue
+    def push(self, name: str, *, platform: str = "") -> str:
+        """Send an image to its registry and return the digest it has there.
 
-    def load(self, archive: bytes | BinaryIO) -> Sequence[str]:
-        """Take in an archive that `save` made; returns the daemon's words on each image."""
-        answer = self._connection.send("POST", "/images/load", {"quiet": True}, archive, stream=True)
+        All platforms go if all are here, else that of the daemon's host, or the one asked for.
+        """
+        parsed, digest = reference.parse(name), ""
+        query = {"tag": parsed.tag, "platform": platform}
+        for entry in lines(self._connection.send("POST", f"/images/{parsed.name}/push", query, stream=True)):
+            digest = (entry.get("aux") or {}).get("Digest", digest)
+        return digest
+
+    def load(self, archive: bytes | BinaryIO, *, platforms: Sequence[str] = ()) -> Sequence[str]:
+        """Take in an archive that `save` made, or only these platforms; returns the daemon's words on each image."""
+        query = {"quiet": True, "platform": list(platforms)}
+        answer = self._connection.send("POST", "/images/load", query, archive, stream=True)
         return [entry["stream"].strip() for entry in lines(answer) if entry.get("stream")]
 
-    def remove(self, name: str, *, force: bool = False) -> Sequence[Json]:
-        """Remove a name of an image, and the image with its last name; returns what went."""
-        return list(self._connection.json("DELETE", f"/images/{name}", {"force": force}) or ())
+    def save(self, *names: str, platforms: Sequence[str] = ()) -> Iterator[bytes]:
+        """Yield images with their names and all platforms that are here, or only these, as a tar archive."""
+        query = {"names": list(names), "platform": list(platforms)}
+        return self._connection.send("GET", "/images/get", query, stream=True).iter_content(1 << 20)
+
+    def remove(self, name: str, *, force: bool = False, platforms: Sequence[str] = ()) -> Sequence[Json]:
+        """Remove a name of an image, and the image with its last name, or only these platforms; returns what went."""
+        query = {"force": force, "platforms": list(platforms)}
+        return list(self._connection.json("DELETE", f"/images/{name}", query) or ())
 
     def prune(self, filters: Json | None = None) -> Json:
         """Remove images that nobody uses."""

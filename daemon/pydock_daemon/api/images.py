@@ -49,7 +49,8 @@ async def inspect_image(call: Call) -> web.StreamResponse:
     if wanted and manifests:
         raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
     image = images.resolve(call.params["name"], wanted)
-    shown = inspect.inspect(images, image, call.version, all_manifests=manifests and call.version >= (1, 48))
+    all_manifests = manifests and call.version >= (1, 48)
+    shown = inspect.inspect(images, image, call.version, one_platform=wanted is not None, all_manifests=all_manifests)
     return json_response(shaped(shown, IMAGE, call.version))
 
 

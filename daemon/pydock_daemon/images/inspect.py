@@ -46,8 +46,14 @@ IMAGE_FIELDS = {
 }
 
 
-def inspect(images: Images, image: Image, version: tuple[int, int], *, all_manifests: bool = False) -> dict[str, Any]:
-    """Return the whole of an image in the form of an API version; with its manifests, of all platforms, if wanted."""
+def inspect(
+    images: Images, image: Image, version: tuple[int, int], *, one_platform: bool = False, all_manifests: bool = False
+) -> dict[str, Any]:
+    """Return the whole of an image in the form of an API version.
+
+    With `one_platform` its descriptor is that of the platform and not what its names stand for; with `all_manifests`
+    the manifests of all platforms are told of too.
+    """
     config = image.config
     shown: dict[str, Any] = {
         "Id": image.id,
@@ -65,7 +71,7 @@ def inspect(images: Images, image: Image, version: tuple[int, int], *, all_manif
         "GraphDriver": images.snapshots.image_driver(image.chain),
         "RootFS": {"Type": "layers", "Layers": image.diff_ids},
         "Metadata": {"LastTagTime": rfc3339(image.tagged) if image.tagged else NEVER},
-        "Descriptor": manifests.descriptor(images, image),
+        "Descriptor": (manifests.of_platform if one_platform else manifests.descriptor)(images, image),
     }
     if all_manifests:
         shown["Manifests"] = manifests.summaries(images, image)
