@@ -1,6 +1,8 @@
 """Images from and to everywhere: a real registry, archives, tar streams; their names, ids, history and removal."""
 
 import json
+import os
+import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,24 @@ def test_save_and_load(cli: Cli, tmp_path: Path, pulled: str):
     cli("rmi", pulled)
     cli("load", stdin=(tmp_path / "image.tar").read_bytes())
     assert cli("run", "--rm", pulled, "echo", "hi") == "hi"
+
+
+def test_save_writes_to_files_and_to_nothing_else(pydock: Cli, tmp_path: Path):
+    """A device would be replaced by a file, /dev/null for everybody on the host; the words are those of docker 28."""
+    os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "folder").mkdir()
+    kinds = {
+        "null": "a character device file",
+        "pipe": r"a named pipe \(FIFO\)",
+        "link": "a symbolic link directly",
+        "folder": "a directory",
+    }
+    for name, words in kinds.items():
+        message = f"failed to save image: cannot write to {words}"
+        pydock.fails("save", "-o", str(tmp_path / name), BUSYBOX, code=1, message=message)
+    assert (tmp_path / "null").is_char_device()
 
 
 def test_load_of_an_oci_layout(cli: Cli, tmp_path: Path, base_archive: Path, pulled: str):

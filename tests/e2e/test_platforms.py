@@ -1,7 +1,7 @@
 """Images of several platforms between pydock, skopeo, podman and a real registry: the same ids and digests everywhere.
 
 Where the engine is another one these tests are left out: an image store of one platform has other answers, and Docker's
-of several has other ids (docs/adr/0011).
+of several has other ids (docs/adr/0012).
 """
 
 import gzip

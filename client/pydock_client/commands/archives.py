@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from pydock_client import progress
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _URLS = ("http://", "https://")
+_NO_OUTPUT = {
+    stat.S_ISDIR: "a directory",
+    stat.S_ISLNK: "a symbolic link directly",
+    stat.S_ISFIFO: "a named pipe (FIFO)",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISBLK: "a block device file",
+    stat.S_ISCHR: "a character device file",
+}
 
 
 def pieces(descriptor: int) -> Iterator[bytes]:
@@ -72,8 +81,10 @@ def check_output(path: str, verb: str) -> None:
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         raise Failure(f"failed to {verb}: invalid output path: stat {folder}: no such file or directory")
-    if os.path.isdir(path):
-        raise Failure(f'failed to {verb}: invalid output path: "{path}" must be a regular file')
+    # The file is written beside and renamed, which would put it in the place of a device: /dev/null for one.
+    for is_kind, words in _NO_OUTPUT.items():
+        if os.path.lexists(path) and is_kind(os.lstat(path).st_mode):
+            raise Failure(f"failed to {verb}: cannot write to {words}")
 
 
 def output(source: Iterable[bytes], path: str) -> None:
