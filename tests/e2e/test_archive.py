@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import lzma
+import os
+import stat
 import tarfile
 import time
 from collections.abc import Iterator
@@ -341,3 +343,12 @@ def test_events(api: Api, web: str):
     lines = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
     found = [json.loads(line)["Action"] for line in lines.splitlines()]
     assert found[-2:] == ["extract-to-dir", "archive-path"]
+
+
+def test_a_device_is_no_target(cli: Cli, tmp_path: Path):
+    """A file would be put in its place: in that of /dev/null for everybody on the host."""
+    os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    cli("create", "--name", "source", "busybox")
+    message = f'invalid output path: "{tmp_path}/null" must be a directory or a regular file: got a device'
+    cli.fails("cp", "source:/etc/passwd", str(tmp_path / "null"), code=1, message=message)
+    assert (tmp_path / "null").is_char_device()

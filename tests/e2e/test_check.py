@@ -38,9 +38,9 @@ def database(engine: Engine, *statements: str) -> None:
             opened.execute(statement)
 
 
-def test_a_store_in_use_is_clean(engine: Engine, pydock: Cli):
+def test_a_store_in_use_is_clean(engine: Engine, pydock: Cli, tmp_path: Path):
     pydock("run", "-d", "--name", "web", "-v", "data:/data", "busybox", "sleep", "1000")
-    pydock("cp", "web:/etc/passwd", "/dev/null")
+    pydock("cp", "web:/etc/passwd", str(tmp_path / "passwd"))
     pydock("create", "-v", "/anonymous", "busybox")
     pydock("commit", "web", "other")
     assert pydock("system", "check").endswith("clean")

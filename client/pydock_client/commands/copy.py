@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import posixpath
+import stat
 import sys
 
 from pydock_client.command import Call, Command, Failure
@@ -56,6 +57,7 @@ def _contents(path: str) -> bool:
 def _out(call: Call, container: str, source: str, target: str) -> None:
     options = call.options
     path = posixpath.join("/", source)
+    _check_target(target)
     if options["follow-link"]:
         path = _followed(call, container, path)
     answer = call.daemon.request("GET", f"/containers/{container}/archive", {"path": path})
@@ -68,6 +70,14 @@ def _out(call: Call, container: str, source: str, target: str) -> None:
     stream = Pieces(answer.pieces())
     unpack(stream, _local_target(path, target, is_folder=is_folder), owners=options["archive"])
     _told(call, stream.count, os.path.abspath(target))
+
+
+def _check_target(target: str) -> None:
+    """Refuse a device, in the place of which the file would be put: /dev/null for one."""
+    if target != "-" and os.path.exists(target):
+        mode = os.stat(target).st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise Failure(f'invalid output path: "{target}" must be a directory or a regular file: got a device')
 
 
 def _local_target(source: str, target: str, *, is_folder: bool) -> str:
