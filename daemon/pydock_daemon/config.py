@@ -77,6 +77,7 @@ class Config:
     shutdown_timeout: int = 15
     init: bool = False
     init_path: str = ""
+    cdi_folders: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
     tls: bool = False
     tls_verify: bool = False
     tls_authority: Path | None = None
@@ -286,6 +287,7 @@ SETTINGS = (
     Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
     Setting("init", ("--init",), "init", _switch, "run an init in containers that do not say", switch=True),
     Setting("init-path", ("--init-path",), "init_path", _text, "the program of --init"),
+    Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", _paths, "folder of files on CDI devices", many=True),
     Setting("tls", ("--tls",), "tls", _switch, "TLS on tcp hosts", switch=True),
     Setting("tlsverify", ("--tlsverify",), "tls_verify", _switch, "TLS, for clients of the authority", switch=True),
     Setting("tlscacert", ("--tlscacert",), "tls_authority", _path, "the authority (~/.docker/ca.pem)"),

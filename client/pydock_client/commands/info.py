@@ -104,6 +104,8 @@ def _server(found: Info) -> list[str]:
         for kind in ("Volume", "Network", "Authorization", "Log")
         if plugins.get(kind)
     ]
+    if found.get("CDISpecDirs"):
+        lines += [" CDI spec directories:", *(f"  {folder}" for folder in found["CDISpecDirs"])]
     if found.get("Swarm"):
         lines.append(f" Swarm: {found['Swarm'].get('LocalNodeState', 'inactive')}")
     lines += _runtimes(found)

@@ -66,8 +66,19 @@ def host(config: Config) -> dict[str, Any]:
         "DriverStatus": [["Backing Filesystem", filesystem(config.data_root)], ["Supports d_type", "true"]],
         "Warnings": _open_hosts(config) + missing(abilities.files(), unified=unified)
         + ([] if forwarding else ["WARNING: IPv4 forwarding is disabled"]),
+        "CDISpecDirs": list(map(str, config.cdi_folders)),
+        "DiscoveredDevices": _named_devices(config),
         **proxies(),
     }  # fmt: skip
+
+
+def _named_devices(config: Config) -> list[dict[str, str]]:
+    """Return the devices that vendors describe in files."""
+    if not any(folder.is_dir() for folder in config.cdi_folders):
+        return []
+    from pydock_daemon.containers.cdi import files  # whoever has no such folder does not pay for it
+
+    return [{"Source": "cdi", "ID": name} for name in sorted(files.load(config.cdi_folders))]
 
 
 def missing(files: frozenset[str], *, unified: bool) -> list[str]:

@@ -36,7 +36,6 @@ CONSTANT: dict[str, Any] = {
     "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
     "IndexServerAddress": "https://index.docker.io/v1/",
     "GenericResources": None,
-    "CDISpecDirs": [],
     "Isolation": "",
     "FirewallBackend": {"Driver": "nftables"},
     **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit", "InitCommit")},

@@ -9,6 +9,8 @@ from typing import Any
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import HostConfig
 
+CDI = "cdi"
+"""The driver of devices that are asked for by name."""
 # Of a container's own /dev, never the host's.
 OWN = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console", "/dev/fd")
 RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
@@ -20,6 +22,8 @@ def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     Requests to device drivers (`--gpus`) are refused here, as by a dockerd that has none of the drivers.
     """
     for request in host.device_requests or ():
+        if request.driver == CDI:
+            continue
         alternatives = " ".join(f"[{' '.join(names)}]" for names in request.capabilities or ())
         raise InvalidArgument(
             f"could not select device driver {json.dumps(request.driver or '')} with capabilities: [{alternatives}]"
@@ -31,6 +35,19 @@ def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         path = device.path_on_host or ""
         found += _device(path, device.path_in_container or path, device.cgroup_permissions or "rwm")
     return found, [_rule(text) for text in host.device_cgroup_rules or ()]
+
+
+def by_name(host: HostConfig) -> list[str]:
+    """Return the names of the devices that files of vendors describe (CDI)."""
+    names: list[str] = []
+    for request in host.device_requests or ():
+        if request.driver != CDI:
+            continue
+        for field, value in (("count", request.count), ("options", request.options)):
+            if value:
+                raise InvalidArgument(f"unexpected {field} in CDI device request")
+        names += request.device_ids or ()
+    return names
 
 
 # Attribute of the request -> list of OCI's `blockIO`, and the key of its number

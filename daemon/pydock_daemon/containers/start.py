@@ -6,6 +6,7 @@
 Each step puts its undo on a stack; a failure at any step takes back those before it.
 """
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -101,6 +102,10 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
 async def _create(containers: Containers, container: Container, parts: dict[str, str], undo: AsyncExitStack) -> int:
     """Let the supervisor make the container, with everything mounted; return the process that waits at its gate."""
     spec = build(container, _facts(containers, container, parts))
+    if names := devices.by_name(container.host):
+        from .cdi import edits as cdi  # whoever has no such device does not pay for it
+
+        await asyncio.to_thread(cdi.apply, spec, names, containers.config.cdi_folders)
     profile = _profile(container, spec)
     runtime = runtimes.chosen(containers.config, container)
     if runtime is not None:
