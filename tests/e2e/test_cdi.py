@@ -38,9 +38,6 @@ def test_devices_by_name(fresh_daemon: Callable[..., Engine], tmp_path: Path):
     assert result.stdout.split() == ["yes", "content", "read"]
     assert "Operation not permitted" in result.stderr
     assert json.loads(told.read_text())["status"] == "creating"
-    gpus = r'could not select device driver "" with capabilities: \[\[gpu\]\]'
-    for name in ("docker", "pydock"):
-        Cli(name, engine.host, tmp_path).fails("run", "--rm", "--gpus", "all", "busybox", code=125, message=gpus)
     client = docker_py.DockerClient(base_url=engine.host)
     asked = [docker_py.types.DeviceRequest(driver="cdi", device_ids=["vendor.com/class=0"])]
     assert client.containers.run("busybox", "cat /lib/vendor", device_requests=asked, remove=True) == b"content"

@@ -156,11 +156,11 @@ def test_devices_without_a_driver_are_refused_at_the_start(cli: Cli, api: Api):
     cli.fails("run", "--name", "gpu", "--gpus", "all", "busybox", "true", code=125, message=re.escape(words))
     state = json.loads(cli("inspect", "-f", "{{json .State}}", "gpu"))
     assert (state["Status"], state["ExitCode"], state["Error"]) == ("created", 128, words)
-    status, made = create(api, DeviceRequests=[{"Driver": "cdi", "Capabilities": [["a", "b"], ["c"]]}])
+    status, made = create(api, DeviceRequests=[{"Driver": "nvidia", "Capabilities": [["a", "b"], ["c"]]}])
     answer = api("POST", f"/containers/{made['Id']}/start")
     assert (status, answer.body["message"]) == (
         201,
-        'could not select device driver "cdi" with capabilities: [[a b] [c]]',
+        'could not select device driver "nvidia" with capabilities: [[a b] [c]]',
     )
 
 
