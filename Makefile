@@ -8,7 +8,7 @@ PYDOCK  := $(BIN)/pydock -H unix://$(SOCKET)
 FOLDERS := shared runtime daemon client tests
 export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
-.PHONY: help demo check format test e2e e2e-oracle fuzz crash bench all packages clean
+.PHONY: help demo check format test e2e e2e-oracle build-oracle fuzz crash bench all packages clean
 help: ## what can be made (this list)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -48,6 +48,9 @@ fuzz: .venv/dev .venv/tools/ready ## very many requests that make no sense (PYDO
 
 crash: .venv/dev .venv/tools/ready ## kill the daemon two hundred times, crowd it for a minute (PYDOCK_KILLS, PYDOCK_STRESS, PYDOCK_SEED)
 	PYDOCK_KILLS=$${PYDOCK_KILLS:-200} PYDOCK_STRESS=$${PYDOCK_STRESS:-60} $(BIN)/pytest --quiet --timeout 3600 tests/crash
+
+build-oracle: .venv/dev .venv/tools/ready ## build the corpus here and by a dockerd with buildx, compare: ORACLE=unix:///...
+	$(BIN)/python -m tests.dockerfiles.oracle $(ORACLE) $(CASES)
 
 bench: .venv/dev .venv/tools/ready ## compare with a dockerd (docs/performance.md says how to name one)
 	$(BIN)/python -m tests.bench

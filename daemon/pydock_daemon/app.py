@@ -9,7 +9,6 @@ import gc
 import hashlib
 import logging
 import os
-import shutil
 import signal
 import sys
 import uuid
@@ -26,6 +25,7 @@ from pydock_daemon.api.errors import Malformed
 from pydock_daemon.api.server import Edge, request
 from pydock_daemon.builder import cache, work
 from pydock_daemon.builder.cache import Cache
+from pydock_daemon.builder.contexts import Contexts
 from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
 from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
@@ -194,6 +194,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         supervisor=supervisor,
         build_cache=Cache(store, pictures, root / "build-contexts"),
         buildkit=BuildKit(),
+        build_contexts=Contexts(settings.data_root / "build-contents"),
     )
     await _bring_together(engine, stack)
     return engine
@@ -226,7 +227,7 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
         tasks.run(_upgrade(supervisor, hello))
     reconcile.remove_leftovers(containers)
     await work.sweep(containers)
-    shutil.rmtree(engine.config.data_root / "builds", ignore_errors=True)
+    work.sweep_folders(engine.config.data_root / "builds")
     stack.callback(_cancel, tasks, containers)
     if high := engine.config.image_gc_high:
         # Imported by those who ask for it.

@@ -86,6 +86,7 @@ class Config:
     image_gc_high: Watermark | None = None
     image_gc_low: Watermark | None = None
     image_gc_min_age: int = 120 * 10**9
+    build_insecure: bool = False
 
 
 def _text(value: Any) -> str:
@@ -286,6 +287,14 @@ SETTINGS = (
     Setting("group", ("-G", "--group"), "group", _text, "group that owns the unix socket"),
     Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
     Setting("init", ("--init",), "init", _switch, "run an init in containers that do not say", switch=True),
+    Setting(
+        "build-insecure",
+        ("--build-insecure",),
+        "build_insecure",
+        _switch,
+        "builds may ask for the entitlement security.insecure",
+        switch=True,
+    ),
     Setting("init-path", ("--init-path",), "init_path", _text, "the program of --init"),
     Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", _paths, "folder of files on CDI devices", many=True),
     Setting("tls", ("--tls",), "tls", _switch, "TLS on tcp hosts", switch=True),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pydock_daemon.builder.cache import Cache
+from pydock_daemon.builder.contexts import Contexts
 from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
 from pydock_daemon.containers.exec import Execs
@@ -33,3 +34,4 @@ class Engine:
     supervisor: Supervisor
     build_cache: Cache
     buildkit: BuildKit
+    build_contexts: Contexts

@@ -194,7 +194,7 @@ def test_caches_are_volumes(cli: Cli, api: Api, daemon: Engine):
     dockerfile = f"FROM busybox\nARG N\nRUN {mounts} echo $N >>/c/n; touch /t/x; cat /c/n >/n\n"
     by_api(api, dockerfile, t="built:1", buildargs='{"N": "1"}', nocache="1")
     by_api(api, dockerfile, t="built:1", buildargs='{"N": "2"}')
-    assert output(cli, "sh", "-c", "cat /n; ls /c /t").split()[:2] == ["1", "2"]
+    assert output(cli, "sh", "-c", "cat /n; ls -d /[ct] 2>/dev/null || true").split() == ["1", "2"]
     assert cli("volume", "ls", "-q", "--filter", "label=io.pydock.build.cache=/c").startswith("build-cache-c-")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from pydock_client import auth, progress
+from pydock_client import auth, buildcontext, buildsession, progress
 from pydock_client.command import Call, Command, Failure
 from pydock_client.commands.archives import pieces
 from pydock_client.create import pairs
@@ -15,6 +15,7 @@ from pydock_client.options import ADD_HOST, LABEL, ULIMIT
 from pydock_client.session import STDIN_FD
 from pydock_client.tarballs import pack_context, pack_text
 from pydock_shared import ignore, reference
+from pydock_shared.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +50,40 @@ _PARAMETERS = (
 
 
 def _build(call: Call) -> None:
-    options, (source,) = call.options, call.arguments
+    """Read the whole command line before anything is sent."""
+    options = call.options
     for tag in options["tag"]:
         reference.parse(tag)
+    known = dict(buildsession.secret(text) for text in options["secret"])
+    agents = dict(buildsession.agent(text) for text in options["ssh"])
+    named = [_context_option(text) for text in options["build-context"]]
     query = _query(call)
+    query["contexts"] = json.dumps({name: _named(call, value) for name, value in named}) if named else ""
+    if known or agents:
+        with buildsession.Session(call.daemon, known, agents) as session:
+            _send(call, query | {"session": session.name})
+    else:
+        _send(call, query)
+
+
+def _context_option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise Failure(f"invalid context value: {text}, expected key=value")
+    return name, value
+
+
+def _named(call: Call, value: str) -> str:
+    """Return what the request says of a named context; a folder is sent."""
+    if "://" in value or value.startswith(_URLS):
+        return value
+    if not os.path.isdir(value):
+        raise Failure(f"failed to get build context {value}: stat {value}: no such file or directory")
+    return f"context:{buildcontext.send(call.daemon, value, _ignored(value, ''), (ignore.FILE,), {})}"
+
+
+def _send(call: Call, query: dict[str, Any]) -> None:
+    options, (source,) = call.options, call.arguments
     body: Iterator[bytes] | None = None
     if source == "-":
         body = _from_stdin(pieces(STDIN_FD))
@@ -61,7 +92,12 @@ def _build(call: Call) -> None:
         query["remote"] = source
     else:
         query["dockerfile"], more = _dockerfile(source, options["file"])
-        body = pack_context(source, _ignored(source, query["dockerfile"]), (query["dockerfile"], ignore.FILE), more)
+        kept = (query["dockerfile"], f"{query['dockerfile']}{ignore.FILE}", ignore.FILE)
+        ignored = _ignored(source, query["dockerfile"])
+        try:
+            query["context"] = buildcontext.send(call.daemon, source, ignored, kept, more)
+        except NotFound:  # an engine of another kind
+            body = pack_context(source, ignored, kept, more)
     headers = {"Content_Type": "application/x-tar"}
     if call.settings.config.get("auths"):
         known = {server: auth.load(call.settings, server) for server in call.settings.config["auths"]}
@@ -85,6 +121,7 @@ def _query(call: Call) -> dict[str, Any]:
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(pairs(options["label"])),
         "cachefrom": json.dumps(options["cache-from"]) if options["cache-from"] else "",
+        "allow": options["allow"],
         "ulimits": json.dumps(options["ulimit"]) if options["ulimit"] else "",
         "securityopt": json.dumps(options["security-opt"]) if options["security-opt"] else "",
     }
@@ -157,7 +194,9 @@ BUILD = Command(
     arguments=(1, 1),
     flags=(
         Flag("--add-host", ADD_HOST, 'Add a mapping of a host name to an address ("host:ip")'),
+        Flag("--allow", STRINGS, "Allow extra privileged entitlement (network.host, security.insecure)"),
         Flag("--build-arg", LIST, "Set build-time variables"),
+        Flag("--build-context", LIST, "Additional build contexts (name=path, name=docker-image://image)"),
         Flag("--cache-from", STRINGS, "Images to consider as cache sources"),
         Flag("--cgroup-parent", STRING, "Parent cgroup of the RUN instructions"),
         Flag("--compress", BOOL, "Compress the build context", unsupported=True),
@@ -180,9 +219,11 @@ BUILD = Command(
         Flag("--pull", BOOL, "Always pull a newer version of the base image"),
         Flag("-q --quiet", BOOL, "Suppress the build output and print the image ID on success"),
         Flag("--rm", BOOL, "Remove intermediate containers after a successful build", default=True),
+        Flag("--secret", LIST, 'Secret to expose to the build ("id=mysecret,src=/local/secret", "id=x,env=X")'),
         Flag("--security-opt", STRINGS, "Security options"),
         Flag("--shm-size", BYTES, "Size of /dev/shm"),
         Flag("--squash", BOOL, "Squash newly built layers into a single new layer"),
+        Flag("--ssh", LIST, 'SSH agent socket to expose to the build ("default", "name=/path/to/socket")'),
         Flag("-t --tag", LIST, 'Name of the image, in the "name:tag" format'),
         Flag("--target", STRING, "Build stage to build"),
         Flag("--ulimit", ULIMIT, "Ulimit options"),

@@ -6,12 +6,13 @@ import binascii
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import fetch, prune, report, solve, steps, tree
+from pydock_daemon.builder import contexts, entitlements, fetch, prune, report, solve, tree, work
 from pydock_daemon.builder.options import Options
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
@@ -21,7 +22,7 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import HUB, Reference
 
-from . import buildkit
+from . import buildkit, buildsession
 from .routing import Call, json_response
 from .stream import progress_stream
 
@@ -29,7 +30,8 @@ from .stream import progress_stream
 NUMBERS = {"memory": "Memory", "memswap": "MemorySwap", "cpushares": "CpuShares", "cpuperiod": "CpuPeriod",
            "cpuquota": "CpuQuota", "shmsize": "ShmSize"}  # fmt: skip
 TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
-REFUSED = ("squash", "outputs", "session", "cachefrom", "isolation")
+REFUSED = ("squash", "outputs", "cachefrom", "isolation")
+LISTED, IMAGE = "context:", "docker-image://"
 EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
 
 
@@ -42,23 +44,33 @@ async def build_image(call: Call) -> web.StreamResponse:
     root.mkdir(mode=0o700, exist_ok=True)
     folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
     try:
-        context, options = await _context(call, folder, options)
+        (context, text), options = await _context(call, folder, options)
         async with progress_stream(call) as stream:
             engine = call.engine
             told = report.Words(stream.send, quiet=options.quiet)
-            await solve.Build(engine.containers, engine.build_cache, options, folder, context, told).run()
+            await solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text).run()
         return await stream.finish()
     finally:
-        await asyncio.shield(asyncio.to_thread(steps.clean, folder))
+        await asyncio.shield(asyncio.to_thread(work.clean, folder))
+        for name in _own_contexts(call):
+            call.engine.build_contexts.drop(name)
 
 
-async def _context(call: Call, folder: Path, options: Options) -> tuple[tree.Tree, Options]:
+async def _context(call: Call, folder: Path, options: Options) -> tuple[tuple[tree.Tree, str | None], Options]:
     archive = folder / "context"
-    remote = call.query.get("remote", "")
+    remote, listed = call.query.get("remote", ""), call.query.get("context", "")
+    named = {
+        name: await _named(call, text, folder / f"context-{number}")
+        for number, (name, text) in enumerate(_contexts(call).items())
+    }
+    options = replace(options, contexts=named)
     try:
+        if listed:
+            whole = await call.engine.build_contexts.tree(listed)
+            return await asyncio.to_thread(tree.chosen, whole, options.dockerfile), options
         if remote:
             name = await fetch.context(remote, archive)
-            options = options if name is None else Options(**{**vars(options), "dockerfile": name})
+            options = options if name is None else replace(options, dockerfile=name)
         else:
             await Body(call.request.content.readany).run(lambda pieces: tree.spool(pieces, archive))
         return await asyncio.to_thread(tree.context, archive, options.dockerfile), options
@@ -66,8 +78,51 @@ async def _context(call: Call, folder: Path, options: Options) -> tuple[tree.Tre
         raise InvalidArgument(f"invalid build context: {error}") from error
 
 
+def _contexts(call: Call) -> dict[str, str]:
+    """Return the named contexts of the request: `context:ID`, `docker-image://NAME` or an address."""
+    return {name.lower(): text or "" for name, text in _table(call.query.get("contexts", ""), "contexts").items()}
+
+
+def _own_contexts(call: Call) -> list[str]:
+    """Return the ids of the contexts that were sent for this build."""
+    named = [text.removeprefix(LISTED) for text in _contexts(call).values() if text.startswith(LISTED)]
+    return [name for name in [call.query.get("context", ""), *named] if name]
+
+
+async def _named(call: Call, text: str, archive: Path) -> tree.Tree | str:
+    """Return what a named context is: files, or the name of an image."""
+    if text.startswith(LISTED):
+        whole = await call.engine.build_contexts.tree(text.removeprefix(LISTED))
+        return (await asyncio.to_thread(tree.chosen, whole, ""))[0]
+    if text.startswith(IMAGE):
+        return text.removeprefix(IMAGE)
+    if fetch.is_remote(text):
+        await fetch.context(text, archive)
+        return await asyncio.to_thread(tree.Tree, archive)
+    raise NotSupported(f"the build context {text} is not supported: it is no folder, docker-image:// or address")
+
+
+async def begin_context(call: Call) -> web.StreamResponse:
+    """POST /build/context: a list of files; the answer says which contents are not here. An extension of the API."""
+    nodes = await Body(call.request.content.readany).run(contexts.listed)
+    name, missing = await call.engine.build_contexts.begin(nodes)
+    return json_response({"Id": name, "Missing": missing}, 201)
+
+
+async def fill_context(call: Call) -> web.StreamResponse:
+    """POST /build/context/{id}: an archive of contents."""
+    begun, name = call.engine.build_contexts, call.params["id"]
+    await Body(call.request.content.readany).run(lambda pieces: begun.fill(name, pieces))
+    return json_response({"Id": name})
+
+
 def _options(call: Call) -> Options:
     query = call.query
+    credentials = _credentials(call.request.headers.get("X-Registry-Config", ""))
+    session = buildsession.find(call, query["session"]) if query.get("session") else None
+    if session:
+        session.logins = credentials
+    asked = [part for text in query.getall("allow", []) for part in text.split(",") if part]
     if query.get("version", "1") not in ("", "1"):
         raise InvalidArgument(f"invalid version {query['version']}")
     for name in REFUSED:
@@ -85,7 +140,9 @@ def _options(call: Call) -> Options:
         remove=call.flag("rm", default=True) or call.flag("forcerm"),
         quiet=call.flag("q"),
         host_config=_host_config(call),
-        credentials=_credentials(call.request.headers.get("X-Registry-Config", "")),
+        credentials=credentials,
+        session=session,
+        allowed=entitlements.allowed(call.engine.config, asked),
     )
 
 
@@ -159,8 +216,15 @@ async def prune_cache(call: Call) -> web.StreamResponse:
     disk = os.statvfs(engine.config.data_root)
     gone = prune.chosen(entries, filters, limits, disk.f_bfree * disk.f_frsize, every=call.flag("all"))
     ids, freed = await prune.remove(engine.containers, engine.build_cache, gone)
+    if call.flag("all") and not filters and limits == prune.Limits():
+        freed += await asyncio.to_thread(engine.build_contexts.contents.shrink, 0)
     engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
     return json_response({"CachesDeleted": ids, "SpaceReclaimed": freed})
 
 
-ROUTES = (("POST", "/build", build_image), ("POST", "/build/prune", prune_cache))
+ROUTES = (
+    ("POST", "/build", build_image),
+    ("POST", "/build/context", begin_context),
+    ("POST", "/build/context/{id}", fill_context),
+    ("POST", "/build/prune", prune_cache),
+)

@@ -20,6 +20,7 @@ from . import (
     archives,
     build,
     buildkit,
+    buildsession,
     containers,
     events,
     exec,
@@ -42,7 +43,7 @@ from .versions import NEWEST, split, text
 
 MODULES = (
     *(system, usage, upkeep, containers, stats, archives, streams, websocket, exec),
-    *(registries, images, networks, volumes, build, buildkit, events, absent),
+    *(registries, images, networks, volumes, build, buildkit, buildsession, events, absent),
 )
 ROUTES: list[Route] = [route for module in MODULES for route in module.ROUTES]
 ROUTES.append(openapi.route(ROUTES))

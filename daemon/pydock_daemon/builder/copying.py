@@ -9,6 +9,7 @@ import json
 import posixpath
 import re
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,11 @@ BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 @dataclass(frozen=True)
 class Item:
-    """A file and the path below the root where it will be."""
+    """A file and the path below the root where it will be; `source` numbers the source that it belongs to."""
 
     node: Node
     target: str
+    source: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Rules:
     chmod: str = ""
     exclude: tuple[str, ...] = ()
     parents: bool = False
+    owners: bool = False
+    """Whether files keep their owners, as those of a stage do; those of a context belong to root."""
 
 
 def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool, rules: Rules) -> list[Item]:
@@ -45,7 +49,7 @@ def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool,
 
     InvalidArgument names a source that is not there.
     """
-    found = [(source, node) for source in sources for node in _found(tree, source)]
+    found = [(number, *pair) for source in sources for number, pair in enumerate(_found(tree, source))]
     into = destination.endswith("/") or is_folder or rules.parents
     if not destination.endswith("/") and (len(sources) > 1 or (len(found) > 1 and not is_folder)):
         raise InvalidArgument(
@@ -54,40 +58,42 @@ def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool,
     place = destination.strip("/")
     excluded = Patterns("\n".join(rules.exclude))
     items: list[Item] = []
-    for source, node in found:
-        items += _one(tree, source, node, place, into=into, rules=rules)
+    for number, (match, path, node) in enumerate(found):
+        some = _one(tree, path, node, place, into=into, first=not match, rules=rules)
+        items += [Item(item.node, item.target, number) for item in some]
     return [item for item in items if not excluded or not excluded.ignores(item.node.path)]
 
 
-def _found(tree: Tree, source: str) -> list[Node]:
+def _found(tree: Tree, source: str) -> list[tuple[str, Node]]:
     found = tree.matching(source)
     if not found:
         if WILD & set(source):
             raise InvalidArgument(f"COPY failed: no source files were specified: {source}")
-        raise InvalidArgument("COPY failed: file not found in build context or excluded by .dockerignore: "
-                              f"stat {source}: file does not exist")  # fmt: skip
+        raise InvalidArgument(f'COPY failed: "/{source.lstrip("/")}": not found: it is not there, or excluded by '
+                              ".dockerignore")  # fmt: skip
     return found
 
 
-def _one(tree: Tree, source: str, node: Node, place: str, *, into: bool, rules: Rules) -> Iterator[Item]:
+def _one(tree: Tree, path: str, node: Node, place: str, *, into: bool, first: bool, rules: Rules) -> Iterator[Item]:
+    """Yield what a source is, `path` its name and `node` what that leads to.
+
+    A folder is what the destination is made like; of those that a pattern matches only the first.
+    """
     if node.kind == OTHER:
-        raise InvalidArgument(f"COPY failed: {source} is neither a file nor a folder")
+        raise InvalidArgument(f"COPY failed: {path} is neither a file nor a folder")
     if rules.parents:
-        place = posixpath.join(place, posixpath.dirname(posixpath.normpath("/" + source).lstrip("/")))
+        place = posixpath.join(place, posixpath.dirname(path))
         if node.kind == FOLDER:
-            place = posixpath.join(place, posixpath.basename(node.path))
+            place = posixpath.join(place, posixpath.basename(path))
     if node.kind == FOLDER:
+        if place and node.path and not rules.chmod and first:
+            yield Item(node, place)
         for child in tree.below(node):
             below = child.path[len(node.path) :].lstrip("/")
             if child.kind != OTHER:
                 yield Item(child, posixpath.join(place, below))
         return
-    name = (
-        posixpath.basename(posixpath.normpath("/" + source))
-        if not WILD & set(source)
-        else posixpath.basename(node.path)
-    )
-    yield Item(node, posixpath.join(place, name) if into else place)
+    yield Item(node, posixpath.join(place, posixpath.basename(path)) if into else place)
 
 
 def mode_of(text: str, mode: int, *, is_folder: bool) -> int:
@@ -118,19 +124,35 @@ def digest(tree: Tree, items: list[Item], rules: Rules) -> str:
         node = item.node
         mode = mode_of(rules.chmod, node.mode, is_folder=node.kind == FOLDER) if rules.chmod else node.mode
         facts = [item.target, node.kind, mode, node.size, node.target if node.kind == LINK else ""]
+        facts += [node.uid, node.gid] if rules.owners else []
         hashed.update(json.dumps(facts).encode() + b"\n")
         if node.kind == FILE:
-            for piece in tree.pieces(node):
-                hashed.update(piece)
+            hashed.update(bytes.fromhex(node.digest) if node.digest else _sha256(tree, node))
     return hashed.hexdigest()
+
+
+def _sha256(tree: Tree, node: Node) -> bytes:
+    hashed = hashlib.sha256()
+    for piece in tree.pieces(node):
+        hashed.update(piece)
+    return hashed.digest()
 
 
 def write(tree: Tree, items: list[Item], rules: Rules, archive: Path, *, mtime: int | None) -> None:
     """Write the archive that is unpacked at the root, where everything belongs to root; no time is after `mtime`."""
+    written: dict[tuple[int, str], str] = {}
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
         for item in items:
             node = item.node
             info = tarfile.TarInfo(item.target or ".")
+            if node.linked:
+                first = written.setdefault((item.source, node.linked), item.target)
+                if first != item.target:
+                    info.type, info.linkname = tarfile.LNKTYPE, first
+                    made.addfile(info)
+                    continue
+            if rules.owners:
+                info.uid, info.gid = node.uid, node.gid
             info.mtime = min(node.mtime, mtime) if mtime is not None else node.mtime
             is_folder = node.kind == FOLDER
             info.mode = mode_of(rules.chmod, node.mode, is_folder=is_folder) if rules.chmod else node.mode
@@ -139,16 +161,16 @@ def write(tree: Tree, items: list[Item], rules: Rules, archive: Path, *, mtime: 
             info.size = node.size if node.kind == FILE else 0
             info.pax_headers = dict(node.headers)
             if node.kind == FILE:
-                with tree.archive.open("rb") as file:
-                    file.seek(node.offset)
+                with tree.opened(node) as file:
                     made.addfile(info, file)
             else:
                 made.addfile(info)
 
 
-def folders(path: str, archive: Path) -> None:
-    """Write an archive with one folder and those above it, for WORKDIR."""
+def folders(path: str, archive: Path, *, mtime: int | None) -> None:
+    """Write an archive with one folder and those above it, of this moment unless there is an `mtime`."""
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
         info = tarfile.TarInfo(path.strip("/"))
         info.type, info.mode = tarfile.DIRTYPE, 0o755
+        info.mtime = int(time.time()) if mtime is None else mtime
         made.addfile(info)

@@ -38,6 +38,8 @@ class Heredoc:
     name: str
     text: str
     expand: bool
+    raw: str = ""
+    """The text as it stands in the file: the tabs that `<<-` takes off are the shell's to take off in a RUN."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class _Parser:
             return ()
         made = []
         for found in HEREDOC.finditer(rest):
-            lines = []
+            lines, raw = [], []
             while True:
                 if self._at >= len(self._lines):
                     self._fail(line, f"unterminated heredoc <<{found[3]}", f"<<{found[1]}")
@@ -195,7 +197,9 @@ class _Parser:
                 if (text.lstrip("\t") if found[1] else text) == found[3]:
                     break
                 lines.append(text.lstrip("\t") if found[1] else text)
-            made.append(Heredoc(found[3], "".join(f"{text}\n" for text in lines), expand=not found[2]))
+                raw.append(text)
+            texts = ("".join(f"{line}\n" for line in some) for some in (lines, raw))
+            made.append(Heredoc(found[3], next(texts), expand=not found[2], raw=next(texts)))
         return tuple(made)
 
     def _words(self, name: str, rest: str) -> tuple[str, ...] | None:

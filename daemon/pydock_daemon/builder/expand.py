@@ -123,7 +123,9 @@ class Words:
         return _trimmed(value or "", operator, self.one(raw))
 
     def _replaced(self, value: str, operator: str, raw: str) -> str:
-        pattern, _, new = raw.partition("/")
+        escape = re.escape(self._escape)
+        found = re.match(rf"((?:{escape}.|[^/])*)/?(.*)", raw, re.DOTALL)
+        pattern, new = (found[1], found[2]) if found else (raw, "")
         shape = re.compile(_shell_pattern(self.one(pattern), greedy=True), re.DOTALL)
         replacement = self.one(new)
         return shape.sub(lambda _: replacement, value, count=0 if operator == "//" else 1)

@@ -1,41 +1,33 @@
-"""`RUN --mount`: caches, which are volumes of their own, and tmpfs. Used by `steps` and `prune`.
+"""`RUN --mount`: which mounts an instruction asks for. Used by `steps`, carried out by `given`; pure.
 
-A cache is a volume named for its id, so it is listed, inspected and removed like one; and it is an entry of the build
-cache. When it was used last is the time of its folder, set at each use.
+Source: the Dockerfile reference and BuildKit's instructions/commands_runmount.go, whose words the errors have.
 """
 
-import asyncio
-import hashlib
-import os
+import difflib
 import posixpath
-import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pydock_daemon.containers.service import Containers
-from pydock_shared.errors import InvalidArgument, NotSupported
-from pydock_shared.filters import Filters
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.units import parse_size
 
 from .expand import Words
 
-PREFIX = "build-cache-"
-LABEL = "io.pydock.build.cache"
+AGENT = "/run/buildkit/ssh_agent"
 OPTIONS = {
-    "cache": ("id", "target", "sharing", "readonly", "rw"),
+    "bind": ("from", "source", "target", "readonly", "rw"),
+    "cache": ("id", "target", "sharing", "readonly", "rw", "from", "source", "mode", "uid", "gid"),
     "tmpfs": ("target", "size"),
     "secret": ("id", "target", "required", "mode", "uid", "gid", "env"),
     "ssh": ("id", "target", "required", "mode", "uid", "gid"),
 }
-ALIASES = {"dst": "target", "destination": "target", "ro": "readonly", "readwrite": "rw"}
-_locks: dict[str, asyncio.Lock] = {}
+ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly", "readwrite": "rw"}
+SHARING = ("shared", "private", "locked")
 
 
 @dataclass(frozen=True)
 class RunMount:
-    """One mount of a RUN."""
+    """One mount of a RUN; `origin` is a stage, image or context, the empty text the context of the build."""
 
     kind: str
     target: str
@@ -43,92 +35,111 @@ class RunMount:
     sharing: str = "shared"
     read_only: bool = False
     size: int = 0
+    origin: str = ""
+    source: str = "/"
+    mode: int | None = None
+    uid: int = 0
+    gid: int = 0
+    required: bool = False
+    variable: str = ""
+
+    @property
+    def has_origin(self) -> bool:
+        """Say whether files of a stage, an image or a context are needed for it."""
+        return self.kind == "bind" or (self.kind == "cache" and bool(self.origin))
 
 
 def parse(given: Sequence[str], words: Words, folder: str) -> list[RunMount]:
-    """Return the mounts of an instruction; InvalidArgument and NotSupported name what cannot be."""
-    made = [_one(words.one(text), folder) for text in given]
-    return [mount for mount in made if mount is not None]
+    """Return the mounts of an instruction; InvalidArgument names what cannot be."""
+    agents = iter(range(1 << 30))
+    return [_one(words.one(text), folder, agents) for text in given]
 
 
-def _one(text: str, folder: str) -> RunMount | None:
-    pairs = [part.partition("=") for part in text.split(",")]
-    options = {ALIASES.get(name, name): value if equals else "true" for name, equals, value in pairs}
-    kind = options.pop("type", "bind")
+def _one(text: str, folder: str, agents: Iterator[int]) -> RunMount:
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    options = {ALIASES.get(name.lower(), name.lower()): value if equals else "true" for name, equals, value in pairs}
+    kind = options.pop("type", "bind").lower()
     if kind not in OPTIONS:
-        raise NotSupported(f"RUN --mount=type={kind} is not supported")
+        raise InvalidArgument(f'unsupported mount type "{kind}"')
     for name in options:
         if name not in OPTIONS[kind]:
-            raise NotSupported(f"RUN --mount=type={kind}: option {name} is not supported")
-    if kind in ("secret", "ssh"):
-        if options.get("required", "false") == "true":
-            what = options.get("id") or posixpath.basename(options.get("target", "")) or "default"
-            raise InvalidArgument(f"{kind} {what}: not found")
-        return None  # not required, and there is none
-    target = options.get("target", "")
-    if not target:
-        raise InvalidArgument(f"RUN --mount=type={kind}: target is required")
-    target = posixpath.normpath(posixpath.join(folder, target))
-    if kind == "tmpfs":
-        return RunMount(kind, target, size=parse_size(options["size"]) if options.get("size") else 0)
-    sharing = options.get("sharing", "shared")
-    if sharing not in ("shared", "private", "locked"):
-        raise InvalidArgument(f"unsupported sharing value {sharing!r}")
-    return RunMount(kind, target, options.get("id") or target, sharing, options.get("readonly", "false") == "true")
+            near = difflib.get_close_matches(name, OPTIONS[kind], 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise InvalidArgument(f"unexpected key '{name}' of a mount of type {kind}{hint}")
+    return KINDS[kind](options, folder, agents)
 
 
-def volume(name: str) -> str:
-    """Return the volume of a cache."""
-    plain = re.sub(r"[^a-zA-Z0-9_.-]", "-", name).strip("-.")[:40]
-    return f"{PREFIX}{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+def _place(options: dict[str, str], folder: str, kind: str) -> str:
+    if not options.get("target"):
+        raise InvalidArgument(f"invalid {kind} mount: target is required")
+    place = posixpath.normpath(posixpath.join("/", folder, options["target"]))
+    if place.lstrip("/") == "":
+        raise InvalidArgument(f"invalid {kind} mount: target cannot be the root")
+    return "/" + place.lstrip("/")
 
 
-def host_config(mounts: list[RunMount], host: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a HostConfig that these mounts are."""
-    return {
-        "Tmpfs": {m.target: f"size={m.size}" if m.size else "" for m in mounts if m.kind == "tmpfs"},
-        "Mounts": [
-            {
-                "Type": "volume",
-                "Source": volume(mount.name),
-                "Target": mount.target,
-                "ReadOnly": mount.read_only,
-                "VolumeOptions": {"NoCopy": True, "Labels": {LABEL: mount.name}},
-            }
-            for mount in mounts
-            if mount.kind == "cache"
-        ],
-    }
+def _flag(options: dict[str, str], name: str) -> bool:
+    value = options.get(name, "false").lower()
+    if value not in ("true", "false", "1", "0"):
+        raise InvalidArgument(f"invalid value for {name}: {options[name]}")
+    return value in ("true", "1")
 
 
-@asynccontextmanager
-async def locked(mounts: list[RunMount]) -> AsyncIterator[None]:
-    """Hold the caches that one RUN at a time may use."""
-    async with AsyncExitStack() as stack:
-        for name in sorted({mount.name for mount in mounts if mount.kind == "cache" and mount.sharing != "shared"}):
-            await stack.enter_async_context(_locks.setdefault(name, asyncio.Lock()))
-        yield
+def _number(options: dict[str, str], name: str, base: int = 10) -> int | None:
+    text = options.get(name)
+    if text is None:
+        return None
+    try:
+        number = int(text, base)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32 - 1 or (name == "mode" and number > 0o7777):
+        raise InvalidArgument(f"invalid value {text} for {name}")
+    return number
 
 
-def touch(containers: Containers, mounts: list[RunMount]) -> None:
-    """Note that the caches are used now."""
-    for mount in mounts:
-        if mount.kind == "cache":
-            os.utime(containers.volumes.mountpoint(volume(mount.name)).parent)
+def _owner(options: dict[str, str]) -> tuple[int, int]:
+    return _number(options, "uid") or 0, _number(options, "gid") or 0
 
 
-async def caches(containers: Containers) -> list[dict[str, Any]]:
-    """Return the caches as Docker's BuildCache records; `Volume` is the name of what keeps it."""
-    volumes, found = containers.volumes, []
-    for each in volumes.listed(Filters({"label": [LABEL]}), set()):
-        size = await asyncio.to_thread(volumes.usage, each.name)
-        if not volumes.exists(each.name):
-            continue
-        found.append({
-            "ID": hashlib.sha256(each.name.encode()).hexdigest()[:24], "Type": "exec.cachemount",
-            "Description": f"cached mount {each.labels[LABEL]}", "InUse": bool(containers.users_of_volume(each.name)),
-            "Shared": False, "Size": size, "CreatedAt": each.created,
-            "LastUsedAt": volumes.mountpoint(each.name).parent.stat().st_mtime_ns, "UsageCount": 1,
-            "Volume": each.name,
-        })  # fmt: skip
-    return found
+def _bind(options: dict[str, str], folder: str, agents: Iterator[int]) -> RunMount:
+    read_only = not _flag(options, "rw") if "rw" in options else _flag({"readonly": "true", **options}, "readonly")
+    return RunMount("bind", _place(options, folder, "bind"), read_only=read_only, origin=options.get("from", ""),
+                    source=posixpath.normpath(posixpath.join("/", options.get("source", ""))))  # fmt: skip
+
+
+def _cache(options: dict[str, str], folder: str, agents: Iterator[int]) -> RunMount:
+    sharing = options.get("sharing", "shared").lower()
+    if sharing not in SHARING:
+        raise InvalidArgument(f'unsupported sharing value "{sharing}"')
+    place, (uid, gid) = _place(options, folder, "cache"), _owner(options)
+    return RunMount("cache", place, options.get("id") or place, sharing, _flag(options, "readonly"),
+                    origin=options.get("from", ""), mode=_number(options, "mode", 8), uid=uid, gid=gid,
+                    source=posixpath.normpath(posixpath.join("/", options.get("source", ""))))  # fmt: skip
+
+
+def _tmpfs(options: dict[str, str], folder: str, agents: Iterator[int]) -> RunMount:
+    size = parse_size(options["size"]) if options.get("size") else 0
+    return RunMount("tmpfs", _place(options, folder, "tmpfs"), size=size)
+
+
+def _secret(options: dict[str, str], folder: str, agents: Iterator[int]) -> RunMount:
+    name = options.get("id") or posixpath.basename(options.get("target", ""))
+    variable = options.get("env", "")
+    if not name:
+        raise InvalidArgument("invalid secret mount: one of id, target is required")
+    given = {"target": "" if variable else f"/run/secrets/{name}", **options}
+    place = _place(given, folder, "secret") if given["target"] else ""
+    mode, (uid, gid) = _number(options, "mode", 8), _owner(options)
+    return RunMount("secret", place, name, read_only=True, mode=0o400 if mode is None else mode, uid=uid, gid=gid,
+                    required=_flag(options, "required"), variable=variable)  # fmt: skip
+
+
+def _ssh(options: dict[str, str], folder: str, agents: Iterator[int]) -> RunMount:
+    place = _place({"target": f"{AGENT}.{next(agents)}", **options}, folder, "ssh")
+    mode, (uid, gid) = _number(options, "mode", 8), _owner(options)
+    return RunMount("ssh", place, options.get("id") or "default", mode=0o600 if mode is None else mode, uid=uid,
+                    gid=gid, required=_flag(options, "required"))  # fmt: skip
+
+
+KINDS = {"bind": _bind, "cache": _cache, "tmpfs": _tmpfs, "secret": _secret, "ssh": _ssh}

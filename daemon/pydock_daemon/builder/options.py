@@ -9,6 +9,7 @@ from pydock_daemon.images.model import Platform
 from pydock_shared.reference import Reference
 
 from .session import Session
+from .tree import Tree
 
 EPOCH = "SOURCE_DATE_EPOCH"
 
@@ -31,6 +32,10 @@ class Options:
     """The result goes elsewhere: what stays of it is a part of the cache and no image to be seen."""
     host_config: dict[str, Any] = field(default_factory=dict)
     """Limits, network and extra hosts of the containers in which RUN runs."""
+    allowed: frozenset[str] = frozenset()
+    """The entitlements of the build: `network.host`, `security.insecure`."""
+    contexts: dict[str, Tree | str] = field(default_factory=dict)
+    """Named contexts: files, or the name of an image or of a stage to take in place of the name."""
     credentials: dict[str, Credentials] = field(default_factory=dict)
     session: Session | None = None
     """Whom to ask for secrets, an ssh agent and logins; the classic protocol has nobody."""

@@ -14,7 +14,7 @@ from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.times import parse_moment
 
-from . import mounts
+from . import caches
 from .cache import Cache
 
 Entry = dict[str, Any]
@@ -112,7 +112,7 @@ def checks(filters: Filters) -> list[Callable[[Entry], bool]]:
 async def entries(containers: Containers, cache: Cache) -> list[Entry]:
     """Return the whole build cache: steps, what `RUN --mount=type=cache` has kept, and copies of contexts."""
     contexts = await asyncio.to_thread(cache.contexts.entries)
-    return cache.entries() + await mounts.caches(containers) + contexts
+    return cache.entries() + await caches.entries(containers) + contexts
 
 
 async def remove(containers: Containers, cache: Cache, gone: Iterable[Entry]) -> tuple[list[str], int]:

@@ -88,8 +88,6 @@ class Build:
         final = self._states[self._target.index].result().copy()
         if self._options.labels:
             final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
-            texts = " ".join(f"{name}={value}" for name, value in sorted(self._options.labels.items()))
-            final.note(f"/bin/sh -c #(nop)  LABEL {texts}", moment=self._options.moment, empty=True)
         image = self._image(final)
         unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
         for tag in self._options.tags:
@@ -123,14 +121,13 @@ class Build:
         if stage.parent:
             at = (await self._states[stage.parent.index]).copy()
             await track.begin(None)
-            triggers: list[str] = []
         else:
             await track.begin(None)
             at = await self._base(stage.base, stage.platform, track)
-            triggers = at.settings.pop("OnBuild", None) or []
+        triggers = at.settings.pop("OnBuild", None) or []
         at.command_given = False
         proxies = {name: value for name, value in self._options.given.items() if name in PROXIES}
-        at.arguments = {**proxies, **at.arguments}
+        at.arguments, at.declared = {**proxies, **at.arguments}, []
         steps = Steps(
             self._containers, self._cache, self._adding, self._options, self._folder, self._context, track,
             lambda name: self._source(stage, name, track),
@@ -151,25 +148,32 @@ class Build:
             if instruction.name == "ARG":
                 given = {**self._platforms(), **self._options.given}
                 self._used |= {word.partition("=")[0] for word in instruction.text.split()}
-                meta.declare(at, instruction, given, self._before, words)
+                shown = meta.declare(at, instruction, given, self._before, words)
             elif instruction.name in CARRIERS:
                 await steps.carry_out(at, instruction, words)
                 return
             else:
-                meta.INSTRUCTIONS[instruction.name](at, instruction, words)
+                shown = meta.INSTRUCTIONS[instruction.name](at, instruction, words)
         except InvalidArgument as error:
             raise InvalidArgument(f"{self._options.dockerfile}:{instruction.line}: {error.message}") from error
-        shown = f"/bin/sh -c #(nop)  {instruction.name} {instruction.text}"
-        at.note(shown, moment=self._options.moment, empty=True)
+        if shown:
+            at.note(shown, moment=self._options.moment, empty=True)
 
-    async def _source(self, stage: Stage, name: str, track: Track) -> State | None:
-        """Return what `--from=name` means in a stage: an earlier stage, or an image."""
+    async def _source(self, stage: Stage, name: str, track: Track) -> State | Tree:
+        """Return what `--from=name` means in a stage: a named context, an earlier stage, or an image."""
+        named = self._options.contexts.get(name.lower())
+        if isinstance(named, Tree):
+            return named
         found = stages.find(self._stages, name, before=stage.index)
         if found:
             return await self._states[found.index]
         return await self._base(name, "", track)
 
     async def _base(self, name: str, platform: str, track: Track) -> State:
+        named = self._options.contexts.get(name.lower())
+        if isinstance(named, Tree):
+            raise InvalidArgument(f"the context {name} is a folder of files and no image that FROM could name")
+        name = named or name
         if name == stages.SCRATCH:
             return state.scratch()
         wanted = parse_platform(platform) if platform else self._options.platform

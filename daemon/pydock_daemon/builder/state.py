@@ -2,7 +2,7 @@
 
 import copy
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydock_daemon.containers.commit import in_oci_words
@@ -18,6 +18,8 @@ from pydock_shared.times import rfc3339
 from .cache import key
 
 SHELL = ["/bin/sh", "-c"]
+COMMENT = "buildkit.dockerfile.v0"
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PLATFORM = ("architecture", "os", "variant", "os.version", "os.features")
 
 
@@ -33,6 +35,8 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
     arguments: dict[str, str] = field(default_factory=dict)
     """The ARGs in scope."""
+    declared: list[str] = field(default_factory=list)
+    """The names of those that this stage has declared, with a value or without."""
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     author: str = ""
     command_given: bool = False
@@ -46,13 +50,17 @@ class State:
         """Return a state that goes on by itself, for a stage on top of another."""
         return copy.deepcopy(self)
 
+    def bare(self) -> "State":
+        """Return the same without volumes: what a step writes below one belongs to the image."""
+        return replace(self, settings={name: value for name, value in self.settings.items() if name != "Volumes"})
+
     def variables(self) -> dict[str, str]:
         """Return what `$name` means: the ARGs, and before them the ENVs."""
         return {**self.arguments, **dict(entry.partition("=")[::2] for entry in self.settings.get("Env") or ())}
 
     def note(self, text: str, *, moment: int, empty: bool) -> None:
-        """Add an instruction to the history."""
-        step: dict[str, Any] = {"created": rfc3339(moment), "created_by": text}
+        """Add an instruction to the history, in the words of BuildKit."""
+        step: dict[str, Any] = {"created": rfc3339(moment), "created_by": text, "comment": COMMENT}
         self.history.append(
             step | ({"author": self.author} if self.author else {}) | ({"empty_layer": True} if empty else {})
         )
@@ -67,7 +75,7 @@ def scratch() -> State:
     """Return the state of FROM scratch."""
     host = host_platform()
     platform = {"architecture": host.architecture, "os": host.os} | ({"variant": host.variant} if host.variant else {})
-    return State(key("scratch"), platform)
+    return State(key("scratch"), platform, settings={"Env": [DEFAULT_PATH], "WorkingDir": "/"})
 
 
 def of_image(images: Images, image: Image, adding: Adding) -> State:

@@ -1,10 +1,9 @@
 """The instructions that change files: RUN, COPY, ADD, WORKDIR; from the cache or in a container. Used by `solve`."""
 
 import asyncio
-import os
 import posixpath
-import stat
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ from pydock_daemon.containers.service import Containers
 from pydock_daemon.images.body import Body
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Adding
-from pydock_daemon.snapshots import compression
-from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
+from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, PydockError
 
-from . import copying, fetch, mounts, state, tree, work
+from . import copying, fetch, forms, mounts, state, tree, work
 from .cache import Cache, key
 from .copying import Rules
-from .dockerfile import Instruction
+from .dockerfile import Heredoc, Instruction
 from .expand import Words
+from .given import Given, Giver
+from .mounts import RunMount
 from .options import Options
 from .report import Track
 from .state import State
@@ -31,8 +31,34 @@ PROXIES = {
     name for word in ("http", "https", "ftp", "no", "all") for name in (f"{word}_proxy", f"{word}_proxy".upper())
 }
 NOTHING = {"Cmd": ["#(nop)"], "Entrypoint": [""], "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": "none"}}}
+PIPES = "/dev/pipes"
+"""Where BuildKit puts such scripts."""
 GO_FOLDER = 1 << 31
-Source = Callable[[str], Awaitable[State | None]]
+Source = Callable[[str], Awaitable[State | Tree]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a RUN asks for."""
+
+    command: list[str]
+    mounts: list[RunMount]
+    network: str
+    privileged: bool
+    script: Heredoc | None = None
+    """A document that names its interpreter: it is run as a file."""
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What a COPY or an ADD takes from one place."""
+
+    origin: Tree | State
+    names: list[str]
+    place: str
+    owner: str
+    rules: Rules
+    unpack: bool
 
 
 class Failed(PydockError):
@@ -70,66 +96,129 @@ class Steps:
     # RUN
 
     async def _run(self, at: State, instruction: Instruction, words: Words) -> None:
-        if instruction.flag("security") not in (None, "sandbox"):
-            raise NotSupported(f"RUN --security={instruction.flag('security')} is not supported")
-        network = instruction.flag("network")
-        if network not in (None, "default", "none", "host"):
-            raise InvalidArgument(f"unsupported network mode: {network}")
-        command = list(instruction.words) if instruction.words is not None else [*at.shell, _script(instruction)]
-        mounted = mounts.parse(
-            instruction.all("mount"), words, posixpath.join("/", at.settings.get("WorkingDir") or "/")
-        )
+        wanted = self._wanted(at, instruction, words)
+        mounted = [mount for mount in wanted.mounts if mount.has_origin]
+        origins = {mount: await self._origin_of(mount) for mount in mounted}
         arguments = {name: value for name, value in sorted(at.arguments.items()) if name not in PROXIES}
         relevant = {name: at.settings.get(name) for name in ("Env", "User", "WorkingDir")}
-        wanted = key("run", at.key, command, arguments, relevant, network, [str(mount) for mount in mounted])
+        named = [(str(mount), origins[mount].key if mount in origins else "") for mount in wanted.mounts]
+        step = key(
+            "run",
+            at.key,
+            wanted.command,
+            arguments,
+            relevant,
+            wanted.network,
+            wanted.privileged,
+            named,
+            wanted.script.text if wanted.script else "",
+        )
+
+        async def files(mount: RunMount) -> State:
+            return origins[mount]
 
         async def make(image: Image) -> None:
-            config = self._options.container() | {
-                "Cmd": command,
-                "Entrypoint": [""],
-                "Env": [f"{name}={value}" for name, value in at.variables().items()],
-                "User": at.settings.get("User") or "",
-                "WorkingDir": at.settings.get("WorkingDir") or "",
-                "Healthcheck": {"Test": ["NONE"]},
-            }
-            host: dict[str, Any] = {**config["HostConfig"], "LogConfig": {"Type": "none"}}
-            host |= {"NetworkMode": network} if network not in (None, "default") else {}
-            config["HostConfig"] = host | mounts.host_config(mounted, host)
-            async with (
-                mounts.locked(mounted),
-                work.container(self._containers, image, config, keep=not self._options.remove) as made,
-            ):
-                await self._track.note(f" ---> Running in {made.short}\n")
-                mounts.touch(self._containers, mounted)
-                code = await work.run(self._containers, made, self._track.output)
-                if code:
-                    raise Failed(command, code)
-                await self._take_layer(at, image, made)
-                if self._options.remove:
-                    await self._track.note(f" ---> Removed intermediate container {made.short}\n")
+            giver = Giver(self._containers, self._folder, self._options.session, files)
+            async with giver.given(wanted.mounts) as given:
+                if wanted.script:
+                    given.bind(self._file_of(wanted.script.text), wanted.command[-1], read_only=True)
+                await self._run_with(at, image, wanted, given)
 
-        await self._step(at, wanted, " ".join(command), make)
+        values = at.variables()
+        shown = [f"{name}={values.get(name, '')}" for name in at.declared if name not in PROXIES]
+        prefix = f"|{len(shown)} {' '.join(shown)} " if shown else ""
+        await self._step(at, step, f"RUN {prefix}{' '.join(wanted.command)} # buildkit", make)
+
+    def _file_of(self, script: str) -> Path:
+        file = self._new_file()
+        file.write_text(script)
+        file.chmod(0o755)
+        return file
+
+    def _wanted(self, at: State, instruction: Instruction, words: Words) -> Wanted:
+        """Return what a RUN asks for; InvalidArgument when the build may not have it."""
+        network, security = instruction.flag("network") or "default", instruction.flag("security") or "sandbox"
+        if network not in ("default", "none", "host"):
+            raise InvalidArgument(f"unsupported network mode: {network}")
+        if security not in ("sandbox", "insecure"):
+            raise InvalidArgument(f'unsupported security mode "{security}"')
+        for asked, name in ((network == "host", "network.host"), (security == "insecure", "security.insecure")):
+            if asked and name not in self._options.allowed:
+                raise Forbidden(f"{name} is not allowed")
+        text, script = forms.script(instruction), None
+        if text.startswith("#!") and len(instruction.heredocs) == 1:
+            script = instruction.heredocs[0]
+            text = f"{PIPES}/{script.name}"
+        command = list(instruction.words) if instruction.words is not None else [*at.shell, text]
+        folder = posixpath.join("/", at.settings.get("WorkingDir") or "/")
+        mounted = mounts.parse(instruction.all("mount"), words, folder)
+        return Wanted(command, mounted, network, security == "insecure", script)
+
+    async def _origin_of(self, mount: RunMount) -> State:
+        """Return the files that a mount shows; those of a context become a layer of their own, kept as any step."""
+        found = await self._source(mount.origin) if mount.origin else self._context
+        if isinstance(found, State):
+            return found
+        at = state.scratch()
+        names = [mount.source.lstrip("/") or "."]
+        copies = [Copying(found, names, mount.source, "", Rules(), unpack=False)]
+        await self._copy_all(at, copies, "", told=False)
+        return at
+
+    async def _run_with(self, at: State, image: Image, wanted: Wanted, given: Given) -> None:
+        config = self._options.container()
+        host: dict[str, Any] = {**config["HostConfig"], "LogConfig": {"Type": "none"}, "Privileged": wanted.privileged}
+        host |= {"NetworkMode": wanted.network} if wanted.network != "default" else {}
+        variables = dict(entry.partition("=")[::2] for entry in given.variables) | at.variables()
+        config |= {
+            "Cmd": wanted.command,
+            "Entrypoint": [""],
+            "Env": [f"{name}={value}" for name, value in variables.items()],
+            "User": at.settings.get("User") or "",
+            "WorkingDir": at.settings.get("WorkingDir") or "",
+            "Healthcheck": {"Test": ["NONE"]},
+            "HostConfig": host | {"Mounts": given.mounts, "Tmpfs": given.tmpfs},
+        }
+        async with work.container(self._containers, image, config, keep=not self._options.remove) as made:
+            made.hidden = given.hidden
+            new = await work.missing(self._containers, made, [mount.target for mount in wanted.mounts])
+            await self._track.note(f" ---> Running in {made.short}\n")
+            code = await work.run(self._containers, made, self._track.output)
+            if code:
+                raise Failed(wanted.command, code)
+            work.remove_stubs(self._containers, made, new)
+            await self._take_layer(at, image, made)
+            if self._options.remove:
+                await self._track.note(f" ---> Removed intermediate container {made.short}\n")
 
     # COPY and ADD
 
     async def _copy(self, at: State, instruction: Instruction, words: Words) -> None:
         if instruction.flag("checksum") and instruction.name != "ADD":
             raise InvalidArgument("--checksum is an option of ADD")
-        given = instruction.words or tuple(words.several(_without_heredocs(instruction)))
+        given = instruction.words or tuple(words.several(forms.without_heredocs(instruction)))
         arguments = [words.one(word) for word in given] if instruction.words else list(given)
         *sources, destination = arguments or [""]
         if not destination or not (sources or instruction.heredocs):
             raise InvalidArgument(f"{instruction.name} requires at least two arguments, but only one was provided. "
                                   "Destination could not be determined.")  # fmt: skip
-        owner = _owner(words.one(instruction.flag("chown") or ""))
+        owner = forms.owner(words.one(instruction.flag("chown") or ""))
         rules = Rules(
             words.one(instruction.flag("chmod") or ""),
             tuple(words.one(pattern) for pattern in instruction.all("exclude")),
-            parents=_on(instruction, "parents"),
+            parents=forms.on(instruction, "parents"),
+            owners=bool(instruction.flag("from")),
         )
-        place = _absolute(destination, at.settings.get("WorkingDir") or "/")
-        for number, (origin, names) in enumerate(await self._origins(instruction, sources, words)):
-            await self._copy_from(at, instruction, origin, names, place, owner, rules, f"{number}")
+        place = forms.absolute(destination, at.settings.get("WorkingDir") or "/")
+        unpack = instruction.name == "ADD" and not instruction.flag("from")
+        if instruction.flag("unpack") is not None:
+            unpack = forms.on(instruction, "unpack")
+        flags = [f"--{name}={words.one(value)}" for name in ("chown", "chmod") if (value := instruction.flag(name))]
+        documents = [f"<<{document.name}" for document in instruction.heredocs]
+        shown = " ".join([instruction.name, *flags, *sources, *documents, destination, "# buildkit"])
+        origins = await self._origins(instruction, sources, words)
+        copies = [Copying(origin, names, place, owner, rules, unpack) for origin, names in origins]
+        await self._copy_all(at, copies, shown)
 
     async def _origins(
         self, instruction: Instruction, sources: list[str], words: Words
@@ -140,74 +229,64 @@ class Steps:
         remote = [text for text in sources if instruction.name == "ADD" and fetch.is_remote(text)]
         local = [text for text in sources if text not in remote]
         if name:
-            origins.append((await self._named(name), local))
+            origins.append((await self._source(name), local))
         elif local:
             origins.append((self._context, local))
         checksum = instruction.flag("checksum")
         for text in remote:
             archive_path = self._new_file()
-            found = await fetch.add(text, archive_path, checksum, keep_git=_on(instruction, "keep-git-dir"))
+            found = await fetch.add(text, archive_path, checksum, keep_git=forms.on(instruction, "keep-git-dir"))
             origins.append((Tree(archive_path), [found]))
         for heredoc in instruction.heredocs:
-            text = words.one(_protected(heredoc.text)) if heredoc.expand else heredoc.text
+            text = words.one(forms.protected(heredoc.text)) if heredoc.expand else heredoc.text
             archive_path = self._new_file()
             archive_path.write_bytes(tree.one_file(heredoc.name, text.encode()))
             origins.append((Tree(archive_path), [heredoc.name]))
         return origins
 
-    async def _copy_from(
-        self,
-        at: State,
-        instruction: Instruction,
-        origin: Tree | State,
-        names: list[str],
-        place: str,
-        owner: str,
-        rules: Rules,
-        number: str,
-    ) -> None:
-        if isinstance(origin, Tree):
-            digest = await asyncio.to_thread(_digest, origin, names, place, rules)
-        else:
-            digest = key(origin.key, vars(rules))
-        unpack = instruction.name == "ADD" and not instruction.flag("from")
-        if instruction.flag("unpack") is not None:
-            unpack = _on(instruction, "unpack")
-        wanted = key("copy", at.key, digest, names, place, owner, unpack, number)
+    async def _copy_all(self, at: State, copies: list[Copying], shown: str, *, told: bool = True) -> None:
+        """Take everything that an instruction copies as one step."""
+        digests = [
+            await asyncio.to_thread(_digest, copy) if isinstance(copy.origin, Tree) else key(copy.origin.key)
+            for copy in copies
+        ]
+        named = [(copy.names, copy.place, copy.owner, vars(copy.rules), copy.unpack) for copy in copies]
+        wanted = key("copy", at.key, digests, named)
 
         async def make(image: Image) -> None:
-            files = origin if isinstance(origin, Tree) else await self._taken(origin, names)
             async with work.container(self._containers, image, NOTHING) as made:
-                is_folder = await self._is_folder(made, place)
-                items = await asyncio.to_thread(copying.select, files, names, place, is_folder=is_folder, rules=rules)
-                archives = [item for item in items if unpack and _is_archive(files, item.node)]
-                rest = [item for item in items if item not in archives]
-                made_of = self._new_file()
-                await asyncio.to_thread(copying.write, files, rest, rules, made_of, mtime=self._options.epoch)
-                await work.insert(self._containers, made, str(made_of), owner=owner)
-                for item in archives:
-                    await self._unpack(made, files, item.node, place)
+                for copy in copies:
+                    await self._copy_from(made, copy)
                 await self._take_layer(at, image, made)
 
-        shown = f"#(nop) {instruction.name} {digest[:16]} in {place} "
-        await self._step(at, wanted, f"/bin/sh -c {shown}", make)
+        await self._step(at, wanted, shown, make, told=told)
 
-    async def _unpack(self, made: Container, origin: Tree, node: Node, place: str) -> None:
+    async def _copy_from(self, made: Container, copy: Copying) -> None:
+        names, place = copy.names, copy.place
+        files = copy.origin if isinstance(copy.origin, Tree) else await self._taken(copy.origin, names)
+        is_folder = await self._is_folder(made, place)
+        items = await asyncio.to_thread(copying.select, files, names, place, is_folder=is_folder, rules=copy.rules)
+        if is_folder:
+            items = [item for item in items if item.target != place.strip("/")]
+        archives = [item for item in items if copy.unpack and forms.is_archive(files, item.node)]
+        rest = [item for item in items if item not in archives] if archives else items
+        made_of = self._new_file()
+        await asyncio.to_thread(copying.write, files, rest, copy.rules, made_of, mtime=self._options.epoch)
+        await work.insert(self._containers, made, str(made_of), owner=copy.owner)
+        await asyncio.to_thread(made_of.unlink)
+        for item in archives:
+            await self._unpack(made, files, item.node, place, copy.owner)
+
+    async def _unpack(self, made: Container, origin: Tree, node: Node, place: str, owner: str) -> None:
         """ADD of an archive: what is in it goes into the destination, which is a folder then."""
         inside = self._new_file()
         await asyncio.to_thread(tree.spool, origin.pieces(node), inside)
         folder = self._new_file()
         if place.strip("/"):
-            await asyncio.to_thread(copying.folders, place, folder)
+            await asyncio.to_thread(copying.folders, place, folder, mtime=self._options.epoch)
             if not await self._is_folder(made, place):
-                await work.insert(self._containers, made, str(folder))
+                await work.insert(self._containers, made, str(folder), owner=owner)
         await work.insert(self._containers, made, str(inside), place=place)
-
-    async def _named(self, name: str) -> State:
-        found = await self._source(name)
-        if found is None:
-            raise InvalidArgument(f"invalid from flag value {name}: no stage and no image of that name")
-        return found
 
     async def _taken(self, found: State, sources: list[str]) -> Tree:
         """Return a tree of what a stage or image has under the names, each at its own place."""
@@ -230,7 +309,7 @@ class Steps:
         try:
             about = await archive.about(self._containers, made, path)
         except NotFound as error:
-            raise InvalidArgument(f"COPY failed: stat {source}: file does not exist") from error
+            raise InvalidArgument(f'COPY failed: "{path}": not found') from error
         real = about["linkTarget"] or path
         part = self._new_file()
         async with archive.taken(self._containers, made, real) as (_, child):
@@ -248,31 +327,37 @@ class Steps:
     # WORKDIR
 
     async def _workdir(self, at: State, instruction: Instruction, words: Words) -> None:
-        place = _absolute(words.one(instruction.text), at.settings.get("WorkingDir") or "/").rstrip("/") or "/"
+        place = forms.absolute(words.one(instruction.text), at.settings.get("WorkingDir") or "/").rstrip("/") or "/"
         at.settings["WorkingDir"] = place
+        user = forms.owner(at.settings.get("User") or "")
 
         async def make(image: Image) -> None:
             async with work.container(self._containers, image, NOTHING) as made:
                 if place != "/" and not await self._is_folder(made, place):
+                    if not await work.missing(self._containers, made, [place]):
+                        raise InvalidArgument(f"mkdir {place}: not a directory")
                     folder = self._new_file()
-                    await asyncio.to_thread(copying.folders, place, folder)
-                    await work.insert(self._containers, made, str(folder))
+                    await asyncio.to_thread(copying.folders, place, folder, mtime=self._options.epoch)
+                    await work.insert(self._containers, made, str(folder), owner=user)
                 await self._take_layer(at, image, made)
 
-        await self._step(at, key("workdir", at.key, place), f"/bin/sh -c #(nop) WORKDIR {place}", make)
+        await self._step(at, key("workdir", at.key, place, user), f"WORKDIR {place}", make)
 
     # What they share.
 
-    async def _step(self, at: State, wanted: str, text: str, make: Callable[[Image], Awaitable[None]]) -> None:
-        """Take a step from the cache, or make it and keep it."""
+    async def _step(
+        self, at: State, wanted: str, text: str, make: Callable[[Image], Awaitable[None]], *, told: bool = True
+    ) -> None:
+        """Take a step from the cache, or make it and keep it; it is `told` unless it is a part of another."""
         images, before = self._containers.images, len(at.diff_ids)
         cached = None if self._options.no_cache else self._cache.find(wanted)
         if cached is not None:
             found = state.of_image(images, cached, self._adding)
-            await self._track.cached()
+            if told:
+                await self._track.cached()
             at.layers, at.diff_ids = found.layers, found.diff_ids
         else:
-            image = state.commit(images, at, [], moment=0)
+            image = state.commit(images, at.bare(), [], moment=0)
             self._adding.hold_image(image)
             try:
                 await make(image)
@@ -301,69 +386,8 @@ CARRIERS: dict[str, Callable[[Steps, State, Instruction, Words], Awaitable[None]
 }
 
 
-def _digest(origin: Tree, names: list[str], place: str, rules: Rules) -> str:
-    everything = copying.select(origin, names, f"{place.rstrip('/')}/", is_folder=True, rules=rules)
-    return copying.digest(origin, everything, rules)
-
-
-def _script(instruction: Instruction) -> str:
-    """Return what the shell is given: of `RUN <<EOF` alone the document, else the line with its documents below."""
-    documents = instruction.heredocs
-    if (
-        len(documents) == 1
-        and instruction.text.split()
-        and instruction.text.strip().lstrip("<-").strip("'\"") == documents[0].name
-    ):
-        return documents[0].text
-    return instruction.text + "".join(f"\n{document.text}{document.name}" for document in documents)
-
-
-def _without_heredocs(instruction: Instruction) -> str:
-    return (
-        " ".join(word for word in instruction.text.split() if not word.startswith("<<"))
-        if instruction.heredocs
-        else instruction.text
-    )
-
-
-def _protected(text: str) -> str:
-    """Return a document in which quotes are letters: only variables are replaced in it."""
-    return text.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"').replace("\\\\$", "\\$")
-
-
-def _owner(text: str) -> str:
-    """Return `--chown` with a group: a number alone is the group's too, as in Docker."""
-    return f"{text}:{text}" if text.isdigit() else text
-
-
-def _absolute(path: str, folder: str) -> str:
-    """Return a destination from the root, with the slash at its end if it had one."""
-    clean = posixpath.normpath(posixpath.join("/", folder, path))
-    ends = path.endswith(("/", "/.")) or path == "."
-    return f"{clean.rstrip('/')}/" if ends else clean
-
-
-def _on(instruction: Instruction, flag: str) -> bool:
-    value = instruction.flag(flag)
-    return value is not None and value.lower() not in ("false", "0")
-
-
-def _is_archive(origin: Tree, node: Node) -> bool:
-    """Say whether a file is an archive that ADD unpacks: a tar, plain or compressed."""
-    if node.kind != tree.FILE:
-        return False
-    head = next(origin.pieces(node), b"")
-    kind = compression.detect(head[: compression.HEAD])
-    try:
-        start = head if kind == "none" else next(compression.opener(kind)(iter([head])), b"")
-    except compression.CompressionError:
-        return False
-    return start[257:262] == b"ustar"
-
-
-def clean(folder: Path) -> None:
-    """Remove the files of a build."""
-    for path in folder.iterdir():
-        if stat.S_ISREG(path.lstat().st_mode):
-            path.unlink()
-    os.rmdir(folder)
+def _digest(copy: Copying) -> str:
+    assert isinstance(copy.origin, Tree)
+    place = f"{copy.place.rstrip('/')}/"
+    everything = copying.select(copy.origin, copy.names, place, is_folder=True, rules=copy.rules)
+    return copying.digest(copy.origin, everything, copy.rules)

@@ -4,12 +4,15 @@ Nothing is unpacked on the host: a name leads to its bytes in the archive, and l
 that no archive leads out of it. The archive lies uncompressed in the build's own folder.
 """
 
+import copy
 import io
 import posixpath
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Self
 
 from pydock_daemon.snapshots import compression
 from pydock_shared.errors import InvalidArgument
@@ -35,6 +38,10 @@ class Node:
     size: int = 0
     offset: int = 0
     target: str = ""
+    digest: str = ""
+    """Of a file whose bytes are kept by digest: that."""
+    linked: str = ""
+    """The first name of a file that has several."""
     headers: tuple[tuple[str, str], ...] = ()
     """Extended attributes, as pax records."""
 
@@ -60,7 +67,7 @@ class Tree:
         self._children: dict[str, list[str]] = {"": []}
 
     @classmethod
-    def of(cls, archive: Path, nodes: Iterable[Node]) -> "Tree":
+    def of(cls, archive: Path, nodes: Iterable[Node]) -> Self:
         """Return a tree of files whose bytes lie in a file that is no archive."""
         tree = cls.__new__(cls)
         tree._begin(archive)
@@ -78,7 +85,7 @@ class Tree:
             raise InvalidArgument(f"invalid archive: more than {MOST} files")
         node = Node(
             path, _kind(member), member.mode & 0o7777, member.uid, member.gid, member.mtime,
-            member.size if member.isreg() else 0, member.offset_data, member.linkname,
+            member.size if member.isreg() else 0, member.offset_data, member.linkname, headers=
             tuple(pair for pair in member.pax_headers.items() if pair[0].startswith("SCHILY.xattr.")),
         )  # fmt: skip
         if member.islnk():
@@ -86,7 +93,8 @@ class Tree:
             if original is None or original.kind != FILE:
                 raise InvalidArgument(f"invalid archive: {path} is a link to {member.linkname}, which is not there")
             node = Node(path, FILE, original.mode, original.uid, original.gid, original.mtime, original.size,
-                        original.offset, "", original.headers)  # fmt: skip
+                        original.offset, linked=original.path, headers=original.headers)  # fmt: skip
+            self._nodes[original.path] = replace(original, linked=original.path)
         self._put(node)
 
     def _put(self, node: Node) -> None:
@@ -96,6 +104,15 @@ class Tree:
         if node.path not in self._nodes:
             self._children.setdefault(folder, []).append(name)
         self._nodes[node.path] = node
+
+    def without(self, ignored: Callable[[str], bool]) -> Self:
+        """Return the tree without the files that are ignored."""
+        kept = copy.copy(self)
+        kept._nodes, kept._children = {"": self._nodes[""]}, {"": []}
+        for path, node in self._nodes.items():
+            if path and not ignored(path):
+                kept._put(node)
+        return kept
 
     def __len__(self) -> int:
         return len(self._nodes) - 1
@@ -138,19 +155,28 @@ class Tree:
             if child.kind == FOLDER:
                 yield from self.below(child)
 
-    def matching(self, pattern: str) -> list[Node]:
-        """Return the nodes that a pattern such as `src/*.c` names, sorted; a plain path names one or none."""
+    def matching(self, pattern: str) -> list[tuple[str, Node]]:
+        """Return the paths that a pattern such as `src/*.c` names, sorted, each with what it leads to.
+
+        A plain path names one or none.
+        """
         clean = posixpath.normpath("/" + pattern).lstrip("/")
         if not WILD & set(clean):
             found = self.get(clean)
-            return [found] if found else []
+            return [(clean, found)] if found else []
         shape = expression(clean)
-        return [self._nodes[path] for path in sorted(self._nodes) if path and shape.fullmatch(path)]
+        names = [path for path in sorted(self._nodes) if path and shape.fullmatch(path)]
+        return [(path, self.get(path) or self._nodes[path]) for path in names]
+
+    def opened(self, node: Node) -> BinaryIO:
+        """Return a file that stands where the bytes of a node begin; the caller closes it."""
+        file = self.archive.open("rb")
+        file.seek(node.offset)
+        return file
 
     def pieces(self, node: Node) -> Iterator[bytes]:
         """Yield the bytes of a file."""
-        with self.archive.open("rb") as file:
-            file.seek(node.offset)
+        with self.opened(node) as file:
             left = node.size
             while left:
                 piece = file.read(min(PIECE, left))
@@ -196,21 +222,26 @@ def spool(pieces: Iterable[bytes], archive: Path) -> None:
             file.write(piece)
 
 
-def context(archive: Path, dockerfile: str) -> Tree:
-    """Return the tree of a context without what its .dockerignore leaves out (`<Dockerfile>.dockerignore` first)."""
-    whole = Tree(archive)
+def context(archive: Path, dockerfile: str) -> tuple[Tree, str | None]:
+    """Return the tree of a context and the text of its Dockerfile, which may be ignored itself."""
+    return chosen(Tree(archive), dockerfile)
+
+
+def chosen(whole: Tree, dockerfile: str) -> tuple[Tree, str | None]:
+    """Return a tree without what .dockerignore (first `<Dockerfile>.dockerignore`) leaves out, and the Dockerfile."""
     text = whole.text(f"{dockerfile}.dockerignore")
     text = whole.text(".dockerignore") if text is None else text
     patterns = Patterns(text or "")
-    return Tree(archive, wanted=lambda path: not patterns.ignores(path) or path == "") if patterns else whole
+    kept = whole.without(patterns.ignores) if patterns else whole
+    return kept, whole.text(dockerfile)
 
 
 def one_file(name: str, data: bytes) -> bytes:
-    """Return an archive with one file, for a Dockerfile that comes without a context."""
+    """Return an archive with one file of this moment, for a document of a Dockerfile or one without a context."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as made:
         info = tarfile.TarInfo(name)
-        info.size = len(data)
+        info.size, info.mtime = len(data), int(time.time())
         made.addfile(info, io.BytesIO(data))
     return stream.getvalue()
 

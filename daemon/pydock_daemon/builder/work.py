@@ -4,17 +4,24 @@ They are containers as any other, with a label; what a daemon that was killed ha
 """
 
 import asyncio
+import os
+import posixpath
+import shutil
 import socket
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from pydock_daemon.containers import archive, attach, commit, create, remove, start, wait
+from pydock_daemon.containers import archive, attach, commit, create, filesystem, remove, start, wait
 from pydock_daemon.containers.model import Attachment, Container
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.images.manifest import Descriptor
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Adding
+from pydock_runtime import abi, linux
+from pydock_shared.errors import NotFound
 from pydock_shared.wire.container import CreateContainer
 
 LABEL = "io.pydock.build"
@@ -70,3 +77,64 @@ async def sweep(containers: Containers) -> None:
     """Remove what builds of a daemon that was killed have left."""
     for left in [made for made in containers if LABEL in (made.config.labels or {})]:
         await remove.remove(containers, left, force=True, volumes=True)
+
+
+async def missing(containers: Containers, made: Container, paths: list[str]) -> list[str]:
+    """Return those of the paths, and of the folders above them, that the image of a container does not have."""
+    found: list[str] = []
+    for path in paths:
+        at = path
+        while at not in ("", "/", *found) and not await _has(containers, made, at):
+            found.append(at)
+            at = posixpath.dirname(at)
+    return found
+
+
+async def _has(containers: Containers, made: Container, path: str) -> bool:
+    try:
+        async with filesystem.opened(containers, made, "stat", bare=True, path=path) as child:
+            await child.answer()
+    except NotFound:
+        return False
+    return True
+
+
+def remove_stubs(containers: Containers, made: Container, paths: list[str]) -> None:
+    """Remove what was only there to mount something on: it is no part of the layer, unless something was written."""
+    written = os.open(containers.snapshots.upper(made.id), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    resolve = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
+    try:
+        for path in sorted(paths, reverse=True):
+            with suppress(OSError):
+                folder = linux.openat2(written, posixpath.dirname(path), os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+                try:
+                    _remove_empty(posixpath.basename(path), folder)
+                finally:
+                    os.close(folder)
+    finally:
+        os.close(written)
+
+
+def _remove_empty(name: str, folder: int) -> None:
+    found, above = os.lstat(name, dir_fd=folder), os.fstat(folder)
+    if stat.S_ISDIR(found.st_mode):
+        os.rmdir(name, dir_fd=folder)
+    elif stat.S_ISREG(found.st_mode) and not found.st_size:
+        os.unlink(name, dir_fd=folder)
+    os.utime(f"/proc/self/fd/{folder}", ns=(above.st_atime_ns, above.st_mtime_ns))
+
+
+def sweep_folders(root: Path) -> None:
+    """Remove the files of builds of a daemon that was killed, and what it had mounted there."""
+    for folder in root.glob("*/*/"):
+        with suppress(OSError):
+            linux.umount2(str(folder), abi.MNT_DETACH)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def clean(folder: Path) -> None:
+    """Remove the files of a build."""
+    for path in folder.iterdir():
+        if stat.S_ISREG(path.lstat().st_mode):
+            path.unlink()
+    os.rmdir(folder)

@@ -188,4 +188,4 @@ def node(facts: Facts, offset: int) -> Node:
     """Return a file of a tree by what was told of it."""
     path, kind, mode, uid, gid, size, mtime, target, attributes = facts
     headers = tuple((f"SCHILY.xattr.{name}", value.decode(errors="surrogateescape")) for name, value in attributes)
-    return Node(path, kind, mode, uid, gid, mtime / 1e9, size, offset, target, headers)
+    return Node(path, kind, mode, uid, gid, mtime / 1e9, size, offset, target, headers=headers)

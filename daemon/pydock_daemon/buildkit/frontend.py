@@ -68,10 +68,20 @@ class Frontend:
             raise InvalidArgument("the build needs files of the client, and has no session")
         return self._asked
 
-    async def build(self, name: str, given: Mapping[str, str], tags: list[Reference], *, only_exported: bool) -> Image:
+    async def build(
+        self,
+        name: str,
+        given: Mapping[str, str],
+        tags: list[Reference],
+        allowed: frozenset[str],
+        *,
+        only_exported: bool,
+    ) -> Image:
         """Build what the attributes of a frontend ask for, and return the image. Refused: with BuildKit's details."""
         attributes.frontend(name, given)
-        options = replace(attributes.options(given, tags), session=self._asked, only_exported=only_exported)
+        options = replace(
+            attributes.options(given, tags), session=self._asked, only_exported=only_exported, allowed=allowed
+        )
         asked = attributes.asked(given)
         for named in asked.contexts:
             raise NotSupported(f"the named context {named} is not supported")
@@ -92,8 +102,7 @@ class Frontend:
     async def _sources(self, asked: Asked) -> AsyncIterator[tuple[str, Dockerfile, Tree]]:
         """Give the Dockerfile and the context, from where they are."""
         if asked.remote or self._given:
-            name, context = await self._remote(asked)
-            text = context.text(name)
+            name, context, text = await self._remote(asked)
             if text is None:
                 raise InvalidArgument(f"failed to read dockerfile: open {name}: no such file or directory")
             yield text, _parsed(text, name), context
@@ -131,8 +140,8 @@ class Frontend:
                 drawn.end(words(error))
             raise
 
-    async def _remote(self, asked: Asked) -> tuple[str, Tree]:
-        """Return the name of the Dockerfile and the context that lies at an address, or that the client was given."""
+    async def _remote(self, asked: Asked) -> tuple[str, Tree, str | None]:
+        """Return the name of the Dockerfile, the context and the Dockerfile itself, from where the client says."""
         archive = self._folder / "context"
         name = None
         uploaded = UPLOADED.fullmatch(asked.remote)
@@ -145,7 +154,7 @@ class Frontend:
             else:
                 name = await fetch.context(asked.remote, archive)
             name = name or asked.filename
-            return name, await asyncio.to_thread(tree.context, archive, name)
+            return name, *await asyncio.to_thread(tree.context, archive, name)
 
     async def _definition(self, asked: Asked, drawn: Vertex) -> tuple[str, str | None]:
         """Return the Dockerfile and the ignore file that belongs to it alone, None when there is none."""

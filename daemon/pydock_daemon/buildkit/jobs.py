@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydock_daemon.builder import steps
+from pydock_daemon.builder import entitlements, work
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.model import Image
 from pydock_shared import reference
@@ -61,7 +61,7 @@ class Job:
             await self._stop()
             self.telling.end()
             asyncio.get_running_loop().call_later(AFTERWARDS, self._buildkit.jobs.drop, name, self)
-            await asyncio.shield(asyncio.to_thread(steps.clean, self._folder))
+            await asyncio.shield(asyncio.to_thread(work.clean, self._folder))
 
     def cancel(self) -> None:
         """End the build; who runs it finds that it was cancelled."""
@@ -91,9 +91,10 @@ class Job:
         """Build what a frontend is asked for."""
         client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
-        work = Frontend(self._engine, self._buildkit, client, self.telling, self._folder, self._given)
+        front = Frontend(self._engine, self._buildkit, client, self.telling, self._folder, self._given)
+        allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
         stays = any(one.kind in IMAGE for one in self._exports)
-        building = asyncio.ensure_future(work.build(frontend, given, tags, only_exported=not stays))
+        building = asyncio.ensure_future(front.build(frontend, given, tags, allowed, only_exported=not stays))
         self._parts.add(building)
         try:
             return await building
@@ -141,8 +142,6 @@ def exports(request: Any) -> list[Export]:
     for option in ("Exports", "Imports"):
         for entry in getattr(request.Cache, option):
             raise NotSupported(f"the cache option {option.lower()[:-1]} type={entry.Type} is not supported")
-    for entitlement in request.Entitlements:
-        raise NotSupported(f"the entitlement {entitlement} is not supported")
     asked = [(one.Type, dict(one.Attrs)) for one in request.Exporters]
     if not asked and request.Exporter:
         asked = [(request.Exporter, dict(request.ExporterAttrs))]

@@ -147,6 +147,8 @@ class Container:
     """What `inspect` has made of the half that was asked; None again after every change of that half."""
     oom_sequence: int = 0
     """The newest record of the kernel's log that was read for this container."""
+    hidden: list[str] = field(default_factory=list)
+    """Variables of its program that no record may have: the secrets of a build."""
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

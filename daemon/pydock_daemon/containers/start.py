@@ -187,7 +187,7 @@ def _facts(containers: Containers, container: Container, parts: dict[str, str]) 
     shared = modes.shared(containers, container)
     shm = "/dev/shm" if shared.get("ipc") == 1 else f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
     return Facts(
-        env=environment(container, links.environment(containers, container)),
+        env=environment(container, links.environment(containers, container)) + container.hidden,
         args=[*(config.entrypoint or ()), *(config.cmd or ())],
         files=files.paths(containers, container),
         capabilities=containers.capabilities,

@@ -39,6 +39,17 @@ class Insertion(extract.Extractor):
         if max(entry.uid, entry.gid) > extract.LARGEST_ID or min(entry.uid, entry.gid) < 0:
             raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
 
+    def _parents(self, name: bytes) -> None:
+        """Make the folders above an entry; they belong to the same owner, where all entries have one."""
+        missing, folder = [], os.path.dirname(name)
+        while folder and not os.path.lexists(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        super()._parents(name)
+        if self._owner:
+            for made in missing:
+                os.chown(made, *self._owner)
+
     def _make_room(self, entry: Entry, name: bytes) -> None:
         """Make the parents of an entry and remove what it replaces."""
         try:

@@ -113,9 +113,9 @@ def test_a_context_without_what_is_ignored(tmp_path: Path) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(text)
             made.addfile(info, io.BytesIO(text.encode()))
-    assert tree.context(archive, "Dockerfile").get("x.md") is None
-    assert tree.context(archive, "Special").get("x.md") is not None
-    assert tree.context(archive, "Special").get("y") is None
+    assert tree.context(archive, "Dockerfile")[0].get("x.md") is None
+    assert tree.context(archive, "Special")[0].get("x.md") is not None
+    assert tree.context(archive, "Special")[0].get("y") is None
 
 
 @pytest.mark.parametrize("data", [b"not an archive" * 100, b"\x1f\x8bbroken"])

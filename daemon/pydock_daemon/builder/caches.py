@@ -1,0 +1,45 @@
+"""What `RUN --mount=type=cache` keeps: volumes named for the ids of the caches. Used by `given`, `prune` and the API.
+
+A cache is listed, inspected and removed as a volume; and it is an entry of the build cache. When it was used last is
+the time of its folder, set at each use.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+from typing import Any
+
+from pydock_daemon.containers.service import Containers
+from pydock_shared.filters import Filters
+
+PREFIX = "build-cache-"
+LABEL = "io.pydock.build.cache"
+
+
+def volume(name: str, copy: int = 0) -> str:
+    """Return the volume of a cache; `copy` counts those that are in use side by side."""
+    plain = re.sub(r"[^a-zA-Z0-9_.-]", "-", name).strip("-.")[:40]
+    return f"{PREFIX}{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" + (f"-{copy}" if copy else "")
+
+
+def touch(containers: Containers, name: str) -> None:
+    """Note that a volume is used now."""
+    os.utime(containers.volumes.mountpoint(name).parent)
+
+
+async def entries(containers: Containers) -> list[dict[str, Any]]:
+    """Return the caches as Docker's BuildCache records; `Volume` is the name of what keeps it."""
+    volumes, found = containers.volumes, []
+    for each in volumes.listed(Filters({"label": [LABEL]}), set()):
+        size = await asyncio.to_thread(volumes.usage, each.name)
+        if not volumes.exists(each.name):
+            continue
+        found.append({
+            "ID": hashlib.sha256(each.name.encode()).hexdigest()[:24], "Type": "exec.cachemount",
+            "Description": f"cached mount {each.labels[LABEL]}", "InUse": bool(containers.users_of_volume(each.name)),
+            "Shared": False, "Size": size, "CreatedAt": each.created,
+            "LastUsedAt": volumes.mountpoint(each.name).parent.stat().st_mtime_ns, "UsageCount": 1,
+            "Volume": each.name,
+        })  # fmt: skip
+    return found

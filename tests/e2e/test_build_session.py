@@ -1,0 +1,89 @@
+"""What `pydock build` has beyond the classic protocol: a session, contexts bit by bit, entitlements."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_build import Project, build, fails, output, project
+from tests.fixtures.cli import Cli
+from tests.fixtures.engine import Engine
+from tests.fixtures.http import Api
+
+pytestmark = pytest.mark.root
+__all__ = ["project"]
+
+
+def test_an_agent_of_the_client_is_in_a_run(pydock: Cli, daemon: Engine, project: Project, tmp_path: Path):
+    if not isinstance(daemon, Engine):
+        pytest.skip("by the session of pydock build")
+    folder = project(
+        Dockerfile="FROM busybox\nRUN --mount=type=ssh,id=mine,mode=0666 echo waiting; "
+        "while [ ! -e /tmp/go ]; do sleep 0.05; done\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        with pydock.begin("build", "--no-cache", "--ssh", f"mine={tmp_path}/agent", str(folder)) as build:
+            build.until(b"waiting\n")
+            made = daemon.api.ok("GET", "/containers/json", filters={"label": ["io.pydock.build"]})[0]
+            pid = daemon.api.ok("GET", f"/containers/{made['Id']}/json")["State"]["Pid"]
+            inside = f"/proc/{pid}/root/run/buildkit/ssh_agent.0"
+            assert Path(inside).stat().st_mode & 0o777 == 0o666
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                asking.settimeout(20)
+                asking.connect(inside)
+                answering, _ = agent.accept()
+                with answering:
+                    asking.sendall(b"question")
+                    assert answering.recv(100) == b"question"
+                    answering.sendall(b"answer")
+                    assert asking.recv(100) == b"answer"
+            Path(f"/proc/{pid}/root/tmp/go").touch()
+            assert build.wait() == 0
+
+
+def test_a_secret_is_kept_nowhere(pydock: Cli, daemon: Engine, project: Project, tmp_path: Path):
+    if not isinstance(daemon, Engine):
+        pytest.skip("by the session of pydock build")
+    word = "xyzzy-" + "secret-word" * 3
+    (tmp_path / "word").write_text(word)
+    folder = project(
+        Dockerfile="FROM busybox\nRUN --mount=type=secret,id=w --mount=type=secret,id=e,env=E "
+        "[ $(cat /run/secrets/w) = $E ] && echo seen >/seen\n"
+    )
+    options = ("--secret", f"id=w,src={tmp_path}/word", "--secret", "id=e,env=WORD")
+    done = pydock.result("build", "-t", "built:1", *options, str(folder), env={"WORD": word})
+    assert done.returncode == 0, done.stderr
+    assert output(pydock, "cat", "/seen") == "seen"
+    found = [
+        path
+        for path in daemon.root.rglob("*")
+        if path.is_file() and not path.is_symlink() and word.encode() in path.read_bytes()
+    ]
+    assert found == []
+
+
+def test_only_changed_files_are_sent_again(pydock: Cli, api: Api, project: Project):
+    folder = project(Dockerfile="FROM busybox\nCOPY . /all/\n", a="first " * 100, b="same")
+    build(pydock, folder)
+    lists: list[list[object]] = []
+    for path in sorted(folder.iterdir()):
+        data = path.read_bytes()
+        lists.append([path.name, "f", 0o644, 0, len(data), hashlib.sha256(data).hexdigest()])
+    lists.append(["new", "f", 0o644, 0, 3, hashlib.sha256(b"new").hexdigest()])
+    body = "".join(f"{json.dumps(line)}\n" for line in lists).encode()
+    answer = api("POST", "/build/context", body)
+    assert (answer.status, answer.body["Missing"]) == (201, [hashlib.sha256(b"new").hexdigest()])
+    (folder / "a").write_text("second")
+    build(pydock, folder)
+    assert output(pydock, "cat", "/all/a") == "second"
+
+
+def test_entitlements_are_asked_for(pydock: Cli, project: Project):
+    folder = project(Dockerfile="FROM busybox\nRUN --network=host ls /sys/class/net >/links\n")
+    assert "network.host is not allowed" in fails(pydock, folder)[1]
+    build(pydock, folder, "--allow", "network.host")
+    assert "build-insecure" in fails(pydock, folder, "--allow", "security.insecure")[1]
+    assert "invalid entitlement x" in fails(pydock, folder, "--allow", "x")[1]
