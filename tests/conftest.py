@@ -37,7 +37,8 @@ def base_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine | RemoteEngine]:
     """The daemon of the session, with busybox:latest; at its end nothing of it is left on the host."""
     if OTHER_HOST:
-        yield RemoteEngine(OTHER_HOST)
+        with contextlib.closing(RemoteEngine(OTHER_HOST, tmp_path_factory.mktemp("remote"))) as remote:
+            yield remote
         return
     base_archive: Path = request.getfixturevalue("base_archive")
     before = picture()

@@ -37,8 +37,9 @@ def say(api: Api, data: bytes) -> bytes:
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
         sock.settimeout(10)
         sock.connect(api.socket_path)
-        sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(BrokenPipeError):  # who has heard enough may close
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
         answer = b""
         with contextlib.suppress(ConnectionResetError):
             while piece := sock.recv(1 << 16):
@@ -82,9 +83,11 @@ def test_bodies(api: Api, body: bytes):
 
 
 def test_a_huge_body(api: Api):
-    answer = api("POST", CREATE, b'{"Image": "busybox", "Labels": {"a": "' + b"x" * (3 << 20) + b'"}}')
-    assert answer.status in (201, 400, 413)
-    assert "message" in answer.body or "Id" in answer.body
+    body = b'{"Image": "busybox", "Labels": {"a": "' + b"x" * (3 << 20) + b'"}}'
+    head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = say(api, head.encode() + body)
+    assert answer.split()[1] in (b"201", b"400", b"413")
+    assert b'"message"' in answer or b'"Id"' in answer
 
 
 def test_half_a_head_and_half_a_body(api: Api):

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import docker as docker_py
 import pytest
+from tests.conftest import OTHER_HOST
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
 
 pytestmark = pytest.mark.root
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
+BUILDKIT = pytest.mark.skipif(bool(OTHER_HOST), reason="dockerd's own builder knows only the old syntax")
 
 Project = Callable[..., Path]
 
@@ -68,6 +70,7 @@ def output(cli: Cli, *command: str, image: str = "built:1") -> str:
     return cli("run", "--rm", image, *command)
 
 
+@BUILDKIT
 def test_stages_arguments_and_settings(cli: Cli, project: Project):
     folder = project(
         Dockerfile="""
@@ -122,6 +125,7 @@ def test_a_second_build_is_the_first_one(cli: Cli, project: Project):
     assert output(cli, "cat", "/moment") != before
 
 
+@BUILDKIT
 def test_heredocs_and_variables(cli: Cli, api: Api):
     dockerfile = """
 FROM busybox
@@ -204,7 +208,7 @@ def test_a_step_that_fails(cli: Cli, project: Project):
     assert code in (1, 7)
     assert "so far" in text
     assert "The command '/bin/sh -c echo so far; exit 7' returned a non-zero code: 7" in text
-    assert cli("ps", "-aq") == ""
+    assert OTHER_HOST or cli("ps", "-aq") == ""  # dockerd keeps what has failed
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_filters_of_ps(docker: Cli, filters: list[str], expected: list[str]):
     docker("run", "-d", "--name", "up", "-l", "kind=web", "-v", "data:/data", "busybox", "sleep", "60")
     docker.result("run", "--name", "down", "--network", "none", "busybox", "sh", "-c", "exit 3")
     options = [word for one in filters for word in ("--filter", one)]
-    assert sorted(docker("ps", "-a", "--format", "{{.Names}}", *options).split()) == expected
+    eventually(lambda: sorted(docker("ps", "-a", "--format", "{{.Names}}", *options).split()) == expected)
 
 
 def test_ps_last(cli: Cli):
@@ -206,7 +206,11 @@ def test_inspect_sees_every_change(api: Api):
     """Also of what it has shown before: the record's settled half is put together once."""
     name = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]}, name="first")["Id"]
     before = api.ok("GET", f"/containers/{name}/json")
-    api.ok("POST", f"/containers/{name}/update", {"Memory": 64 << 20, "RestartPolicy": {"Name": "on-failure"}})
+    api.ok(
+        "POST",
+        f"/containers/{name}/update",
+        {"Memory": 64 << 20, "MemorySwap": -1, "RestartPolicy": {"Name": "on-failure"}},
+    )
     api.ok("POST", f"/containers/{name}/rename", name="second")
     api.ok("POST", f"/containers/{name}/start")
     api.ok("POST", f"/containers/{name}/wait")

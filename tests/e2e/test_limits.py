@@ -171,5 +171,5 @@ def test_info_says_what_the_host_can_limit(api: Api, docker: Cli):
     assert info["OomKillDisable"] is V1
     assert info["CgroupVersion"] == ("1" if V1 else "2")
     assert info["NCPU"] == len(os.sched_getaffinity(0))
-    assert [warning for warning in info["Warnings"] if "memory limit" in warning] == []
+    assert [warning for warning in info["Warnings"] or () if "memory limit" in warning] == []
     assert f"CPUs: {info['NCPU']}" in docker("info")

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -74,8 +74,9 @@ async def replay(call: Call, container: Container, sock: Any, wanted: dict[str, 
     """Send what was logged so far to a client that asked for it."""
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
-    async for chunk in _chunks(call, container, wanted, framed=framed, follow=False):
-        await loop.sock_sendall(sock, chunk)
+    async with aclosing(_chunks(call, container, wanted, framed=framed, follow=False)) as chunks:
+        async for chunk in chunks:
+            await loop.sock_sendall(sock, chunk)
 
 
 async def logs(call: Call) -> web.StreamResponse:
@@ -88,13 +89,13 @@ async def logs(call: Call) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": content_type(call, tty=tty)})
     response.enable_chunked_encoding()
     opened = asyncio.Event()
-    chunks = _chunks(call, container, wanted, opened.set, framed=not tty, follow=follow)
-    async with _begun(chunks, opened if follow else None) as first:
-        await response.prepare(call.request)
-        await response.write(b"")  # the headers go out now, whenever there is something to say
-        await response.write(await first or b"")
-    async for chunk in chunks:
-        await response.write(chunk)
+    async with aclosing(_chunks(call, container, wanted, opened.set, framed=not tty, follow=follow)) as chunks:
+        async with _begun(chunks, opened if follow else None) as first:
+            await response.prepare(call.request)
+            await response.write(b"")  # the headers go out now, whenever there is something to say
+            await response.write(await first or b"")
+        async for chunk in chunks:
+            await response.write(chunk)
     await response.write_eof()
     return response
 
@@ -113,8 +114,9 @@ async def _begun(
             first.result()
         yield first
     finally:
-        first.cancel()
-        ready.cancel()
+        for future in (first, ready):
+            future.cancel()
+        await asyncio.gather(first, ready, return_exceptions=True)
 
 
 async def _chunks(
@@ -125,7 +127,7 @@ async def _chunks(
     *,
     framed: bool,
     follow: bool,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the log of a container as the API sends it, by the parameters of the call."""
     driver = settings.reader_of(container)
     timestamps = call.flag("timestamps")
@@ -142,8 +144,9 @@ async def _chunks(
         stopped=lambda: not container.alive and container.state.status != "restarting",
         opened=opened,
     )
-    async for batch in batches:
-        yield encode(batch, framed=framed, timestamps=timestamps, details=details)
+    async with aclosing(batches):
+        async for batch in batches:
+            yield encode(batch, framed=framed, timestamps=timestamps, details=details)
 
 
 def _details(container: Container) -> Details:

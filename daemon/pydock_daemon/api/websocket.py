@@ -6,6 +6,7 @@ and goes at the other end is passed on here, and ends with this process.
 
 import asyncio
 import socket
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
@@ -48,6 +49,7 @@ async def attach(call: Call) -> web.StreamResponse:
                 call.engine.containers.publish(container, "attach")
             except BaseException:
                 passing.cancel()
+                await asyncio.gather(passing, return_exceptions=True)  # it uses the socket that is closed next
                 raise
         await passing
     return messages
@@ -69,11 +71,12 @@ async def _pass(call: Call, messages: web.WebSocketResponse, ours: socket.socket
 
 async def _output(messages: web.WebSocketResponse, ours: socket.socket, *, binary: bool) -> None:
     loop = asyncio.get_running_loop()
-    while data := await loop.sock_recv(ours, PIECE):
-        if binary:
-            await messages.send_bytes(data)
-        else:
-            await messages.send_str(data.decode("utf-8", "replace"))
+    with suppress(ConnectionError):  # the client has gone
+        while data := await loop.sock_recv(ours, PIECE):
+            if binary:
+                await messages.send_bytes(data)
+            else:
+                await messages.send_str(data.decode("utf-8", "replace"))
 
 
 async def _input(messages: web.WebSocketResponse, ours: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pydock_daemon import patterns
 from pydock_shared.errors import InvalidArgument, NotFound
 from pydock_shared.filters import Filters
 
@@ -24,22 +25,7 @@ def _ancestor(containers: Containers, container: Container, value: str) -> bool:
 
 
 def _name(containers: Containers, container: Container, value: str) -> bool:
-    plain = container.name
-    if value.startswith(("^", "/")) or value.endswith("$"):
-        text = value.removeprefix("^").removeprefix("/")
-        ends = text.endswith("$")
-        text = text.removesuffix("$")
-        starts = value.startswith("^")
-        return (
-            plain == text
-            if starts and ends
-            else plain.startswith(text)
-            if starts
-            else plain.endswith(text)
-            if ends
-            else text in plain
-        )
-    return value in plain
+    return patterns.among((value,), container.name, f"/{container.name}")
 
 
 def _exited(containers: Containers, container: Container, value: str) -> bool:
@@ -81,7 +67,7 @@ def _health(containers: Containers, container: Container, value: str) -> bool:
 
 
 TESTS: dict[str, Test] = {
-    "id": lambda containers, container, value: container.id.startswith(value),
+    "id": lambda containers, container, value: patterns.among((value,), container.id),
     "name": _name,
     "ancestor": _ancestor,
     "exited": _exited,

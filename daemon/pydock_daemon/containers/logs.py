@@ -7,10 +7,11 @@ written a moment ago.
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from pydock_daemon.inotify import FolderWatch
 from pydock_runtime.supervisor import logformat
@@ -22,6 +23,7 @@ from pydock_shared.times import rfc3339_fixed
 from .logfiles import OPENERS, Batch, Filter, LogFile, Opener
 
 Details = Callable[[Batch], bytes]
+T = TypeVar("T")
 
 STOP_POLLS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 QUIET_POLL = 1.0
@@ -41,7 +43,7 @@ async def read_logs(
     stderr: bool = True,
     stopped: Callable[[], bool] = lambda: True,
     opened: Callable[[], None] = lambda: None,
-) -> AsyncIterator[list[Batch]]:
+) -> AsyncGenerator[list[Batch], None]:
     """Yield what is logged, oldest first; with `follow` go on until `stopped()` is true and all is read.
 
     `tail` counts lines (None: all), of both streams and to the end, before streams and `until` choose among them, as in
@@ -58,7 +60,7 @@ async def read_logs(
         watch = stack.enter_context(FolderWatch(path.parent)) if follow and path.parent.is_dir() else None
         chain = Chain(path, opener, follow=follow)
         stack.callback(chain.close)
-        skip = await asyncio.to_thread(chain.start, tail, counted)
+        skip = await _to_its_end(lambda: chain.start(tail, counted))
         opened()
         if watch is not None:
             watch.on_change = chain.glance
@@ -66,7 +68,7 @@ async def read_logs(
         while True:
             # Asked before reading: what was written before the stop is read after it.
             ended = watch is None or stopped()
-            batches = await asyncio.to_thread(chain.read) if history else chain.read()
+            batches = await _to_its_end(chain.read) if history else chain.read()
             if batches is None:
                 if watch is None or ended:
                     return
@@ -81,6 +83,16 @@ async def read_logs(
                 yield batches
             if over:
                 return
+
+
+async def _to_its_end(function: Callable[[], T]) -> T:
+    """Run in a thread. Who is cancelled goes on when that has ended: what it opens is closed then, and not before."""
+    work = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.gather(work, return_exceptions=True)
+        raise
 
 
 class _Heads(dict[int, bytes]):

@@ -4,11 +4,13 @@ What is asked is in the record, and holds at the next start; a running container
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydock_daemon.networks import hosts, live
 from pydock_daemon.networks.model import Endpoint, Network
-from pydock_shared.errors import Forbidden, InvalidArgument, PydockError
+from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, PydockError
 
 from . import naming, start
 from .model import Container, Status
@@ -31,7 +33,8 @@ async def connect(containers: Containers, container: Container, network: Network
         endpoints = {**kept, network.name: settings}
         containers.networks.check(mode or "bridge", endpoints)
         if container.alive:
-            await _join(containers, container, endpoints)
+            with _while_it_runs(container):
+                await _join(containers, container, endpoints)
         container.endpoints = endpoints
         containers.save_asked(container)
 
@@ -45,9 +48,21 @@ async def disconnect(containers: Containers, container: Container, network: Netw
         _check(container, network)
         endpoints = {name: entry for name, entry in container.endpoints.items() if name not in known}
         if container.alive:
-            await _part(containers, container, network, endpoints)
+            with _while_it_runs(container):
+                await _part(containers, container, network, endpoints)
         container.endpoints = endpoints
         containers.save_asked(container)
+
+
+@contextmanager
+def _while_it_runs(container: Container) -> Iterator[None]:
+    """Say Conflict for whatever fails because the container ends meanwhile: word of that waits for the lock."""
+    try:
+        yield
+    except PydockError as error:
+        if os.path.exists(f"/proc/{container.state.pid}/ns/net"):
+            raise
+        raise Conflict(f"container {container.id} is not running") from error
 
 
 def _names_of(container: Container, network: Network) -> set[str]:

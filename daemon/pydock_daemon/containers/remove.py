@@ -11,6 +11,8 @@ from . import discard, stop
 from .model import Container, Status
 from .service import Containers
 
+STOPPED = (Status.CREATED, Status.EXITED, Status.DEAD)
+
 
 async def remove(containers: Containers, container: Container, *, force: bool, volumes: bool) -> None:
     """Remove a container that does not run, or with force any; with volumes its anonymous ones too."""
@@ -40,13 +42,14 @@ async def prune(containers: Containers, filters: Filters) -> tuple[list[str], in
     until = min((parse_moment(text) for text in filters.values("until")), default=None)
     removed, space = [], 0
     for container in list(containers):
-        stopped = container.state.status in (Status.CREATED, Status.EXITED, Status.DEAD)
         labels = container.config.labels or {}
         chosen = filters.match_labels(labels) and not ("label!" in filters and filters.match_labels(labels, "label!"))
-        if not stopped or not chosen or (until is not None and container.created > until):
+        if container.state.status not in STOPPED or not chosen or (until is not None and container.created > until):
             continue
         size = await asyncio.to_thread(containers.snapshots.usage, container.id)
         async with container.lock:
+            if containers.find(container.id) is None or container.state.status not in STOPPED:
+                continue  # removed or started meanwhile
             await discard.discard(containers, container, volumes=False)
         removed.append(container.id)
         space += size

@@ -74,7 +74,7 @@ def _check(container: Container, asked: UpdateContainer, host: HostConfig) -> No
         if new and old:
             raise _refused(container, f"Conflicting options: {name} cannot be updated as {other} has already been set")
     swap = before.memory_swap or 2 * (before.memory or 0)
-    if asked.memory and not asked.memory_swap and 0 < swap < asked.memory:
+    if asked.memory and not asked.memory_swap and swap < asked.memory:
         raise _refused(
             container,
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
+from pydock_daemon import patterns
 from pydock_shared import names
 from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, NotFound, NotSupported, PydockError
 from pydock_shared.filters import Filters
@@ -269,8 +270,8 @@ def _unwanted(filters: Filters, network: Network) -> bool:
 
 FILTERS: dict[str, Callable[["Networks", Network, str], bool]] = {
     "driver": lambda networks, network, value: network.driver == value,
-    "id": lambda networks, network, value: network.id.startswith(value),
-    "name": lambda networks, network, value: value in network.name,
+    "id": lambda networks, network, value: patterns.among((value,), network.id),
+    "name": lambda networks, network, value: patterns.among((value,), network.name),
     "scope": lambda networks, network, value: value == "local",
     "type": lambda networks, network, value: (value == "builtin") == network.predefined,
 }
@@ -281,7 +282,7 @@ def listed(networks: "Networks", filters: Filters) -> list[Network]:
     filters.check_known((*FILTERS, "label", "dangling"))
     for value in filters.values("type"):
         if value not in ("custom", "builtin"):
-            raise PydockError(f"invalid filter: 'type'='{value}'")
+            raise InvalidArgument(f"invalid filter: 'type'='{value}'")
     dangling = filters.flag("dangling")
     return [
         network
@@ -289,7 +290,7 @@ def listed(networks: "Networks", filters: Filters) -> list[Network]:
         if all(
             any(test(networks, network, value) for value in filters.values(key))
             for key, test in FILTERS.items()
-            if key in filters
+            if filters.values(key)
         )
         and filters.match_labels(network.labels)
         and (dangling is None or dangling == (not network.predefined and not networks.endpoints(network)))

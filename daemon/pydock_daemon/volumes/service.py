@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydock_daemon import patterns
 from pydock_daemon.events import Events
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
@@ -179,7 +180,7 @@ class Volumes:
             if filters.match_labels(volume.labels)
             and (dangling is None or dangling == (name not in in_use))
             and (not filters.values("driver") or "local" in filters.values("driver"))
-            and (not filters.values("name") or any(value in name for value in filters.values("name")))
+            and (not filters.values("name") or patterns.among(filters.values("name"), name))
         ]
 
     def prunable(self, filters: Filters, in_use: set[str], *, every: bool) -> list[Volume]:
