@@ -12,7 +12,7 @@ from pydock_daemon.networks import hosts, live
 from pydock_daemon.networks.model import Endpoint, Network
 from pydock_shared.errors import Conflict, Forbidden, InvalidArgument, PydockError
 
-from . import naming, start
+from . import naming, netns, start
 from .model import Container, Status
 from .service import Containers
 
@@ -86,7 +86,9 @@ async def _join(containers: Containers, container: Container, endpoints: dict[st
     if made is None or not made.address:
         return
     try:
-        await _configure(containers, container, [networks.plug(made, container.state.pid)])
+        plugged = networks.plug(made, container.state.pid)
+        netns.set_parameters(container.state.pid, made)
+        await _configure(containers, container, [plugged])
         _own_line(containers, container, made, add=True)
         await naming.ensure(containers, container)
         if made.default_route or made.default_route6:

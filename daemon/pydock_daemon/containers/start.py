@@ -18,7 +18,7 @@ from pydock_daemon.networks.model import Endpoint
 from pydock_daemon.networks.naming import hosts_file
 from pydock_shared.errors import Conflict, NotModified, PydockError, Unavailable
 
-from . import attach, devices, discard, files, initprogram, links, modes, naming, runtimes, seccomp, sources
+from . import attach, devices, discard, files, initprogram, links, modes, naming, netns, runtimes, seccomp, sources
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
@@ -88,6 +88,8 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     async with sources.ready(containers, container, container.id) as parts:
         pid = await _create(containers, container, parts, undo)
     interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
+    for endpoint in endpoints:
+        netns.set_parameters(pid, endpoint)
     await attach.hand_over(containers, container)
     kept = await naming.open_at(containers, container, pid) if naming.wanted(endpoints) else ()
     started = await containers.supervisor.request("start", fds=kept, container=container.id, interfaces=interfaces)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydock_shared import links, names
-from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
+from pydock_shared.errors import InvalidArgument, NotFound
 
+from . import driveroptions
 from .ipam import Pool
 from .links import mac_of, veth_name
 from .model import Endpoint, Network
@@ -49,6 +50,9 @@ class Plan:
     links: tuple[tuple[str, str], ...] = ()
     default_route: bool = False
     default_route6: bool = False
+    interface: str = ""
+    link_local: tuple[str, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
 
 
 def plan(
@@ -75,6 +79,7 @@ def plan(
         if network.id not in plans or settings:
             plans[network.id] = _one(network, settings or {})
     _together(list(plans.values()))
+    interfaces(list(plans.values()), set())
     routed = [item for item in plans.values() if item.network.gateway and not item.network.internal]
     chosen = _first(routed)
     chosen6 = _first([item for item in routed if item.network.six])
@@ -96,8 +101,8 @@ def _together(plans: list[Plan]) -> None:
 
 
 def _one(network: Network, settings: dict[str, Any]) -> Plan:
-    _refuse(settings)
-    problems = []
+    problems: list[str] = []
+    options = driveroptions.read(settings.get("DriverOpts") or {}, problems)
     ipam = settings.get("IPAMConfig") or {}
     address, address6 = ipam.get("IPv4Address") or "", ipam.get("IPv6Address") or ""
     six = network.six
@@ -115,6 +120,7 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
             problems.append(f"no configured subnet or ip-range contain the IP address {wanted}")
     if settings.get("Aliases") and network.predefined:
         problems.append("network-scoped aliases are only supported for user-defined networks")
+    link_local = _link_local(ipam.get("LinkLocalIPs") or [], problems)
     mac = settings.get("MacAddress") or ""
     if mac and not MAC.fullmatch(mac):
         problems.append(f"invalid MAC address: {mac}")
@@ -132,6 +138,9 @@ def _one(network: Network, settings: dict[str, Any]) -> Plan:
         aliases,
         int(settings.get("GwPriority") or 0),
         tuple((alias.lower(), name.lower()) for name, alias in named),
+        interface=options.interface,
+        link_local=link_local,
+        sysctls=options.sysctls,
     )
 
 
@@ -144,18 +153,34 @@ def _inside(address: str, subnet: str, problems: list[str]) -> bool:
         return False
 
 
-def _refuse(settings: dict[str, Any]) -> None:
-    ipam = settings.get("IPAMConfig") or {}
-    for name, value in (
-        ("DriverOpts", settings.get("DriverOpts")),
-        ("IPAMConfig.LinkLocalIPs", ipam.get("LinkLocalIPs")),
-    ):
-        if value:
-            raise NotSupported(f"EndpointSettings.{name} is not supported")
+def _link_local(asked: list[str], problems: list[str]) -> tuple[str, ...]:
+    """Return addresses of the link with the prefix lengths of their kind; they are of no network."""
+    found = []
+    for text in asked:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            problems.append(f"invalid link-local IP address: {text}")
+            continue
+        if not address.is_link_local:
+            problems.append(f"invalid link local IP address: {text}")
+        found.append(f"{address}/{16 if address.version == 4 else 64}")
+    return tuple(found)
+
+
+def interfaces(plans: list[Plan], present: set[str]) -> list[str]:
+    """Return a name for the interface of each plan beside those that are there: what is asked for, or the next ethN."""
+    asked = [item.interface for item in plans if item.interface]
+    twice = next((name for name in asked if asked.count(name) > 1 or name in present), None)
+    if twice:
+        raise InvalidArgument(f"more than one interface of the container is to be called {twice}")
+    taken = {*asked, *present}
+    free = (name for number in range(len(plans) + len(taken)) if (name := f"eth{number}") not in taken)
+    return [item.interface or next(free) for item in plans]
 
 
 def place(
-    networks: "Networks", undo: ExitStack, number: int, item: Plan, container: str, name: str, hostname: str
+    networks: "Networks", undo: ExitStack, interface: str, item: Plan, container: str, name: str, hostname: str
 ) -> Endpoint:
     """Return the endpoint of a plan, with an address of its network that `undo` gives back."""
     network = item.network
@@ -170,7 +195,7 @@ def place(
     return Endpoint(
         **{
             **vars(endpoint),
-            "interface": f"eth{number}",
+            "interface": interface,
             "link": veth_name(),
             "mac": item.mac or mac_of(address),
             "address": f"{address}/{network.prefix}",
@@ -184,6 +209,8 @@ def place(
             "aliases": tuple(item.aliases),
             "dns_names": tuple(dict.fromkeys(own)),
             "links": () if network.predefined else item.links,
+            "link_local": item.link_local,
+            "sysctls": item.sysctls,
         }
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydock_shared.errors import PydockError
 
-from .endpoints import place, plan
+from .endpoints import interfaces, place, plan
 from .links import Links
 from .model import Endpoint, Network
 
@@ -33,7 +33,8 @@ def join(
     if new is None:
         return None
     with ExitStack() as undo:
-        made = place(networks, undo, _free_number(present), new, container, *names)
+        (interface,) = interfaces([new], {endpoint.interface for endpoint in present})
+        made = place(networks, undo, interface, new, container, *names)
         kept = [
             replace(
                 e,
@@ -46,12 +47,6 @@ def join(
         undo.pop_all()
     networks.tell("connect", made)
     return made
-
-
-def _free_number(present: list[Endpoint]) -> int:
-    """Return the lowest N for which there is no ethN."""
-    taken = {endpoint.interface for endpoint in present}
-    return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
 
 
 def part(

@@ -141,6 +141,10 @@ class Endpoint:
     dns_names: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     """Names that only this container has for others of the network, each with one that all have."""
+    link_local: tuple[str, ...] = ()
+    """Further addresses of the interface, with their prefix lengths."""
+    sysctls: tuple[tuple[str, str], ...] = ()
+    """Kernel parameters of the interface, `net.ipv4.conf.IFNAME.log_martians` and the like, and their values."""
 
     @property
     def ip(self) -> str:
@@ -194,7 +198,9 @@ def endpoint_of(row: Any) -> Endpoint:
     record.setdefault("named", record.pop("custom", False))
     for key in ("aliases", "dns_names"):
         record[key] = tuple(record[key])
-    record["links"] = tuple((alias, target) for alias, target in record.get("links", ()))
+    for key in ("links", "sysctls"):
+        record[key] = tuple((first, second) for first, second in record.get(key, ()))
+    record["link_local"] = tuple(record.get("link_local", ()))
     return Endpoint(id=row["id"], network_id=row["network"], container=row["container"], **record)
 
 

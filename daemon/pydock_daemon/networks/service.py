@@ -20,7 +20,7 @@ from pydock_shared.errors import InvalidArgument, NotFound, PydockError, Unavail
 
 from . import flows, links, nameserver, ports, setup
 from .claims import PREFIX, Claims
-from .endpoints import place, plan, renamed, view
+from .endpoints import interfaces, place, plan, renamed, view
 from .firewall import Firewall
 from .ipam import Pool
 from .links import Links
@@ -180,7 +180,10 @@ class Networks:
         self.disconnect(container_id)
         plans = plan(self, mode, endpoints)
         with ExitStack() as undo:
-            made = [place(self, undo, number, item, container_id, name, hostname) for number, item in enumerate(plans)]
+            made = [
+                place(self, undo, interface, item, container_id, name, hostname)
+                for item, interface in zip(plans, interfaces(plans, set()), strict=True)
+            ]
             self.keep_endpoints(container_id, made)
             undo.pop_all()
         for endpoint in made:
@@ -223,7 +226,9 @@ class Networks:
             "link": endpoint.interface,
             "name": endpoint.interface,
             "mac": endpoint.mac,
-            "addresses": [address for address in (endpoint.address, endpoint.address6) if address],
+            "addresses": [
+                address for address in (endpoint.address, endpoint.address6, *endpoint.link_local) if address
+            ],
             "gateway": endpoint.gateway if endpoint.default_route else None,
             "gateway6": endpoint.gateway6 if endpoint.default_route6 else None,
             "mtu": endpoint.mtu,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures.netns import HOST, WORLD, Setting, ip, links, says, server
 
+from pydock_daemon.networks.driveroptions import INTERFACE, SYSCTLS
 from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, NotSupported, PydockError, Unavailable
 
 pytestmark = pytest.mark.root
@@ -66,7 +67,12 @@ async def test_settings_of_a_container_that_does_not_run(setting):
         ("given", {"IPAMConfig": {"IPv4Address": "10.199.9.1"}}, Forbidden, "^Address already in use$"),
         ("chosen", {"IPAMConfig": {"IPv4Address": "172.17.0.9"}}, InvalidArgument, "with user configured subnets"),
         ("given", {"MacAddress": "zz"}, InvalidArgument, "invalid MAC address: zz"),
-        ("given", {"DriverOpts": {"a": "b"}}, NotSupported, r"EndpointSettings\.DriverOpts is not supported"),
+        ("given", {"DriverOpts": {"a": "b"}}, NotSupported, r"EndpointSettings\.DriverOpts: a is not supported"),
+        ("given", {"DriverOpts": {SYSCTLS: "net.ipv4.x=1"}}, InvalidArgument, "unrecognised network interface sysctl"),
+        ("given", {"DriverOpts": {SYSCTLS: "net.ipv4.a.IFNAME.b"}}, InvalidArgument, "to have format name=value"),
+        ("given", {"DriverOpts": {INTERFACE: "a/b"}}, InvalidArgument, "invalid interface name: 'a/b'"),
+        ("given", {"IPAMConfig": {"LinkLocalIPs": ["zz"]}}, InvalidArgument, "invalid link-local IP address: zz"),
+        ("given", {"IPAMConfig": {"LinkLocalIPs": ["10.0.0.1"]}}, InvalidArgument, "invalid link local IP address"),
         ("given", {"Links": ["a:b:c"]}, InvalidArgument, "bad format for links: a:b:c"),
     ],
 )
