@@ -18,6 +18,7 @@ from pydock_shared.units import parse_duration_ns, parse_size
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 LOG_DRIVERS = ("fluentd", "gelf", "journald", "json-file", "local", "syslog", "none")
+SIGNATURE_MODES = ("off", "warn", "require")
 LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
 OWN_RUNTIME = "pydock"
 RUNTIME_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -46,6 +47,14 @@ class Watermark(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SignatureRule:
+    """What is asked of images of a registry or repository: `off`, `warn` or `require`, and files of public keys."""
+
+    mode: str = "off"
+    keys: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Config:
     """What this daemon was asked to be; paths are absolute."""
 
@@ -68,6 +77,7 @@ class Config:
     registry_mirrors: tuple[str, ...] = ()
     certificates: tuple[Path, ...] = tuple(Path("/etc", name, "certs.d") for name in ("pydock", "docker", "containers"))
     registries_conf: tuple[Path, ...] = (Path("/etc/pydock/registries.conf"), Path("/etc/containers/registries.conf"))
+    signatures: dict[str, SignatureRule] = field(default_factory=dict)
     default_runtime: str = OWN_RUNTIME
     runtimes: dict[str, OciRuntime] = field(default_factory=dict)
     log_driver: str = "json-file"  # as Docker's: docker-py's run() returns the output of no other
@@ -205,6 +215,24 @@ def _duration(value: Any) -> int:
     return duration
 
 
+def _signatures(value: Any) -> dict[str, SignatureRule]:
+    """Accept the file's object of {mode, keys} and the flag's repeated `name=mode,key,key`."""
+    if isinstance(value, dict):
+        return {name: _signature_rule(name, dict(entry)) for name, entry in value.items()}
+    words = {name: text.split(",") for name, text in _pairs(value).items()}
+    return {name: _signature_rule(name, {"mode": mode, "keys": keys}) for name, (mode, *keys) in words.items()}
+
+
+def _signature_rule(name: str, entry: dict[str, Any]) -> SignatureRule:
+    unknown = sorted(set(entry) - {"mode", "keys"})
+    if unknown:
+        raise ValueError(f"{name}: {unknown[0]!r} is not known")
+    rule = SignatureRule(_choice(SIGNATURE_MODES)(entry.get("mode")), _paths(entry.get("keys") or ()))
+    if (rule.mode == "off") == bool(rule.keys):
+        raise ValueError(f"{name}: {rule.mode} {'takes no' if rule.keys else 'needs'} keys")
+    return rule
+
+
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
@@ -279,6 +307,14 @@ SETTINGS = (
     ),
     Setting("registries-conf", ("--registries-conf",), "registries_conf", _paths, "registries.conf to read", many=True),
     Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", _texts, "mirrors of the hub", many=True),
+    Setting(
+        "signatures",
+        ("--signatures",),
+        "signatures",
+        _signatures,
+        "signatures that images of a registry or repository need, as name=require,key.pub",
+        many=True,
+    ),
     Setting("default-runtime", ("--default-runtime",), "default_runtime", _text, "runtime of containers"),
     Setting("runtimes", ("--add-runtime",), "runtimes", _runtimes, "further OCI runtime, as name=path", many=True),
     Setting("log-driver", ("--log-driver",), "log_driver", _choice(LOG_DRIVERS), "log driver of containers"),

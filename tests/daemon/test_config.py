@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pydock_daemon import config
-from pydock_daemon.config import OciRuntime, Watermark
+from pydock_daemon.config import OciRuntime, SignatureRule, Watermark
 from pydock_shared.errors import InvalidArgument
 
 
@@ -102,3 +102,22 @@ def test_watermarks():
     assert made.image_gc_high.below() == Watermark(75)
     assert load("--image-gc-high", "50GB").config.image_gc_high.below() == Watermark(0, 45 << 30)
     assert (str(Watermark(85)), str(Watermark(0, 7))) == ("85%", "7 bytes")
+
+
+def test_signature_policies(tmp_path):
+    wanted = {
+        "reg.example": SignatureRule("require", (Path("/k/a.pub"), Path("/k/b.pub"))),
+        "reg.example/free": SignatureRule("off"),
+    }
+    file = {
+        "signatures": {
+            "reg.example": {"mode": "require", "keys": ["/k/a.pub", "/k/b.pub"]},
+            "reg.example/free": {"mode": "off"},
+        }
+    }
+    assert load(file=file, tmp_path=tmp_path).config.signatures == wanted
+    flags = ["--signatures", "reg.example=require,/k/a.pub,/k/b.pub", "--signatures", "reg.example/free=off"]
+    assert load(*flags).config.signatures == wanted
+    for entry in ({"mode": "maybe"}, {"mode": "warn"}, {"mode": "off", "keys": ["/k"]}, {"mode": "off", "key": 1}, 7):
+        with pytest.raises(InvalidArgument, match="invalid value for signatures"):
+            load(file={"signatures": {"x": entry}}, tmp_path=tmp_path)

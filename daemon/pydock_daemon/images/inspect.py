@@ -5,7 +5,7 @@ from typing import Any
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.times import NEVER, parse_rfc3339, rfc3339
 
-from . import manifests
+from . import manifests, signatures
 from .model import Image
 from .service import Images
 
@@ -73,6 +73,8 @@ def inspect(
         "Metadata": {"LastTagTime": rfc3339(image.tagged) if image.tagged else NEVER},
         "Descriptor": (manifests.of_platform if one_platform else manifests.descriptor)(images, image),
     }
+    if signed := signatures.shown(images.store, image.id):
+        shown["Signatures"] = signed
     if all_manifests:
         shown["Manifests"] = manifests.summaries(images, image)
     if image.platform.variant:

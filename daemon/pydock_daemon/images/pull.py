@@ -11,7 +11,7 @@ import logging
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import chain, choose, manifest
+from . import chain, choose, manifest, signatures
 from .auth import Credentials
 from .chain import Step, Words
 from .choose import Plan
@@ -33,16 +33,21 @@ async def pull(
 ) -> Image:
     """Bring an image here by tag or digest, reporting as Docker does, and return it.
 
-    NotFound when the registry has none of that name or platform; PydockError naming the thing when it lies or breaks.
+    NotFound when the registry has none of that name or platform, Forbidden when it is not signed as it must be;
+    PydockError naming the thing when it lies or breaks.
     """
     name = ref.digest or ref.tag or "latest"
     try:
         repository, top = await images.registries.find(ref, name, credentials)
+        verdict = await signatures.check(images.config.signatures, repository, ref, top)
         async with Reporter(send) as report:
             await report.message(f"Pulling from {ref.path}", name)
+            if verdict.warning:
+                await report.message(f"Warning: {verdict.warning}")
             with images.adding() as adding:
                 work = Pull(images, repository, ref, report, adding)
                 image, news = await work.run(top, platform)
+            signatures.keep(images.store, image.id, ref, top.digest, verdict.keys)
             await report.message(f"Digest: {top.digest}")
             word = "Downloaded newer image for" if news else "Image is up to date for"
             await report.message(f"Status: {word} {ref.familiar()}")

@@ -19,7 +19,7 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import content, gc, manifest, refs, tree, uses
+from . import content, gc, manifest, refs, signatures, tree, uses
 from .content import Content, Pins
 from .hosts import Hosts
 from .model import Image, Platform, host_rank
@@ -28,7 +28,7 @@ from .registry import Registries
 from .tree import Leaf, Tree
 from .uses import Uses
 
-SCHEMA = content.SCHEMA + refs.SCHEMA + uses.SCHEMA
+SCHEMA = content.SCHEMA + refs.SCHEMA + uses.SCHEMA + signatures.SCHEMA
 
 USES = {"pull", "push", "load", "import", "save", "tag"}
 """Events after which an image counts as used, as after a container's creation and removal."""

@@ -25,6 +25,8 @@ class Liar:
         self.host = ""
         self.busy = ""
         self.ranges = True
+        self.others: dict[str, bytes] = {}
+        """Further documents by the end of their path, `manifests/x` and the like."""
         self.store = ""
         self.headers: list[tuple[str, ...]] = []
 
@@ -54,6 +56,11 @@ class Liar:
             challenge = f'Bearer realm="http://{self.host}/token",service="liar, inc",scope="repository:name:pull"'
             errors = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
             return web.json_response(errors, status=401, headers={"WWW-Authenticate": challenge})
+        kind, name = request.path.split("/")[-2:]
+        if f"{kind}/{name}" in self.others:
+            return web.Response(body=self.others[f"{kind}/{name}"], content_type=MANIFEST)
+        if kind == "referrers" or name.endswith(".sig"):
+            return web.Response(status=404)
         if "/manifests/" in request.path:
             return web.Response(body=self.document, content_type=MANIFEST)
         return await self._blob(request, request.path.rpartition("/")[2])
