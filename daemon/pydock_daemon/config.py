@@ -4,54 +4,42 @@ A setting given both as a flag and in the file is refused, as dockerd does, and 
 """
 
 import argparse
-import ipaddress
 import json
-import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydock_shared.errors import InvalidArgument
-from pydock_shared.units import parse_duration_ns, parse_size
+
+from .values import (
+    OWN_RUNTIME,
+    OciRuntime,
+    SignatureRule,
+    Watermark,
+    choice,
+    duration,
+    hosts,
+    link,
+    number,
+    pairs,
+    path,
+    paths,
+    pools,
+    runtimes,
+    signatures,
+    subnet,
+    subnet_6,
+    switch,
+    text,
+    texts,
+    watermark,
+    yes,
+)
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 LOG_DRIVERS = ("fluentd", "gelf", "journald", "json-file", "local", "syslog", "none")
-SIGNATURE_MODES = ("off", "warn", "require")
 LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
-OWN_RUNTIME = "pydock"
-RUNTIME_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class OciRuntime:
-    """Another OCI runtime: its program, by path or to be found in PATH, and what stands before its own arguments."""
-
-    path: str
-    arguments: tuple[str, ...] = ()
-
-
-class Watermark(NamedTuple):
-    """How full is too full: a percentage of the data root's file system, or the bytes of images and build cache."""
-
-    percent: float = 0
-    size: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.percent:g}%" if self.percent else f"{self.size} bytes"
-
-    def below(self) -> "Watermark":
-        """Return the low watermark that goes with this one when none is given."""
-        return Watermark(max(self.percent - 10, self.percent / 2), self.size * 9 // 10)
-
-
-@dataclass(frozen=True)
-class SignatureRule:
-    """What is asked of images of a registry or repository: `off`, `warn` or `require`, and files of public keys."""
-
-    mode: str = "off"
-    keys: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,152 +87,6 @@ class Config:
     build_insecure: bool = False
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("needs a text")
-    return value
-
-
-def _path(value: Any) -> Path:
-    return Path(os.path.abspath(_text(value)))
-
-
-def _paths(value: Any) -> tuple[Path, ...]:
-    return tuple(_path(item) for item in ([value] if isinstance(value, str) else value))
-
-
-def _number(value: Any) -> int:
-    number = int(value)
-    if number < 0:
-        raise ValueError("must not be negative")
-    return number
-
-
-def _choice(words: Sequence[str]) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return str(value)
-
-    return parse
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(item) for item in (value if isinstance(value, list) else [value]))
-
-
-def _hosts(value: Any) -> tuple[str, ...]:
-    hosts = _texts(value)
-    for host in hosts:
-        if not re.match(r"(unix|fd|tcp)://", host):
-            raise ValueError(f"{host!r}: needs unix://, fd:// or tcp://")
-    return hosts
-
-
-def _link(value: Any) -> str:
-    name = _text(value)
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
-        raise ValueError(f"{name!r} is not a link name of at most 15 characters")
-    return name
-
-
-def _subnet(value: Any) -> str:
-    return str(ipaddress.ip_interface(_text(value)))
-
-
-def _subnet_6(value: Any) -> str:
-    subnet = ipaddress.IPv6Network(_text(value))
-    if subnet.prefixlen > 126:
-        raise ValueError("has no address for a container")
-    return str(subnet)
-
-
-def _pools(value: Any) -> tuple[tuple[str, int], ...]:
-    """Accept the file's list of {base, size} and the flag's `base=10.10.0.0/16,size=24`."""
-    pools = []
-    for item in value if isinstance(value, list) else [value]:
-        pairs = dict(part.split("=", 1) for part in item.split(",")) if isinstance(item, str) else dict(item)
-        base, size = ipaddress.ip_network(pairs.pop("base")), int(pairs.pop("size"))
-        if pairs or not base.prefixlen <= size <= base.max_prefixlen:
-            raise ValueError(f"{item!r} needs a base network and a size within it")
-        pools.append((str(base), size))
-    return tuple(pools)
-
-
-def _pairs(value: Any) -> dict[str, str]:
-    """Accept the file's object and the flag's repeated `key=value`."""
-    if isinstance(value, dict):
-        return {str(key): str(text) for key, text in value.items()}
-    return dict(item.split("=", 1) for item in value)
-
-
-def _runtimes(value: Any) -> dict[str, OciRuntime]:
-    """Accept the file's object of {path, runtimeArgs} and the flag's repeated `name=path`."""
-    entries = value if isinstance(value, dict) else {name: {"path": path} for name, path in _pairs(value).items()}
-    return {name: _runtime(name, entry) for name, entry in entries.items()}
-
-
-def _runtime(name: str, entry: dict[str, Any]) -> OciRuntime:
-    unknown = sorted(set(entry) - {"path", "runtimeArgs"})
-    if unknown:
-        raise ValueError(f"runtime option {unknown[0]!r} is not supported")
-    if name == OWN_RUNTIME:
-        raise ValueError(f"runtime name {name!r} is reserved")
-    if not RUNTIME_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a runtime's name")
-    return OciRuntime(_text(entry["path"]), tuple(str(word) for word in entry.get("runtimeArgs") or ()))
-
-
-def _watermark(value: Any) -> Watermark:
-    text = str(value).strip()
-    if not text.endswith("%"):
-        size = parse_size(text)
-        if size <= 0:
-            raise ValueError("must be more than nothing")
-        return Watermark(size=size)
-    percent = float(text[:-1])
-    if not 0 < percent <= 100:
-        raise ValueError("must be a percentage")
-    return Watermark(percent=percent)
-
-
-def _duration(value: Any) -> int:
-    duration = parse_duration_ns(_text(value))
-    if duration < 0:
-        raise ValueError("must not be negative")
-    return duration
-
-
-def _signatures(value: Any) -> dict[str, SignatureRule]:
-    """Accept the file's object of {mode, keys} and the flag's repeated `name=mode,key,key`."""
-    if isinstance(value, dict):
-        return {name: _signature_rule(name, dict(entry)) for name, entry in value.items()}
-    words = {name: text.split(",") for name, text in _pairs(value).items()}
-    return {name: _signature_rule(name, {"mode": mode, "keys": keys}) for name, (mode, *keys) in words.items()}
-
-
-def _signature_rule(name: str, entry: dict[str, Any]) -> SignatureRule:
-    unknown = sorted(set(entry) - {"mode", "keys"})
-    if unknown:
-        raise ValueError(f"{name}: {unknown[0]!r} is not known")
-    rule = SignatureRule(_choice(SIGNATURE_MODES)(entry.get("mode")), _paths(entry.get("keys") or ()))
-    if (rule.mode == "off") == bool(rule.keys):
-        raise ValueError(f"{name}: {rule.mode} {'takes no' if rule.keys else 'needs'} keys")
-    return rule
-
-
-def _switch(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def _yes(value: Any) -> bool:
-    if value is not True:
-        raise ValueError("cannot be switched off")
-    return True
-
-
 @dataclass(frozen=True)
 class Setting:
     """A row: the key in daemon.json, the flag, the attribute of Config, the parser of both forms."""
@@ -260,32 +102,32 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("hosts", ("-H", "--host"), "hosts", _hosts, "where to listen: unix://, fd://, tcp://", many=True),
-    Setting("data-root", ("--data-root",), "data_root", _path, "images, containers, volumes, database"),
-    Setting("exec-root", ("--exec-root",), "exec_root", _path, "state that ends with the host's uptime"),
-    Setting("pidfile", ("-p", "--pidfile"), "pidfile", _path, "where to write the process id"),
-    Setting("log-level", ("-l", "--log-level"), "log_level", _choice(LOG_LEVELS), "least level that is logged"),
-    Setting("bridge", ("-b", "--bridge"), "bridge", _link, "link of the default network"),
-    Setting("bip", ("--bip",), "bip", _subnet, "address and subnet of the bridge, as 172.17.0.1/16"),
-    Setting("ipv6", ("--ipv6",), "ipv6", _switch, "IPv6 on the default network", switch=True),
-    Setting("fixed-cidr-v6", ("--fixed-cidr-v6",), "fixed_cidr_v6", _subnet_6, "IPv6 subnet of the default network"),
+    Setting("hosts", ("-H", "--host"), "hosts", hosts, "where to listen: unix://, fd://, tcp://", many=True),
+    Setting("data-root", ("--data-root",), "data_root", path, "images, containers, volumes, database"),
+    Setting("exec-root", ("--exec-root",), "exec_root", path, "state that ends with the host's uptime"),
+    Setting("pidfile", ("-p", "--pidfile"), "pidfile", path, "where to write the process id"),
+    Setting("log-level", ("-l", "--log-level"), "log_level", choice(LOG_LEVELS), "least level that is logged"),
+    Setting("bridge", ("-b", "--bridge"), "bridge", link, "link of the default network"),
+    Setting("bip", ("--bip",), "bip", subnet, "address and subnet of the bridge, as 172.17.0.1/16"),
+    Setting("ipv6", ("--ipv6",), "ipv6", switch, "IPv6 on the default network", switch=True),
+    Setting("fixed-cidr-v6", ("--fixed-cidr-v6",), "fixed_cidr_v6", subnet_6, "IPv6 subnet of the default network"),
     Setting(
         "default-address-pools",
         ("--default-address-pool",),
         "default_address_pools",
-        _pools,
+        pools,
         "subnets for new networks, as base=10.10.0.0/16,size=24",
         many=True,
     ),
-    Setting("mtu", ("--mtu",), "mtu", _number, "MTU of the default network"),
-    Setting("dns", ("--dns",), "dns", _texts, "name servers of containers", many=True),
-    Setting("dns-search", ("--dns-search",), "dns_search", _texts, "search domains of containers", many=True),
-    Setting("dns-opts", ("--dns-opt",), "dns_options", _texts, "resolver options of containers", many=True),
+    Setting("mtu", ("--mtu",), "mtu", number, "MTU of the default network"),
+    Setting("dns", ("--dns",), "dns", texts, "name servers of containers", many=True),
+    Setting("dns-search", ("--dns-search",), "dns_search", texts, "search domains of containers", many=True),
+    Setting("dns-opts", ("--dns-opt",), "dns_options", texts, "resolver options of containers", many=True),
     Setting(
         "default-network-names",
         ("--default-network-names",),
         "default_network_names",
-        _switch,
+        switch,
         "containers of the default network find each other by name as well",
         switch=True,
     ),
@@ -293,7 +135,7 @@ SETTINGS = (
         "insecure-registries",
         ("--insecure-registry",),
         "insecure_registries",
-        _texts,
+        texts,
         "registries reached by plain HTTP",
         many=True,
     ),
@@ -301,49 +143,49 @@ SETTINGS = (
         "registry-certs",
         ("--registry-certs",),
         "certificates",
-        _paths,
+        paths,
         "folder of certificates and hosts.toml",
         many=True,
     ),
-    Setting("registries-conf", ("--registries-conf",), "registries_conf", _paths, "registries.conf to read", many=True),
-    Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", _texts, "mirrors of the hub", many=True),
+    Setting("registries-conf", ("--registries-conf",), "registries_conf", paths, "registries.conf to read", many=True),
+    Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", texts, "mirrors of the hub", many=True),
     Setting(
         "signatures",
         ("--signatures",),
         "signatures",
-        _signatures,
+        signatures,
         "signatures that images of a registry or repository need, as name=require,key.pub",
         many=True,
     ),
-    Setting("default-runtime", ("--default-runtime",), "default_runtime", _text, "runtime of containers"),
-    Setting("runtimes", ("--add-runtime",), "runtimes", _runtimes, "further OCI runtime, as name=path", many=True),
-    Setting("log-driver", ("--log-driver",), "log_driver", _choice(LOG_DRIVERS), "log driver of containers"),
-    Setting("log-opts", ("--log-opt",), "log_options", _pairs, "option of the log driver", many=True),
-    Setting("labels", ("--label",), "labels", _texts, "label of this daemon", many=True),
-    Setting("group", ("-G", "--group"), "group", _text, "group that owns the unix socket"),
-    Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", _number, "seconds to end requests"),
-    Setting("init", ("--init",), "init", _switch, "run an init in containers that do not say", switch=True),
+    Setting("default-runtime", ("--default-runtime",), "default_runtime", text, "runtime of containers"),
+    Setting("runtimes", ("--add-runtime",), "runtimes", runtimes, "further OCI runtime, as name=path", many=True),
+    Setting("log-driver", ("--log-driver",), "log_driver", choice(LOG_DRIVERS), "log driver of containers"),
+    Setting("log-opts", ("--log-opt",), "log_options", pairs, "option of the log driver", many=True),
+    Setting("labels", ("--label",), "labels", texts, "label of this daemon", many=True),
+    Setting("group", ("-G", "--group"), "group", text, "group that owns the unix socket"),
+    Setting("shutdown-timeout", ("--shutdown-timeout",), "shutdown_timeout", number, "seconds to end requests"),
+    Setting("init", ("--init",), "init", switch, "run an init in containers that do not say", switch=True),
     Setting(
         "build-insecure",
         ("--build-insecure",),
         "build_insecure",
-        _switch,
+        switch,
         "builds may ask for the entitlement security.insecure",
         switch=True,
     ),
-    Setting("init-path", ("--init-path",), "init_path", _text, "the program of --init"),
-    Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", _paths, "folder of files on CDI devices", many=True),
-    Setting("tls", ("--tls",), "tls", _switch, "TLS on tcp hosts", switch=True),
-    Setting("tlsverify", ("--tlsverify",), "tls_verify", _switch, "TLS, for clients of the authority", switch=True),
-    Setting("tlscacert", ("--tlscacert",), "tls_authority", _path, "the authority (~/.docker/ca.pem)"),
-    Setting("tlscert", ("--tlscert",), "tls_certificate", _path, "the daemon's certificate (~/.docker/cert.pem)"),
-    Setting("tlskey", ("--tlskey",), "tls_key", _path, "its key (~/.docker/key.pem)"),
-    Setting("image-gc-high", ("--image-gc-high",), "image_gc_high", _watermark, "collect above this, as 85%% or 50GB"),
-    Setting("image-gc-low", ("--image-gc-low",), "image_gc_low", _watermark, "collect down to this, as 75%% or 45GB"),
-    Setting("image-gc-min-age", ("--image-gc-min-age",), "image_gc_min_age", _duration, "never collect younger uses"),
+    Setting("init-path", ("--init-path",), "init_path", text, "the program of --init"),
+    Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", paths, "folder of files on CDI devices", many=True),
+    Setting("tls", ("--tls",), "tls", switch, "TLS on tcp hosts", switch=True),
+    Setting("tlsverify", ("--tlsverify",), "tls_verify", switch, "TLS, for clients of the authority", switch=True),
+    Setting("tlscacert", ("--tlscacert",), "tls_authority", path, "the authority (~/.docker/ca.pem)"),
+    Setting("tlscert", ("--tlscert",), "tls_certificate", path, "the daemon's certificate (~/.docker/cert.pem)"),
+    Setting("tlskey", ("--tlskey",), "tls_key", path, "its key (~/.docker/key.pem)"),
+    Setting("image-gc-high", ("--image-gc-high",), "image_gc_high", watermark, "collect above this, as 85%% or 50GB"),
+    Setting("image-gc-low", ("--image-gc-low",), "image_gc_low", watermark, "collect down to this, as 75%% or 45GB"),
+    Setting("image-gc-min-age", ("--image-gc-min-age",), "image_gc_min_age", duration, "never collect younger uses"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}
-FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": _yes, "debug": bool}
+FILE_ONLY: dict[str, Callable[[Any], Any]] = {"live-restore": yes, "debug": bool}
 DEFAULT_FILE = Path("/etc/pydock/daemon.json")
 
 

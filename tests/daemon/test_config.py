@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pydock_daemon import config
-from pydock_daemon.config import OciRuntime, SignatureRule, Watermark
+from pydock_daemon.values import OciRuntime, SignatureRule, Watermark
 from pydock_shared.errors import InvalidArgument
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from pydock_daemon import __version__
-from pydock_daemon.config import OWN_RUNTIME, Config, OciRuntime
+from pydock_daemon.config import Config
 from pydock_daemon.containers import initprogram
 from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
+from pydock_daemon.values import OWN_RUNTIME, OciRuntime
 from pydock_shared.times import now_rfc3339nano
 
 from . import hostinfo, versions

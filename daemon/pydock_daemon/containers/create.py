@@ -8,10 +8,11 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from pydock_daemon.config import OWN_RUNTIME, Config
+from pydock_daemon.config import Config
 from pydock_daemon.images.model import Image, Platform, runs_here, whole_host_platform
 from pydock_daemon.networks import ports
 from pydock_daemon.networks.model import EVERY_ADDRESS
+from pydock_daemon.values import OWN_RUNTIME
 from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydock_daemon.config import OWN_RUNTIME
+from pydock_daemon.values import OWN_RUNTIME
 from pydock_shared import names
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 from pydock_shared.wire.exec import ExecCreate

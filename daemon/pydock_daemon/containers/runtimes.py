@@ -3,7 +3,8 @@
 import shutil
 from typing import Any
 
-from pydock_daemon.config import OWN_RUNTIME, Config
+from pydock_daemon.config import Config
+from pydock_daemon.values import OWN_RUNTIME
 from pydock_shared.errors import InvalidArgument
 
 from .model import Container

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydock_daemon.config import SignatureRule
 from pydock_daemon.store import Store
+from pydock_daemon.values import SignatureRule
 from pydock_shared.errors import Forbidden, PydockError
 from pydock_shared.reference import Reference
 from pydock_shared.times import rfc3339

@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pydock_daemon.builder import prune
-from pydock_daemon.config import Watermark
 from pydock_daemon.engine import Engine
 from pydock_daemon.images import delete
 from pydock_daemon.images.model import Image
+from pydock_daemon.values import Watermark
 from pydock_shared.errors import Conflict, PydockError
 from pydock_shared.times import rfc3339
 

@@ -14,9 +14,9 @@ from tests.fixtures.archives import digest, docker_archive, entry, tar
 from tests.fixtures.registry import Registry
 from tests.fixtures.signatures import KINDS, Signer, attach, payload
 
-from pydock_daemon.config import SignatureRule
 from pydock_daemon.images import cosign, inspect, signatures
 from pydock_daemon.images.cosign import Signature
+from pydock_daemon.values import SignatureRule
 from pydock_shared import reference
 from pydock_shared.errors import Forbidden, PydockError
 
