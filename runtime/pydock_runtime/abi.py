@@ -71,14 +71,22 @@ RESOLVE_IN_ROOT = 0x10
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_SET_DUMPABLE = 4
-PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
-SECCOMP_MODE_FILTER = 2
+# seccomp(2)
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
+
+# keyctl(2)
+KEYCTL_JOIN_SESSION_KEYRING = 1
+KEYCTL_SETPERM = 5
+
+# ioprio_set(2)
+IOPRIO_WHO_PROCESS = 1
 
 # waitid(2): any child, also one whose end is not told by SIGCHLD
 WALL = 0x40000000
@@ -109,13 +117,58 @@ SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
 _MACHINE = os.uname().machine
-_GENERIC = {"pivot_root": 41, "bpf": 280, "rt_sigaction": 134}
-_BY_MACHINE = {
-    "x86_64": {"pivot_root": 155, "bpf": 321, "rt_sigaction": 13},
-    "s390x": {"pivot_root": 217, "bpf": 351, "rt_sigaction": 174},
-    "ppc64le": {"pivot_root": 203, "bpf": 361, "rt_sigaction": 173},
-    "armv7l": {"pivot_root": 218, "bpf": 386, "rt_sigaction": 174},
+_GENERIC = {
+    "pivot_root": 41,
+    "bpf": 280,
+    "rt_sigaction": 134,
+    "keyctl": 219,
+    "sched_setattr": 274,
+    "ioprio_set": 30,
+    "seccomp": 277,
 }
-SYS_PIVOT_ROOT = _BY_MACHINE.get(_MACHINE, _GENERIC)["pivot_root"]
-SYS_BPF = _BY_MACHINE.get(_MACHINE, _GENERIC)["bpf"]
-SYS_RT_SIGACTION = _BY_MACHINE.get(_MACHINE, _GENERIC)["rt_sigaction"]
+_BY_MACHINE = {
+    "x86_64": {
+        "pivot_root": 155,
+        "bpf": 321,
+        "rt_sigaction": 13,
+        "keyctl": 250,
+        "sched_setattr": 314,
+        "ioprio_set": 251,
+        "seccomp": 317,
+    },
+    "s390x": {
+        "pivot_root": 217,
+        "bpf": 351,
+        "rt_sigaction": 174,
+        "keyctl": 280,
+        "sched_setattr": 345,
+        "ioprio_set": 282,
+        "seccomp": 348,
+    },
+    "ppc64le": {
+        "pivot_root": 203,
+        "bpf": 361,
+        "rt_sigaction": 173,
+        "keyctl": 271,
+        "sched_setattr": 355,
+        "ioprio_set": 273,
+        "seccomp": 358,
+    },
+    "armv7l": {
+        "pivot_root": 218,
+        "bpf": 386,
+        "rt_sigaction": 174,
+        "keyctl": 311,
+        "sched_setattr": 380,
+        "ioprio_set": 314,
+        "seccomp": 383,
+    },
+}
+_NUMBERS = _BY_MACHINE.get(_MACHINE, _GENERIC)
+SYS_PIVOT_ROOT = _NUMBERS["pivot_root"]
+SYS_BPF = _NUMBERS["bpf"]
+SYS_RT_SIGACTION = _NUMBERS["rt_sigaction"]
+SYS_KEYCTL = _NUMBERS["keyctl"]
+SYS_SCHED_SETATTR = _NUMBERS["sched_setattr"]
+SYS_IOPRIO_SET = _NUMBERS["ioprio_set"]
+SYS_SECCOMP = _NUMBERS["seccomp"]

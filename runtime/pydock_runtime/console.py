@@ -32,8 +32,6 @@ CHUNK = 1 << 14
 
 def check(call: Call) -> None:
     """Refuse flags that go together wrongly, before anything is made."""
-    if call.has("no-pivot"):
-        raise RuntimeFailure("--no-pivot is not supported", INVALID)
     if call.has("console-socket") and not os.path.exists(call.text("console-socket")):
         raise RuntimeFailure(f"console socket {call.text('console-socket')} does not exist", INVALID)
 

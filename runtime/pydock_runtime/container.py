@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
 
 PATIENCE = 10.0
 """Seconds that killed processes have to be gone."""
@@ -50,16 +51,18 @@ def require(record: Record, *allowed: str) -> None:
         raise RuntimeFailure(f"container {record.id} is {now}, not {' or '.join(allowed)}", INVALID)
 
 
-def program_of(spec: dict[str, Any]) -> bytes | None:
+def program_of(spec: dict[str, Any]) -> Program | None:
     """Return the compiled seccomp profile of a spec, None without one."""
     profile = spec.get("linux", {}).get("seccomp")
     return seccomp.compile_profile(profile) if profile else None
 
 
-def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, launch.Child]:
+def create(
+    root: str, id: str, bundle: str, *, preserve: int, keyring: bool, pivot: bool
+) -> tuple[Record, launch.Child]:
     """Make a container that stands at its gate. Its terminal, if it has one, is in the child.
 
-    RuntimeFailure or OSError leave nothing behind.
+    The options are those of `launch.spawn`. RuntimeFailure or OSError leave nothing behind.
     """
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
@@ -88,6 +91,8 @@ def create(root: str, id: str, bundle: str, *, preserve: int) -> tuple[Record, l
                 bundle=bundle,
                 gate=gate,
                 preserve=preserve,
+                keyring=keyring,
+                pivot=pivot,
             )
         undo.callback(kill, child)
         await_ready(child, record)

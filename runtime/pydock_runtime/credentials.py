@@ -9,7 +9,7 @@ import errno
 import os
 import signal
 
-from pydock_runtime import abi, capabilities, linux, program, rlimits, user
+from pydock_runtime import abi, capabilities, labels, linux, listener, namespaces, program, rlimits, scheduling, user
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from pydock_runtime.labels import Labels
+    from pydock_runtime.listener import Listener
+    from pydock_runtime.seccomp import Program
+
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
 """Python ignores the first two; glibc's posix_spawn, and so make, leaves its own two ignored in what it starts."""
+SEARCHED_BY_ITS_USER = 0x3F1B0000
+"""Rights of a session keyring, keyctl_setperm(3): all for who holds it, view, read, search and link for its user."""
 LAST_FD = 0xFFFFFFFF
 
 
@@ -31,15 +37,19 @@ class Process:
         "cwd",
         "env",
         "filter",
+        "labels",
         "limits",
+        "listener",
         "no_new_privileges",
         "oom_score_adj",
+        "personality",
         "preserve",
+        "scheduling",
         "umask",
         "user",
     )
 
-    def __init__(self, spec: dict[str, Any], program: bytes | None, *, preserve: int = 0) -> None:
+    def __init__(self, spec: dict[str, Any], program: Program | None, *, preserve: int = 0) -> None:
         if not spec.get("args"):
             raise RuntimeFailure("process.args must not be empty", INVALID)
         self.args = [os.fsencode(word) for word in spec["args"]]
@@ -55,6 +65,11 @@ class Process:
         self.capabilities = capabilities.Sets(spec.get("capabilities") or {})
         self.no_new_privileges = bool(spec.get("noNewPrivileges"))
         self.oom_score_adj: int | None = spec.get("oomScoreAdj")
+        self.scheduling = scheduling.Scheduling(spec)
+        self.personality: int | None = None
+        labels.check(spec)
+        self.labels: Labels | None = None
+        self.listener: Listener | None = None
         self.filter = program
         self.preserve = preserve
 
@@ -66,13 +81,16 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     """
     rlimits.give_back()
     rlimits.apply(process.limits)
+    process.scheduling.apply()
+    if process.personality is not None:
+        linux.personality(process.personality)
     account = user.resolve(process.user)
     _own_stdio(account)
     # As root first: it may lie where only root can go. A network file system may know the user only: again, below.
     entered = _enter(process.cwd, last_try=False)
     if process.filter is not None and not process.no_new_privileges:
         # Loading a filter needs CAP_SYS_ADMIN unless no-new-privileges is set.
-        linux.load_seccomp(process.filter)
+        _load(process)
     capabilities.drop_bounding(process.capabilities)
     linux.prctl(abi.PR_SET_KEEPCAPS, 1)
     os.setgroups(account.groups)
@@ -92,10 +110,43 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     path = program.find(process.args[0], env)
     if before is not None:
         before()
+    if process.labels is not None:
+        process.labels.apply()
     if process.filter is not None and process.no_new_privileges:
-        linux.load_seccomp(process.filter)
+        _load(process)
     linux.close_range(3 + process.preserve, LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
     raise program.failure(path, linux.exec_file(path, process.args, env))
+
+
+def prepare(process: Process, spec: dict[str, Any], state: dict[str, Any], status: str) -> None:
+    """Open what is needed of the host for the last steps, before its files are out of reach; `spec` as for Process."""
+    if spec.get("apparmorProfile") or spec.get("selinuxLabel"):
+        with namespaces.readable_proc():
+            process.labels = labels.Labels(spec)
+    if process.filter is not None and process.filter.listener:
+        process.listener = listener.Listener(process.filter.listener, process.filter.metadata, state, status)
+
+
+def leave_keyring() -> None:
+    """Begin a session keyring that nobody else has: the one of whoever started us holds keys of the host.
+
+    The user of the program may search it, as in runc.
+    """
+    try:
+        keyring = linux.keyctl(abi.KEYCTL_JOIN_SESSION_KEYRING, 0)
+        linux.keyctl(abi.KEYCTL_SETPERM, keyring, SEARCHED_BY_ITS_USER)
+    except OSError as error:
+        # A kernel without keys has none to protect.
+        if error.errno != errno.ENOSYS:
+            raise
+
+
+def _load(process: Process) -> None:
+    if process.filter is None:
+        return
+    fd = linux.load_seccomp(process.filter, process.filter.flags)
+    if process.listener is not None:
+        process.listener.send(fd)
 
 
 def score(value: int | None, pid: str = "self") -> None:

@@ -32,7 +32,21 @@ FAILED = 1
 class Work:
     """Everything the child needs, made by the parent before the fork."""
 
-    __slots__ = ("bundle", "cgroup", "gate", "overlay", "plan", "process", "settles", "spec", "state", "stdio", "sync")
+    __slots__ = (
+        "bundle",
+        "cgroup",
+        "gate",
+        "keyring",
+        "overlay",
+        "pivot",
+        "plan",
+        "process",
+        "settles",
+        "spec",
+        "state",
+        "stdio",
+        "sync",
+    )
 
     sync: socket.socket
     gate: socket.socket | None
@@ -47,12 +61,16 @@ class Work:
         plan: namespaces.Plan,
         process: Process,
         state: dict[str, Any],
+        keyring: bool,
+        pivot: bool,
         stdio: tuple[int, int, int] | None,
     ) -> None:
         self.spec = spec
         # Whether the parent has something to do for the child before it can begin, see `launch`.
         self.settles = sources.needed(spec.get("mounts") or [], user=plan.user)
         self.state = state
+        self.keyring = keyring
+        self.pivot = pivot
         self.bundle = bundle
         self.overlay = overlay
         self.cgroup = cgroup
@@ -97,6 +115,9 @@ def _story(work: Work) -> NoReturn:
     if plan.owns("time"):
         plan.set_clocks()
     os.setsid()
+    if work.keyring:
+        credentials.leave_keyring()
+    credentials.prepare(work.process, spec["process"], work.state, hooks.CREATING)
     # The modes that the spec and Docker name are meant as they stand.
     os.umask(0)
     if plan.owns("uts"):
@@ -109,6 +130,7 @@ def _story(work: Work) -> NoReturn:
         overlay=work.overlay,
         cgroup=work.cgroup,
         sources=opened,
+        pivot=work.pivot,
         prepared=lambda: _prepared(work),
     )
     channel = _gate(work, _stdio(work))

@@ -8,7 +8,21 @@ from __future__ import annotations
 import os
 import signal
 
-from pydock_runtime import abi, credentials, init, launch, linux, namespaces, netconf, rlimits, sync, terminal, usermaps
+from pydock_runtime import (
+    abi,
+    credentials,
+    hooks,
+    init,
+    launch,
+    linux,
+    namespaces,
+    netconf,
+    rlimits,
+    scheduling,
+    sync,
+    terminal,
+    usermaps,
+)
 from pydock_runtime.errors import RuntimeFailure
 
 TYPE_CHECKING = False
@@ -17,12 +31,13 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
 
 
 class _Work:
     """What the helper and the process need, made by the parent before the fork."""
 
-    __slots__ = ("cgroup", "pid", "process", "size", "stdio", "sync", "target")
+    __slots__ = ("cgroup", "pid", "process", "spec", "state", "stdio", "sync", "target")
 
     sync: socket.socket
 
@@ -32,14 +47,16 @@ class _Work:
         target: int,
         process: credentials.Process,
         *,
-        size: dict[str, Any] | None,
+        spec: dict[str, Any],
         stdio: tuple[int, int, int] | None,
         cgroup: Cgroup,
+        state: dict[str, Any],
     ) -> None:
         self.pid = pid
         self.target = target
         self.process = process
-        self.size = size
+        self.spec = spec
+        self.state = state
         self.stdio = stdio
         self.cgroup = cgroup
 
@@ -50,24 +67,21 @@ def spawn_exec(
     *,
     stdio: tuple[int, int, int] | None,
     cgroup: Cgroup,
-    program: bytes | None,
+    program: Program | None,
     preserve: int = 0,
+    state: dict[str, Any] | None = None,
+    personality: dict[str, Any] | None = None,
 ) -> launch.Child:
     """Fork a process into the namespaces of process `pid` and into `cgroup`; RuntimeFailure, OSError when it cannot be.
 
     Messages as for `launch.spawn`, without a gate. `process` is complete in itself: nothing is taken from the
-    container's own spec.
+    container's own spec, so `personality` (of its `linux`) and `state` (for a seccomp listener) come with it.
     """
     target = linux.pidfd_open(pid)
     try:
-        work = _Work(
-            pid,
-            target,
-            credentials.Process(process, program, preserve=preserve),
-            size=process.get("consoleSize"),
-            stdio=stdio,
-            cgroup=cgroup,
-        )
+        prepared = credentials.Process(process, program, preserve=preserve)
+        prepared.personality = scheduling.personality(personality or {})
+        work = _Work(pid, target, prepared, spec=process, stdio=stdio, cgroup=cgroup, state=state or {})
         ours, work.sync = sync.pair()
         try:
             new, pidfd = _fork_into_pids(work)
@@ -115,6 +129,8 @@ def _story(work: _Work, home: int) -> NoReturn:
     # Everything that is done by paths of the host comes before its namespaces are left.
     init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
+    scheduling.pin(work.process.scheduling.initial)
+    credentials.prepare(work.process, work.spec, work.state, hooks.RUNNING)
     entrances = work.cgroup.entrances(work.pid)
     kinds = namespaces.of_process(work.pid)
     if kinds & abi.CLONE_NEWUSER:
@@ -127,9 +143,11 @@ def _story(work: _Work, home: int) -> NoReturn:
     for fd in entrances:
         os.write(fd, b"0")
         os.close(fd)
+    scheduling.pin(work.process.scheduling.final)
     os.setsid()
+    credentials.leave_keyring()
     if work.stdio is None:
-        master, slave = terminal.open_pair(work.size)
+        master, slave = terminal.open_pair(work.spec.get("consoleSize"))
         terminal.adopt(slave)
         sync.send(work.sync, {"ready": True}, (master,))
         os.close(master)

@@ -9,7 +9,20 @@ import contextlib
 import os
 import signal
 
-from pydock_runtime import abi, credentials, hooks, init, linux, namespaces, rlimits, sync, sysctl, usermaps
+from pydock_runtime import (
+    abi,
+    credentials,
+    hooks,
+    init,
+    labels,
+    linux,
+    namespaces,
+    rlimits,
+    scheduling,
+    sync,
+    sysctl,
+    usermaps,
+)
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
 from pydock_runtime.rootfs import sources
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
 
 
 class Child:
@@ -43,23 +57,29 @@ def spawn(
     *,
     stdio: tuple[int, int, int] | None,
     overlay: dict[str, Any] | None,
-    program: bytes | None,
+    program: Program | None,
     cgroup: Cgroup,
     id: str = "",
     bundle: str = "/",
     gate: socket.socket | None = None,
     preserve: int = 0,
+    keyring: bool = True,
+    pivot: bool = True,
 ) -> Child:
     """Fork a container's init into its namespaces. RuntimeFailure: the spec is wrong; OSError: the kernel refuses.
 
     `stdio` None means a terminal. `overlay` is {"base", "lower", "upper", "work"}, or None for the folder `root.path`.
     The child joins `cgroup` itself. `gate` is a listening socket: the message that opens the gate then comes from who
-    connects to it, not from us. `preserve` descriptors from 3 on stay open in the program.
+    connects to it, not from us. `preserve` descriptors from 3 on stay open in the program. `keyring`: it gets a session
+    keyring of its own. `pivot` False is for a host whose root is in its initial memory file system, see `prepare`.
     """
     specs.check(spec)
     plan = namespaces.Plan(spec)
+    part = spec.get("linux", {})
     process = credentials.Process(spec["process"], program, preserve=preserve)
-    sysctl.check(spec.get("linux", {}).get("sysctl") or {}, plan)
+    process.personality = scheduling.personality(part.get("personality") or {})
+    labels.check({}, part.get("mountLabel") or "")
+    sysctl.check(part.get("sysctl") or {}, plan)
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as undo:
         undo.enter_context(ours)
@@ -71,6 +91,8 @@ def spawn(
             plan=plan,
             process=process,
             state=hooks.state(spec, id=id, bundle=bundle),
+            keyring=keyring,
+            pivot=pivot,
             stdio=stdio,
         )
         work.sync, work.gate = theirs, gate

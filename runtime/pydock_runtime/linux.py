@@ -182,11 +182,42 @@ def prctl(option: int, second: int = 0, third: int = 0) -> int:
     return _check(_libc.prctl(option, second, third, 0, 0), "prctl")
 
 
-def load_seccomp(program: bytes) -> None:
-    """Install a compiled seccomp filter (an array of struct sock_filter)."""
+def load_seccomp(program: bytes, flags: int = 0) -> int:
+    """Install a seccomp filter (an array of struct sock_filter); return its listener where the flags ask for one."""
     buffer = ctypes.create_string_buffer(program, len(program))
     header = _SockFprog(len(program) // 8, ctypes.addressof(buffer))
-    prctl(abi.PR_SET_SECCOMP, abi.SECCOMP_MODE_FILTER, ctypes.addressof(header))
+    return _check(
+        _libc.syscall(
+            ctypes.c_long(abi.SYS_SECCOMP),
+            ctypes.c_uint(abi.SECCOMP_SET_MODE_FILTER),
+            ctypes.c_uint(flags),
+            ctypes.byref(header),
+        ),
+        "seccomp",
+    )
+
+
+def keyctl(operation: int, second: int, third: int = 0) -> int:
+    """Manage keyrings; keyctl(2)."""
+    numbers = (ctypes.c_long(number) for number in (operation, second, third))
+    return _check(_libc.syscall(ctypes.c_long(abi.SYS_KEYCTL), *numbers), "keyctl")
+
+
+def sched_setattr(attributes: bytes) -> None:
+    """Set the scheduler of this process from a struct sched_attr."""
+    result = _libc.syscall(ctypes.c_long(abi.SYS_SCHED_SETATTR), ctypes.c_int(0), attributes, ctypes.c_uint(0))
+    _check(result, "sched_setattr")
+
+
+def ioprio_set(value: int) -> None:
+    """Set the I/O priority of this process."""
+    number = ctypes.c_long(abi.SYS_IOPRIO_SET)
+    _check(_libc.syscall(number, ctypes.c_int(abi.IOPRIO_WHO_PROCESS), ctypes.c_int(0), ctypes.c_int(value)), "ioprio")
+
+
+def personality(value: int) -> None:
+    """Set the execution domain of this process."""
+    _check(_libc.personality(ctypes.c_ulong(value)), "personality")
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 
+from pydock_runtime import abi
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
@@ -23,9 +24,18 @@ ACTIONS = {
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
     "SCMP_ACT_TRAP": 0x00030000,
     "SCMP_ACT_ERRNO": 0x00050000,
+    "SCMP_ACT_NOTIFY": 0x7FC00000,
     "SCMP_ACT_TRACE": 0x7FF00000,
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
+}
+NOTIFY = "SCMP_ACT_NOTIFY"
+# Flags of seccomp(2). A listener is asked for by the kernel's word, when a rule needs it.
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 0x01,
+    "SECCOMP_FILTER_FLAG_LOG": 0x02,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 0x04,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0x20,
 }
 WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 COMPARISONS = {
@@ -37,6 +47,8 @@ COMPARISONS = {
     "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }
+TELLING = ("write", "sendmsg", "close")
+"""What telling the listener takes: a process that waited for an answer to these would wait for ever."""
 EPERM, EEXIST, EDOM = 1, 17, 33
 UNKNOWN_SYSCALL = -1
 # With these as default a system call that the profile has never heard of is let through, or decided by a tracer.
@@ -47,6 +59,25 @@ AT_NUMBER, AT_ARCHITECTURE = 0, 4
 # No architecture that the kernel reports: the calls of x32 are those of x86-64 with a bit set.
 X32, X32_BIT = 0x4000003E, 0x40000000
 ERRNO_ENOSYS = 0x00050000 | 38
+
+
+class Program(bytes):
+    """A compiled filter, an array of struct sock_filter; how it is loaded, and who is told of its listener."""
+
+    flags = 0
+    listener = ""
+    metadata = ""
+
+    def saved(self) -> list[Any]:
+        """Return what `restored` makes it again from."""
+        return [bytes(self), self.flags, self.listener, self.metadata]
+
+
+def restored(saved: list[Any]) -> Program:
+    """Return a program that was compiled before."""
+    program = Program(saved[0])
+    program.flags, program.listener, program.metadata = saved[1:]
+    return program
 
 
 class _Comparison(ctypes.Structure):
@@ -90,10 +121,38 @@ def _action(name: str, number: int | None) -> int:
     return ACTIONS[name] | ((EPERM if number is None else number) & 0xFFFF if name in WITH_NUMBER else 0)
 
 
-def compile_profile(profile: dict[str, Any]) -> bytes:
-    """Return the program of a profile in the OCI form: an array of struct sock_filter. RuntimeFailure names a fault."""
-    if profile.get("flags") or profile.get("listenerPath"):
-        raise RuntimeFailure("seccomp flags and listenerPath are not supported", INVALID)
+def compile_profile(profile: dict[str, Any]) -> Program:
+    """Return the program of a profile in the OCI form. RuntimeFailure names a fault."""
+    asks = _check_listener(profile)
+    flags = abi.SECCOMP_FILTER_FLAG_NEW_LISTENER if asks else 0
+    for word in profile.get("flags") or ():
+        if word not in FLAGS:
+            raise RuntimeFailure(f"seccomp flag {word} is not supported", INVALID)
+        flags |= FLAGS[word]
+    if asks and flags & FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]:
+        # Both answer by the result of the call. A program begins with one thread: there is nothing to bring in line.
+        flags &= ~FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
+    program = Program(_compile(profile))
+    program.flags = flags
+    if asks:
+        program.listener, program.metadata = profile["listenerPath"], profile.get("listenerMetadata") or ""
+    return program
+
+
+def _check_listener(profile: dict[str, Any]) -> bool:
+    """Say whether a rule leaves the decision to a listener; RuntimeFailure when that cannot be."""
+    if profile["defaultAction"] == NOTIFY:
+        raise RuntimeFailure("SCMP_ACT_NOTIFY cannot be used as default action", INVALID)
+    names = {name for rule in profile.get("syscalls") or () if rule["action"] == NOTIFY for name in rule["names"]}
+    if names and not profile.get("listenerPath"):
+        raise RuntimeFailure("listenerPath must be set for SCMP_ACT_NOTIFY", INVALID)
+    for name in TELLING:
+        if name in names:
+            raise RuntimeFailure(f"SCMP_ACT_NOTIFY cannot be used for the {name} syscall", INVALID)
+    return bool(names)
+
+
+def _compile(profile: dict[str, Any]) -> bytes:
     library = _library()
     default = _action(profile["defaultAction"], profile.get("defaultErrnoRet"))
     context = library.seccomp_init(default)

@@ -22,18 +22,8 @@ FILE = "config.json"
 UNSUPPORTED = (
     "vm",
     "linux.intelRdt",
-    "linux.mountLabel",
     "linux.memoryPolicy",
     "linux.netDevices",
-    "linux.personality",
-    "linux.resources.rdma",
-    "linux.resources.network",
-    "linux.resources.memory.checkBeforeUpdate",
-    "process.apparmorProfile",
-    "process.selinuxLabel",
-    "process.scheduler",
-    "process.ioPriority",
-    "process.execCPUAffinity",
 )
 REQUIRED = ("ociVersion", "process", "root")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydock_runtime import abi, cgroup, join, launch
+from pydock_runtime import abi, cgroup, join, launch, seccomp
 from pydock_runtime.cgroup import layout
 
 BUSYBOX = "/bin/busybox"
@@ -111,7 +111,7 @@ class Running:
         """The exit code of init."""
         return wait(self.child)
 
-    def exec(self, *args: str, process: dict[str, Any] | None = None, program: bytes | None = None) -> Result:
+    def exec(self, *args: str, process: dict[str, Any] | None = None, program: seccomp.Program | None = None) -> Result:
         """Run a further process to its end."""
         output = os.memfd_create("output", os.MFD_CLOEXEC)
         with open(os.devnull, "rb") as null:
@@ -148,7 +148,11 @@ def wait(child: launch.Child) -> int:
 
 @contextlib.contextmanager
 def ready(
-    wanted: Spec, *, overlay: dict[str, Any] | None = None, program: bytes | None = None, resources: Spec | None = None
+    wanted: Spec,
+    *,
+    overlay: dict[str, Any] | None = None,
+    program: seccomp.Program | None = None,
+    resources: Spec | None = None,
 ) -> Iterator[Running]:
     """A container at its gate; killed and removed at the end. NotReady when it does not get there."""
     group = cgroup.create(f"{PARENT}/{next(_numbers)}", resources or wanted["linux"].get("resources") or {})
@@ -202,7 +206,7 @@ def run(
     wanted: Spec,
     *,
     overlay: dict[str, Any] | None = None,
-    program: bytes | None = None,
+    program: seccomp.Program | None = None,
     resources: Spec | None = None,
     interfaces: list[dict[str, Any]] | None = None,
     meanwhile: Callable[[Running], None] | None = None,

@@ -137,7 +137,6 @@ def test_a_lower_layer_that_is_missing_is_an_error(root: Path, tmp_path: Path, o
         ({"args": []}, "process.args must not be empty"),
         ({"args": ["a\0b"]}, "process arguments and variables must not contain NUL"),
         ({"cwd": "relative"}, "cwd 'relative' is not an absolute path"),
-        ({"apparmorProfile": "docker-default"}, "process.apparmorProfile is not supported"),
         ({"rlimits": [{"type": "RLIMIT_BEER", "soft": 1, "hard": 1}]}, "unknown rlimit type RLIMIT_BEER"),
     ],
 )
@@ -157,9 +156,8 @@ def test_no_descriptor_is_left_with_the_parent(root: Path) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("kind", ["user", "time", "fancy"])
-def test_a_kind_of_namespace_that_is_not_supported_is_named(root: Path, kind: str) -> None:
+def test_a_kind_of_namespace_that_there_is_not_is_named(root: Path) -> None:
     wanted = box.spec("true", root=root)
-    wanted["linux"]["namespaces"].append({"type": kind})
-    with pytest.raises(RuntimeFailure, match=f"{kind} namespaces are not supported"), box.ready(wanted):
+    wanted["linux"]["namespaces"].append({"type": "fancy"})
+    with pytest.raises(RuntimeFailure, match="fancy namespaces are not supported"), box.ready(wanted):
         pass

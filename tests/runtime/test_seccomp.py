@@ -2,13 +2,20 @@
 
 import ctypes
 import errno
+import fcntl
+import json
 import os
+import signal
+import socket
+import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runtime import box
 
-from pydock_runtime import linux, seccomp
+from pydock_runtime import launch, linux, seccomp
 from pydock_runtime.errors import RuntimeFailure
 
 ALLOW, REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
@@ -30,6 +37,11 @@ def under(profile: dict[str, Any], action: Callable[[], Any]) -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def asked(name: str) -> dict[str, Any]:
+    """A rule that leaves a system call to a listener."""
+    return {"names": [name], "action": "SCMP_ACT_NOTIFY"}
 
 
 def dup_of(fd: int) -> Callable[[], None]:
@@ -124,8 +136,11 @@ def test_further_architectures_are_covered() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"defaultAction": "SCMP_ACT_NOTIFY"}, "seccomp action SCMP_ACT_NOTIFY is not supported"),
-        ({"flags": ["SECCOMP_FILTER_FLAG_TSYNC"]}, "seccomp flags and listenerPath are not supported"),
+        ({"defaultAction": "SCMP_ACT_NOTIFY"}, "SCMP_ACT_NOTIFY cannot be used as default action"),
+        ({"defaultAction": "SCMP_ACT_DREAM"}, "seccomp action SCMP_ACT_DREAM is not supported"),
+        ({"flags": ["SECCOMP_FILTER_FLAG_FAST"]}, "seccomp flag SECCOMP_FILTER_FLAG_FAST is not supported"),
+        ({"syscalls": [asked("mkdir")]}, "listenerPath must be set for SCMP_ACT_NOTIFY"),
+        ({"syscalls": [asked("write")], "listenerPath": "/x"}, "SCMP_ACT_NOTIFY cannot be used for the write syscall"),
         ({"architectures": ["SCMP_ARCH_PDP11"]}, "unknown seccomp architecture SCMP_ARCH_PDP11"),
         (
             {
@@ -140,3 +155,100 @@ def test_further_architectures_are_covered() -> None:
 def test_what_cannot_be_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(RuntimeFailure, match=message):
         seccomp.compile_profile({"defaultAction": ALLOW, "syscalls": [], **change})
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("SCMP_ACT_LOG", 0),
+        ("SCMP_ACT_TRACE", errno.ENOSYS),
+        ("SCMP_ACT_KILL_PROCESS", -signal.SIGSYS),
+        ("SCMP_ACT_KILL_THREAD", -signal.SIGSYS),
+        ("SCMP_ACT_TRAP", -signal.SIGSYS),
+    ],
+)
+def test_actions(action: str, expected: int) -> None:
+    profile = {"defaultAction": ALLOW, "syscalls": [{"names": ["dup3"], "action": action}]}
+    assert under(profile, dup_of(0)) == expected
+
+
+def test_flags_are_given_to_the_kernel() -> None:
+    flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]
+    program = seccomp.compile_profile({"defaultAction": ALLOW, "flags": flags})
+    assert program.flags == 0b111
+    assert seccomp.restored(program.saved()).flags == 0b111
+    assert under({"defaultAction": ALLOW, "flags": flags}, lambda: None) == 0
+
+
+def elf_of_32_bits(code: bytes) -> bytes:
+    """A static program for i386: one page at 0x10000, code behind the headers."""
+    at = 0x10000
+    size = 52 + 32 + len(code)
+    header = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, 3, 1, at + 84, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    return header + struct.pack("<IIIIIIII", 1, 0, at, at, size, size, 5, 0x1000) + code
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="a program for i386")
+@pytest.mark.parametrize(
+    ("architectures", "expected"),
+    [(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], 13), (["SCMP_ARCH_X86_64"], 128 + signal.SIGSYS)],
+)
+def test_programs_of_32_bits(
+    root: Path, tmp_path: Path, overlay: Callable[[], dict[str, Any]], architectures: list[str], expected: int
+) -> None:
+    """dup(0) is refused with EACCES (13), which becomes the exit code."""
+    call, end = b"\xb8\x29\0\0\0\x31\xdb\xcd\x80", b"\x89\xc3\xf7\xdb\xb8\x01\0\0\0\xcd\x80"
+    layers = overlay()
+    (tmp_path / "upper/small").write_bytes(elf_of_32_bits(call + end))
+    (tmp_path / "upper/small").chmod(0o755)
+    rule = {"names": ["dup"], "action": REFUSE, "errnoRet": errno.EACCES}
+    program = seccomp.compile_profile({"defaultAction": ALLOW, "architectures": architectures, "syscalls": [rule]})
+    try:
+        assert box.run(box.spec("/small", root=root), overlay=layers, program=program).code == expected
+    except AssertionError:
+        if box.run(box.spec("/small", root=root), overlay=layers).error is not None:
+            pytest.skip("this kernel runs no programs of 32 bits")
+        raise
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_a_listener_decides(root: Path, tmp_path: Path, *, no_new_privileges: bool) -> None:
+    """mkdir is answered with ENOMEDIUM by an agent, which has been told whose it is."""
+    path = str(tmp_path / "agent.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
+        agent.bind(path)
+        agent.listen(1)
+        rules = {"defaultAction": ALLOW, "syscalls": [asked("mkdir"), asked("mkdirat")]}
+        program = seccomp.compile_profile({**rules, "listenerPath": path, "listenerMetadata": "mine"})
+        wanted = box.spec("mkdir", "/tmp/decided", root=root)
+        wanted["process"]["noNewPrivileges"] = no_new_privileges
+        wanted["annotations"] = {"who": "me"}
+        with box.ready(wanted, program=program) as running:
+            launch.release(running.child, [])
+            channel, _ = agent.accept()
+            with channel:
+                data, (fd,), _, _ = socket.recv_fds(channel, 1 << 16, 1)
+            told = json.loads(data)
+            assert (told["pid"], told["metadata"], told["fds"]) == (running.child.pid, "mine", ["seccompFd"])
+            assert (told["state"]["pid"], told["state"]["annotations"]) == (running.child.pid, {"who": "me"})
+            notice = bytearray(80)
+            fcntl.ioctl(fd, 0xC0502100, notice)  # SECCOMP_IOCTL_NOTIF_RECV
+            (id,) = struct.unpack_from("=Q", notice)
+            answer = struct.pack("=QqiI", id, 0, -errno.ENOMEDIUM, 0)
+            fcntl.ioctl(fd, 0xC0182101, answer)  # SECCOMP_IOCTL_NOTIF_SEND
+            assert running.wait() == 1
+            os.close(fd)
+            assert "No medium found" in running.text()
+    assert not (root / "tmp/decided").exists()
+
+
+@pytest.mark.root
+def test_an_agent_that_is_not_there_is_named(root: Path) -> None:
+    program = seccomp.compile_profile(
+        {"defaultAction": ALLOW, "syscalls": [asked("mkdir")], "listenerPath": "/not/there"}
+    )
+    error = box.run(box.spec("true", root=root), program=program).error
+    assert error is not None
+    assert error["message"] == "seccomp listener /not/there: no such file or directory"

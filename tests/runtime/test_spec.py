@@ -25,12 +25,6 @@ def test_what_is_not_supported_is_refused_by_name(path: str) -> None:
     spec.check(wanted)
 
 
-def test_mounts_with_id_mappings_are_refused() -> None:
-    mount = {"destination": "/m", "uidMappings": [{"containerID": 0}]}
-    with pytest.raises(RuntimeFailure, match="/m: mounts with id mappings are not supported"):
-        spec.check({"process": {}, "mounts": [mount]})
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

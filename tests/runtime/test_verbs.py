@@ -301,6 +301,28 @@ def test_the_example_runs(runtime: Runtime) -> None:
     assert runtime("spec", "--bundle", str(runtime.bundle)).returncode == 1
 
 
+def test_a_root_can_be_moved_instead_of_pivoted_to(runtime: Runtime) -> None:
+    id = runtime.configure(
+        shell="ls -d /etc/passwd /proc/1; ls /tmp/.. | wc -l; grep -c ' - proc ' /proc/self/mountinfo"
+    )
+    lines = runtime.ok("run", "--no-pivot", "--bundle", str(runtime.bundle), id).splitlines()
+    assert lines[:2] == ["/etc/passwd", "/proc/1"]
+    assert int(lines[2]) < 10
+    assert lines[3] == "1"
+
+
+def test_an_exec_of_a_paused_container_waits(runtime: Runtime) -> None:
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    runtime.ok("pause", id)
+    assert runtime("exec", id, "true").returncode != 0
+    with subprocess.Popen([*runtime.command, "exec", "--ignore-paused", id, "true"]) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        runtime.ok("resume", id)
+        assert process.wait(box.PATIENCE) == 0
+
+
 def test_features_are_told(runtime: Runtime) -> None:
     features = json.loads(runtime.ok("features"))
     assert {"mount", "pid", "network", "ipc", "uts", "cgroup"} <= set(features["linux"]["namespaces"])
@@ -324,7 +346,6 @@ def test_every_verb_explains_itself_on_a_bare_interpreter(verb: str) -> None:
     [
         (["fly"], "unknown verb fly; see pydock-runtime --help"),
         (["start"], "a container id is required, and nothing else"),
-        (["create", "--no-pivot", "x"], "--no-pivot is not supported"),
         (["--systemd-cgroup", "list"], "--systemd-cgroup is not supported"),
         (["kill", "nobody"], "container nobody does not exist"),
         (["list", "--format", "xml"], "unknown format xml"),

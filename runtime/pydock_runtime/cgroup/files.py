@@ -5,6 +5,14 @@ from __future__ import annotations
 import os
 import signal
 
+from pydock_runtime.errors import INVALID, RuntimeFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RDMA = (("hcaHandles", "hca_handle"), ("hcaObjects", "hca_object"))
+
 
 def write(folder: str, name: str, value: str) -> None:
     """Write a setting; OSError names the file."""
@@ -28,6 +36,22 @@ def read(folder: str, name: str) -> str:
     """Return the text of a file."""
     with open(f"{folder}/{name}") as file:
         return file.read()
+
+
+def rdma(limits: dict[str, Any]) -> list[str]:
+    """Return the lines of rdma.max for the `rdma` of OCI resources; both versions of cgroups write it so."""
+    lines = []
+    for device, entry in limits.items():
+        words = [f"{word}={entry[key]}" for key, word in RDMA if entry.get(key) is not None]
+        lines.append(" ".join([device, *words]))
+    return lines
+
+
+def check_usage(folder: str, name: str, limit: int) -> None:
+    """Raise RuntimeFailure when more is in use than a limit would allow, so that nobody is killed for it."""
+    used = int(read(folder, name))
+    if 0 < limit < used:
+        raise RuntimeFailure(f"unable to set memory limit to {limit} (current usage: {used})", INVALID)
 
 
 def keyed(text: str) -> dict[str, int]:

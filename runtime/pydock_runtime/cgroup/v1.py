@@ -96,6 +96,8 @@ class Cgroup:
             if value is not None and value != "":
                 self._set(controller, name, str(value))
         memory = resources.get("memory") or {}
+        if memory.get("checkBeforeUpdate") and memory.get("limit"):
+            files.check_usage(self.folder("memory"), "memory.usage_in_bytes", memory["limit"])
         self._memory(memory.get("limit"), memory.get("swap"))
         if "disableOOMKiller" in memory:
             self._set("memory", "memory.oom_control", "1" if memory["disableOOMKiller"] else "0")
@@ -108,7 +110,16 @@ class Cgroup:
                 self._set("blkio", name, f"{entry['major']}:{entry['minor']} {entry[field]}")
         for entry in resources.get("hugepageLimits") or ():
             self._set("hugetlb", f"hugetlb.{entry['pageSize']}.limit_in_bytes", str(entry["limit"]))
+        self._network(resources.get("network") or {})
+        for line in files.rdma(resources.get("rdma") or {}):
+            self._set("rdma", "rdma.max", line)
         self._devices(resources.get("devices") or [])
+
+    def _network(self, network: dict[str, Any]) -> None:
+        if network.get("classID") is not None:
+            self._set("net_cls", "net_cls.classid", str(network["classID"]))
+        for entry in network.get("priorities") or ():
+            self._set("net_prio", "net_prio.ifpriomap", f"{entry['name']} {entry['priority']}")
 
     def _lend_realtime(self, cpu: dict[str, Any]) -> None:
         runtime = cpu.get("realtimeRuntime") or 0

@@ -83,6 +83,9 @@ class Cgroup:
 
     def update(self, resources: dict[str, Any]) -> None:
         """Set limits; OSError names the file that refused."""
+        memory = resources.get("memory") or {}
+        if memory.get("checkBeforeUpdate") and memory.get("limit"):
+            files.check_usage(self._folder, "memory.current", memory["limit"])
         for name, value in settings(resources, bfq=self._has("io.bfq.weight")):
             # A kernel that does not count swap does not limit it.
             if (name, value) != ("memory.swap.max", "max") or self._has(name):
@@ -187,6 +190,7 @@ def settings(resources: dict[str, Any], *, bfq: bool = False) -> list[tuple[str,
         found += [
             ("io.max", f"{entry['major']}:{entry['minor']} {word}={entry['rate']}") for entry in block.get(key) or ()
         ]
+    found += [("rdma.max", line) for line in files.rdma(resources.get("rdma") or {})]
     found += [(name, str(value)) for name, value in (resources.get("unified") or {}).items()]
     return found
 

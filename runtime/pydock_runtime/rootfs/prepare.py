@@ -40,6 +40,7 @@ def enter(
     overlay: dict[str, Any] | None,
     cgroup: Cgroup,
     sources: dict[int, int],
+    pivot: bool,
     prepared: Callable[[], None],
 ) -> None:
     """Build the root and make it this process's; afterwards `/` is the container's.
@@ -67,12 +68,33 @@ def enter(
         os.fchdir(root)
     finally:
         os.close(root)
-    # The old root lands on top of the new one and is taken off: no folder for it is needed in the image.
-    linux.pivot_root(".", ".")
-    linux.umount2(".", abi.MNT_DETACH)
+    if pivot:
+        # The old root lands on top of the new one and is taken off: no folder for it is needed in the image.
+        linux.pivot_root(".", ".")
+        linux.umount2(".", abi.MNT_DETACH)
+    else:
+        _move_root()
     os.chdir("/")
     if inside:
         linux.mount(None, "/", None, inside)
+
+
+def _move_root() -> None:
+    """Move the root over the host's, which the kernel lets nobody pivot away from: the initial memory file system.
+
+    The host's /proc and /sys go first: from below they could be reached by who may mount, unmasked.
+    """
+    new = os.getcwd()
+    with open("/proc/self/mountinfo", "rb") as file:
+        rows = [line.split() for line in file]
+    types = {row[4]: row[row.index(b"-") + 1] for row in rows}
+    for place, type_ in sorted(types.items(), reverse=True):
+        path = os.fsdecode(place).encode().decode("unicode_escape")
+        if type_ in (b"proc", b"sysfs") and not path.startswith(f"{new}/"):
+            linux.mount(None, path, None, abi.MS_SLAVE | abi.MS_REC)
+            linux.umount2(path, abi.MNT_DETACH)
+    linux.mount(".", "/", None, abi.MS_MOVE)
+    os.chroot(".")
 
 
 def _host_dev(entries: list[dict[str, Any]]) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
     from pydock_runtime.supervisor.connection import Connection, Request
     from pydock_runtime.supervisor.house import House
     from pydock_runtime.supervisor.runtimes import Runtime
@@ -86,7 +87,7 @@ class Container:
 
     # What pydockd asks.
 
-    def create(self, request: Request, *, program: bytes | None) -> None:
+    def create(self, request: Request, *, program: Program | None) -> None:
         """Fork init; answered when it stands at its gate. Raises OSError, ValueError, RuntimeFailure."""
         fields = request.fields
         tty, stdin = bool(fields.get("tty")), bool(fields.get("stdin"))
@@ -123,7 +124,7 @@ class Container:
         self._waiting[None] = request
         self.init.release(request.fields.get("interfaces") or [])
 
-    def exec(self, request: Request, *, program: bytes | None) -> None:
+    def exec(self, request: Request, *, program: Program | None) -> None:
         """Run another program inside; answered when it runs. With `capture` its output comes with its exit event."""
         self._require_running()
         fields = request.fields

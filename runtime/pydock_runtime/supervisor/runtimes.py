@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.stdio import Stdio
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
             *,
             stdio: Ends,
             overlay: dict[str, Any] | None,
-            program: bytes | None,
+            program: Program | None,
             cgroup: Cgroup,
         ) -> launch.Child:
             """Begin the container. Raises RuntimeFailure, OSError."""
 
         def exec(
-            self, pid: int, process: dict[str, Any], *, stdio: Ends, program: bytes | None, cgroup: Cgroup
+            self, pid: int, process: dict[str, Any], *, stdio: Ends, program: Program | None, cgroup: Cgroup
         ) -> launch.Child:
             """Begin a further process. Raises RuntimeFailure, OSError."""
 
@@ -155,14 +156,14 @@ class Other:
         *,
         stdio: Ends,
         overlay: dict[str, Any] | None,
-        program: bytes | None,
+        program: Program | None,
         cgroup: Cgroup,
     ) -> launch.Child:
         """Begin the container; its seccomp profile is in the spec, where the runtime looks for it."""
         return self._expecting(lambda: self._program.create(spec, stdio=stdio, overlay=overlay, cgroup=cgroup))
 
     def exec(
-        self, pid: int, process: dict[str, Any], *, stdio: Ends, program: bytes | None, cgroup: Cgroup
+        self, pid: int, process: dict[str, Any], *, stdio: Ends, program: Program | None, cgroup: Cgroup
     ) -> launch.Child:
         """Begin a further process, under the container's own seccomp profile."""
         return self._expecting(lambda: self._program.exec(pid, process, stdio=stdio, cgroup=cgroup))

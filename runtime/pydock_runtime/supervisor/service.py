@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.seccomp import Program
     from pydock_runtime.supervisor.poller import Poller
 
 LONELY = 2.0  # seconds without a pydockd and without containers, after which there is no reason to stay
@@ -68,7 +69,7 @@ class Service:
         self.containers: dict[str, Container] = {}
         self.connections: list[Connection] = []
         self._listener = listener
-        self._programs: dict[str, bytes] = {}
+        self._programs: dict[str, Program] = {}
         self._remains: dict[str, Cgroup] = {}
         self._parents: set[str] = set()
         self._buried = 0
@@ -173,14 +174,14 @@ class Service:
         """Return what is true of all containers, for `restore`."""
         return {
             "listener": protocol.Fd(self._listener.fileno()),
-            "programs": self._programs,
+            "programs": {digest: program.saved() for digest, program in self._programs.items()},
             "parents": sorted(self._parents),
             "remains": sorted(self._remains),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on where another service was."""
-        self._programs.update(saved["programs"])
+        self._programs.update({name: seccomp.restored(program) for name, program in saved["programs"].items()})
         self._parents.update(saved["parents"])
         for path in saved["remains"]:
             self.remove_cgroup(cgroups.open_existing(path))
@@ -233,7 +234,7 @@ class Service:
             raise Refused(protocol.NOT_FOUND, f"no such container: {request.fields['container']}")
         return container
 
-    def _program(self, fields: dict[str, Any]) -> bytes | None:
+    def _program(self, fields: dict[str, Any]) -> Program | None:
         """Return the compiled profile; pydockd sends a profile once a connection, and its digest from then on."""
         wanted = fields.get("seccomp")
         if wanted is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydock_runtime import console, container, join, launch, state
+from pydock_runtime import cgroup, console, container, hooks, join, launch, state
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import LIST, NUMBER, SWITCH, TEXT, Call, Flag
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
@@ -28,12 +28,12 @@ FLAGS = (
     Flag("cap", LIST, "capability to add", "c"),
     Flag("no-new-privs", SWITCH, "never gain privileges"),
     Flag("preserve-fds", NUMBER, "descriptors from 3 on that the program gets"),
-    Flag("ignore-paused", SWITCH, "not supported: it would wait for ever"),
-    Flag("cgroup", TEXT, "not supported: it joins the container's own"),
-    Flag("apparmor", TEXT, "not supported"),
-    Flag("process-label", TEXT, "not supported"),
+    Flag("ignore-paused", SWITCH, "begin it in a paused container as well: it waits for the end of the pause"),
+    Flag("cgroup", TEXT, "cgroup below the container's own to run it in"),
+    Flag("apparmor", TEXT, "AppArmor profile"),
+    Flag("process-label", TEXT, "SELinux label"),
 )
-REFUSED = ("ignore-paused", "cgroup", "apparmor", "process-label")
+LABELS = (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel"))
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
@@ -41,11 +41,8 @@ def run(call: Call) -> int:
     """Run the process; without --detach the result is its exit code."""
     if not call.words:
         raise RuntimeFailure("a container id is required", INVALID)
-    for name in REFUSED:
-        if call.has(name):
-            raise RuntimeFailure(f"--{name} is not supported", INVALID)
     record = state.load(call.root, call.words[0])
-    container.require(record, state.RUNNING)
+    container.require(record, state.RUNNING, *((state.PAUSED,) if call.has("ignore-paused") else ()))
     process = _process(call, record)
     specs.check_process(process)
     tty = bool(process.get("terminal"))
@@ -54,9 +51,11 @@ def run(call: Call) -> int:
         record.pid,
         process,
         stdio=None if tty else (0, 1, 2),
-        cgroup=container.group(record),
+        cgroup=_group(call, record),
         program=container.program_of(record.spec),
         preserve=call.number("preserve-fds") or 0,
+        state=hooks.state(record.spec, id=record.id, bundle=record.bundle),
+        personality=record.spec.get("linux", {}).get("personality"),
     )
     try:
         if tty:
@@ -74,6 +73,14 @@ def run(call: Call) -> int:
         return console.relay(child)
 
 
+def _group(call: Call, record: state.Record) -> cgroup.Cgroup:
+    """Return the cgroup the process is to be in: the container's, or one below it."""
+    below = call.text("cgroup").strip("/")
+    if ":" in below or ".." in below.split("/"):
+        raise RuntimeFailure(f"--cgroup {call.text('cgroup')!r} is not a path below the container's cgroup", INVALID)
+    return cgroup.open_existing(f"{record.cgroup}/{below}") if below else container.group(record)
+
+
 def _process(call: Call, record: state.Record) -> dict[str, Any]:
     """Return the process of the command line: a file, or the container's own with another command."""
     if call.has("process"):
@@ -86,6 +93,9 @@ def _process(call: Call, record: state.Record) -> dict[str, Any]:
     process["env"] = [*(process.get("env") or []), *call.list("env")]
     process["cwd"] = call.text("cwd") or process.get("cwd")
     process["noNewPrivileges"] = call.has("no-new-privs") or process.get("noNewPrivileges")
+    for flag, key in LABELS:
+        if call.has(flag):
+            process[key] = call.text(flag)
     if call.has("user"):
         process["user"] = _user(call.text("user"))
     if call.has("additional-gids"):

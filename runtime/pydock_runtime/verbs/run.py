@@ -18,9 +18,7 @@ FLAGS = (
 def run(call: Call) -> int:
     """Run the container; without --detach the result is its exit code."""
     console.check(call)
-    record, child = container.create(
-        call.root, call.id(), call.text("bundle") or ".", preserve=call.number("preserve-fds") or 0
-    )
+    record, child = create.make(call)
     try:
         console.hand_over(call, child, waits=not call.has("detach"))
         container.write_pid_file(call.text("pid-file"), child.pid)
