@@ -3,13 +3,40 @@
 Used on the event-loop thread only; a commit costs about 15 us (`synchronous=NORMAL`: a power cut may lose the last
 transactions, never the consistency; a crash of the daemon loses nothing). Every noun declares its own tables as
 `SCHEMA` and passes them to `Store.open`. The store owns the connection until `close`.
+
+A full disk must not keep the end of a container from being written down, nor an image from being removed. So the
+database has room set aside: its log has the size from the start that it would get anyhow, and its file has free pages.
 """
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+LOG = 1200 * 4096
+"""Bytes of the write-ahead log: SQLite begins it anew after a thousand pages."""
+FREE_PAGES = 256
+
+
+def _set_room_aside(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute("PRAGMA freelist_count").fetchone()[0] < FREE_PAGES // 4:
+        # Two transactions with a checkpoint between, for pages that are freed at once never come to the disk.
+        db.execute("create table if not exists room (data blob)")
+        db.execute("insert into room values (randomblob(?))", (FREE_PAGES * 4096,))
+        db.execute("PRAGMA wal_checkpoint")
+        db.execute("drop table room")
+    log = os.open(f"{path}-wal", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(log, 0, LOG)
+    finally:
+        os.close(log)
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 class Store:
@@ -28,6 +55,8 @@ class Store:
             db.execute(f"PRAGMA {pragma}")
         for schema in schemas:
             db.executescript(schema)
+        with suppress(OSError, sqlite3.OperationalError):
+            _set_room_aside(db, path)
         return cls(db)
 
     @contextmanager
@@ -40,11 +69,13 @@ class Store:
         self._depth += 1
         try:
             yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        else:
             self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if _is_full(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
         finally:
             self._depth -= 1
 

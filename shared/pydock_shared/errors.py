@@ -72,6 +72,13 @@ class Unavailable(PydockError):
     status = 503
 
 
+def described(error: OSError) -> str:
+    """Return a failure of the system in Go's words, as in `/path: no space left on device`."""
+    words = error.strerror or str(error)
+    words = words[:1].lower() + words[1:]
+    return f"{error.filename}: {words}" if isinstance(error.filename, str) else words
+
+
 KINDS: dict[int, type[PydockError]] = {
     kind.status: kind
     for kind in (

@@ -1,12 +1,13 @@
 """From an error to an HTTP answer: the one place of the daemon that knows both. Used by the server."""
 
+import errno
 import json
 import logging
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from pydock_shared.errors import PydockError
+from pydock_shared.errors import PydockError, described
 
 log = logging.getLogger("pydockd.api")
 
@@ -28,8 +29,8 @@ def answer(error: BaseException) -> web.Response:
     if isinstance(error, PydockError):
         status, message = error.status, error.message
     elif isinstance(error, OSError):
-        log.warning("request failed: %s", error, exc_info=error)
-        status, message = 500, str(error)
+        log.warning("request failed: %s", error, exc_info=None if error.errno == errno.ENOSPC else error)
+        status, message = 500, described(error)
     else:
         log.error("request failed", exc_info=error)
         status, message = 500, f"internal error: {type(error).__name__}: {error}"

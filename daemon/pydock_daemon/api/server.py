@@ -66,15 +66,15 @@ def request(message: Any, payload: Any, protocol: Any, writer: Any, task: "async
 
 
 async def _read_rest(request: web.BaseRequest) -> None:
-    """Take in a small body that no handler has read: a client still sending it must not find the connection closed.
+    """Take in what no handler has read of a body: a client that finds the connection closed does not see the answer.
 
-    Go's server does so as well, up to as many bytes.
+    Go's server does so as well, for a few bytes; here it is what comes within some seconds, as of an image that a full
+    disk has no room for.
     """
-    left = 256 << 10
     with contextlib.suppress(TimeoutError, OSError, ClientError):
         async with asyncio.timeout(5):
-            while left > 0 and not request.content.at_eof():
-                left -= len(await request.content.readany())
+            while not request.content.at_eof():
+                await request.content.readany()
 
 
 class Edge:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_shared.errors import PydockError
+from pydock_shared.errors import PydockError, described
 
 from .routing import Call
 
@@ -58,8 +58,9 @@ async def progress_stream(call: Call, content_type: str = "application/json") ->
     stream = ProgressStream(call, content_type)
     try:
         yield stream
-    except PydockError as error:
-        if stream.response is None:
+    except (PydockError, OSError) as error:
+        if stream.response is None or isinstance(error, ConnectionError):
             raise
+        message = error.message if isinstance(error, PydockError) else described(error)
         code = {"code": error.exit_code} if hasattr(error, "exit_code") else {}
-        await stream.send({"errorDetail": {**code, "message": error.message}, "error": error.message})
+        await stream.send({"errorDetail": {**code, "message": message}, "error": message})

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from pydock_daemon.snapshots import base
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError, described
 
 from .progress import Reporter
 from .service import Adding, Images
@@ -85,7 +85,7 @@ async def _unpack(
     except InvalidArgument as error:
         raise InvalidArgument(f"failed to register layer {step.digest}: {error.message}") from error
     except OSError as error:
-        raise PydockError(f"failed to register layer {step.digest}: {error}") from error
+        raise PydockError(f"failed to register layer {step.digest}: {described(error)}") from error
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,6 +5,7 @@ Everything runs on the event loop; what takes long goes to threads and child pro
 """
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydock_daemon.snapshots import base
 from pydock_daemon.snapshots.overlay import Snapshots
 from pydock_daemon.store import Store
 from pydock_shared import reference
-from pydock_shared.errors import InvalidArgument, NotFound, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError, described
 from pydock_shared.reference import Reference
 
 from . import content, gc, manifest, refs, signatures, tree, uses
@@ -214,7 +215,9 @@ class Images:
         except OSError as error:
             if isinstance(error, ConnectionError):
                 raise  # the client's: nobody is left to be told
-            raise PydockError(f"image store: {error}") from error
+            if error.errno == errno.ENOSPC:
+                self.content.drop_partials()  # room counts more now than what a next pull could go on with
+            raise PydockError(f"image store: {described(error)}") from error
         finally:
             self.sweep()
             self.on_added()

@@ -293,11 +293,15 @@ class Snapshots:
         folder = self._containers_at / key
         folder.mkdir(mode=0o710)
         upper = folder / "diff"
-        upper.mkdir()
-        (folder / "work").mkdir(mode=0o700)
-        _copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
-        with self._store.transaction() as db:
-            db.execute("insert into snapshots (key, top) values (?, ?)", (key, top))
+        try:
+            upper.mkdir()
+            (folder / "work").mkdir(mode=0o700)
+            _copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
+            with self._store.transaction() as db:
+                db.execute("insert into snapshots (key, top) values (?, ?)", (key, top))
+        except BaseException:
+            self.discard(folder)
+            raise
         self._tops[key] = top
 
     def overlay(self, key: str) -> dict[str, Any]:
