@@ -204,6 +204,56 @@ def building(api: Api) -> list[dict[str, Any]]:
     return found
 
 
+def test_secrets(daemon: Engine, docker: Cli, tmp_path: Path) -> None:
+    given = folders(tmp_path, {
+        "Dockerfile": "FROM busybox\nRUN --mount=type=secret,id=s,required --mount=type=secret,id=none "
+        "wc -c </run/secrets/s >/size && test ! -e /run/secrets/none\n",
+    })  # fmt: skip
+    assert "secret s: not found" in fails(daemon, given)
+    given.secrets["s"] = b"twelve bytes"
+    solved(daemon, given, ExporterAttrs={"name": "secret:1"})
+    assert docker("run", "--rm", "secret:1", "sh", "-c", "cat /size; ls /run/secrets 2>/dev/null; true") == "12"
+
+
+def test_an_agent(daemon: Engine, tmp_path: Path) -> None:
+    text = 'FROM busybox\nRUN --mount=type=ssh,id=mine,required test -S "$SSH_AUTH_SOCK"\n'
+    given = folders(tmp_path, {"Dockerfile": text})
+    assert "unset ssh forward key mine" in fails(daemon, given)
+    given.agents = ("mine",)
+    solved(daemon, given)
+
+
+def test_named_contexts(daemon: Engine, docker: Cli, tmp_path: Path) -> None:
+    given = folders(tmp_path / "a", {
+        "Dockerfile": "FROM base\nCOPY --from=other x /x\nRUN --mount=from=other,target=/o cat /o/x /o/sub/y >/both\n",
+    })  # fmt: skip
+    given.folders["other"] = write(tmp_path / "b", {"x": "1", "sub/y": "2", "z": "no", ".dockerignore": "z\n"})
+    named = {"context:base": "docker-image://busybox", "context:other": "local:other"}
+    solved(daemon, given, named, ExporterAttrs={"name": "named:1"})
+    assert docker("run", "--rm", "named:1", "cat", "/x", "/both") == "112"
+    assert [one for one in given.asked if one["dir-name"] == ["other"]][-1]["exclude-patterns"] == ["z"]
+    assert "oci-layout://x" in fails(daemon, given, {"context:base": "oci-layout://x"})
+
+
+def test_hard_links_and_other_files(daemon: Engine, docker: Cli, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nCOPY d /d\n", "d/a": "1"})
+    (tmp_path / "d/b").hardlink_to(tmp_path / "d/a")
+    (tmp_path / "d/link").symlink_to("a")
+    (tmp_path / "d/a").chmod(0o4750)
+
+    def tell(root: Path) -> list[Any]:
+        found = [told(path, str(path.relative_to(root))) for path in sorted(root.rglob("*"))]
+        [second] = [one for one in found if one.path == "d/b"]
+        second.linkname = "d/a"
+        return found
+
+    given.tell = tell
+    solved(daemon, given, ExporterAttrs={"name": "links:1"})
+    script = "stat -c '%h %a' /d/a; readlink /d/link; cat /d/b"
+    assert docker("run", "--rm", "links:1", "sh", "-c", script).split() == ["2", "4750", "a", "1"]
+    assert "d/b" not in given.sent
+
+
 FROM_SCRATCH = {"Dockerfile": "FROM scratch\nCOPY a /deep/er/a\nCOPY b /b\n", "a": "1" * 100_000, "b": "2"}
 
 
@@ -302,6 +352,17 @@ def test_buildx(api: Api, buildx: Plugin, tmp_path: Path) -> None:
     assert "said" in told
     assert json.loads(metadata.read_text())["containerimage.digest"] == api.ok("GET", "/images/bx:1/json")["Id"]
     assert buildx(*options, str(project)).count("CACHED") == 2
+    secret = write(tmp_path, {"secret": "hush"}) / "secret"
+    other = write(tmp_path / "o", {"f": "from elsewhere"})
+    write(
+        project, {"Dockerfile": "FROM busybox\nRUN --mount=type=secret,id=s cp /run/secrets/s /s\nCOPY --from=o f /\n"}
+    )
+    out, asked = tmp_path / "out", ("--secret", f"id=s,src={secret}", "--build-context", f"o={other}")
+    buildx("build", *asked, "-o", str(out), str(project))
+    assert (out / "s").read_text() + (out / "f").read_text() == "hushfrom elsewhere"
+    assert (out / "bin/cat").stat().st_ino == (out / "bin/ls").stat().st_ino
+    assert "running" in buildx("ls")
+    assert "Total:" in buildx("du")
     write(project, {"Dockerfile": "FROM busybox\nRUN exit 5\n"})
     told = buildx(*options, str(project), code=1)
     assert "2 | >>> RUN exit 5" in told

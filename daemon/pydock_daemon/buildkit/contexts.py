@@ -16,7 +16,7 @@ import msgpack
 from pydock_daemon.builder.kept import Kept
 from pydock_daemon.builder.tree import Node, Tree
 
-from .filesync import Pack, Told, receive
+from .filesync import Known, Pack, Told, receive
 from .session import Client
 
 
@@ -55,12 +55,12 @@ def _open(folder: Path, *, alone: bool) -> Pack:
     size = os.fstat(pack.file).st_size
     try:
         index = msgpack.unpackb((folder / "index").read_bytes(), use_list=False)
-        pack.known = {facts[0]: (facts, offset) for facts, offset in index}
-        if max((offset + facts[5] for facts, offset in pack.known.values()), default=0) > size:
+        pack.known = {facts[0]: Known(facts, offset, digest) for facts, offset, digest in index}
+        if max((one.offset + one.facts[5] for one in pack.known.values()), default=0) > size:
             pack.known = {}
     except (OSError, ValueError, TypeError, IndexError, msgpack.UnpackException):
         pack.known = {}
-    if alone and sum(facts[5] for facts, _ in pack.known.values()) * 2 < size:
+    if alone and sum(one.facts[5] for one in pack.known.values()) * 2 < size:
         (folder / "index").unlink(missing_ok=True)
         os.ftruncate(pack.file, 0)
         pack.known, size = {}, 0

@@ -6,12 +6,13 @@ is the last. REQ asks for a number, DATA answers it, an empty one ends it. FIN s
 """
 
 import asyncio
+import hashlib
 import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 from pydock_daemon.builder.tree import FILE, FOLDER, LINK, MOST, OTHER, Node
@@ -26,17 +27,26 @@ GO_BITS = ((1 << 23, stat.S_ISUID), (1 << 22, stat.S_ISGID), (1 << 20, stat.S_IS
 BATCH = 1 << 20
 """Bytes that are held before they are written."""
 LONGEST = 1 << 16
+LARGEST = 1 << 44
+"""Bytes of a file, and of all of them."""
 Facts = tuple[Any, ...]
+
+
+class Known(NamedTuple):
+    """A file whose bytes are here: what the client told of it when it came, where they begin, and their SHA-256."""
+
+    facts: Facts
+    offset: int
+    digest: str
 
 
 @dataclass
 class Pack:
-    """The files whose bytes are here, and the open file with all the bytes: `end` is where it ends."""
+    """The files whose bytes are here, by path, and the open file with all the bytes: `end` is where it ends."""
 
     file: int
     end: int = 0
-    known: dict[str, tuple[Facts, int]] = field(default_factory=dict)
-    """Path -> what the client told of it when it came, and where its bytes begin."""
+    known: dict[str, Known] = field(default_factory=dict)
 
 
 Told = Callable[[int], None]
@@ -66,15 +76,27 @@ async def receive(client: Client, question: list[tuple[str, str]], pack: Pack, t
         return await _Receiving(stream, pack, told).run()
 
 
+@dataclass
+class _Coming:
+    """A file that was asked for: where its next byte goes, how many are to come, and the digest of those that came."""
+
+    path: str
+    offset: int
+    left: int
+    hashed: Any = field(default_factory=hashlib.sha256)
+
+
 class _Receiving:
     def __init__(self, stream: Any, pack: Pack, told: Told) -> None:
         self._stream, self._pack, self._told = stream, pack, told
-        self._nodes: list[Node] = []
-        self._known: dict[str, tuple[Facts, int]] = {}
+        self._files: list[Known] = []
+        self._links: dict[str, str] = {}  # the name of a hard link -> the name of what it is a link to
+        self._known: dict[str, Known] = {}
         self._wanted: asyncio.Queue[int | None] = asyncio.Queue()
-        self._open: dict[int, list[int]] = {}  # number -> where its next byte goes, and how many are left
-        self._pending: list[tuple[int, bytes]] = []
-        self._held = self._count = self._size = 0
+        self._coming: dict[int, _Coming] = {}
+        self._came: list[_Coming] = []
+        self._pending: list[tuple[_Coming, int, bytes]] = []
+        self._held = 0
         self._all_told = self._finished = False
 
     async def run(self) -> list[Node]:
@@ -93,8 +115,10 @@ class _Receiving:
             await asyncio.wait([asking])
         while await self._stream.recv_message() is not None:
             pass
+        for coming in self._came:
+            self._known[coming.path] = self._known[coming.path]._replace(digest=coming.hashed.hexdigest())
         self._pack.known = self._known
-        return self._nodes
+        return [self._node(file) for file in self._files]
 
     async def _ask(self) -> None:
         while (number := await self._wanted.get()) is not None:
@@ -110,47 +134,53 @@ class _Receiving:
             await self._data(packet.ID, packet.data)
         elif packet.type == ERR:
             raise PydockError(bytes(packet.data).decode(errors="replace") or "error from sender")
-        if self._all_told and not self._open and not self._finished:
+        if self._all_told and not self._coming and not self._finished:
             self._finished = True
             self._wanted.put_nowait(None)
 
     def _tell(self, told: Any) -> None:
-        number, self._count = self._count, self._count + 1
         self._told(told.ByteSize())
-        if self._count > MOST:
+        if len(self._files) >= MOST:
             raise InvalidArgument(f"the build context has more than {MOST} files")
         facts = _facts(told)
         path, kind = facts[0], facts[1]
-        offset = 0
+        file = Known(facts, 0, "")
         if kind == FILE and told.linkname:
-            original = self._known.get(_inside(told.linkname))
-            if original is None:
-                raise InvalidArgument(f"{path} is a link to {told.linkname}, which is not there")
-            facts, offset = (path, *original[0][1:]), original[1]
+            file = self._linked(facts, _inside(told.linkname))
         elif kind == FILE and facts[5]:
             before = self._pack.known.get(path)
-            if before and before[0] == facts:
-                offset = before[1]
-            else:
-                offset, self._pack.end = self._pack.end, self._pack.end + facts[5]
-                self._open[number] = [offset, facts[5]]
-                self._wanted.put_nowait(number)
+            file = before if before and before.facts == facts else self._ask_for(facts)
         if kind == FILE:
-            self._known[path] = (facts, offset)
-        self._nodes.append(node(facts, offset))
+            self._known[path] = file
+        self._files.append(file)
+
+    def _linked(self, facts: Facts, original: str) -> Known:
+        found = self._known.get(original)
+        if found is None:
+            raise InvalidArgument(f"{facts[0]} is a link to {original}, which is not there")
+        self._links[facts[0]] = first = self._links.setdefault(original, original)
+        return self._known[first]._replace(facts=(facts[0], *found.facts[1:]))
+
+    def _ask_for(self, facts: Facts) -> Known:
+        offset, self._pack.end = self._pack.end, self._pack.end + facts[5]
+        if self._pack.end > LARGEST:
+            raise InvalidArgument(f"the build context has more than {LARGEST} bytes")
+        self._coming[len(self._files)] = _Coming(facts[0], offset, facts[5])
+        self._wanted.put_nowait(len(self._files))
+        return Known(facts, offset, "")
 
     async def _data(self, number: int, data: bytes) -> None:
-        place = self._open.get(number)
-        if place is None:
+        coming = self._coming.get(number)
+        if coming is None:
             raise InvalidArgument("the client sends what it was not asked for")
-        if not data and not place[1]:
-            del self._open[number]
+        if not data and not coming.left:
+            self._came.append(self._coming.pop(number))
             return
-        if not data or len(data) > place[1]:
-            raise InvalidArgument("a file of the build context has changed while it was read")
-        self._pending.append((place[0], data))
+        if not data or len(data) > coming.left:
+            raise InvalidArgument(f"{coming.path} has changed while it was read")
+        self._pending.append((coming, coming.offset, data))
         self._held += len(data)
-        place[0], place[1] = place[0] + len(data), place[1] - len(data)
+        coming.offset, coming.left = coming.offset + len(data), coming.left - len(data)
         self._told(len(data))
         if self._held >= BATCH:
             await self._flush()
@@ -159,9 +189,18 @@ class _Receiving:
         pending, self._pending, self._held = self._pending, [], 0
         await asyncio.to_thread(_write, self._pack.file, pending)
 
+    def _node(self, file: Known) -> Node:
+        """Return a file of a tree by what was told of it."""
+        path, kind, mode, uid, gid, size, mtime, target, attributes = file.facts
+        headers = tuple((f"SCHILY.xattr.{name}", value.decode(errors="surrogateescape")) for name, value in attributes)
+        linked = self._links.get(path, "")
+        digest = self._known[linked or path].digest if kind == FILE else ""
+        return Node(path, kind, mode, uid, gid, mtime / 1e9, size, file.offset, target, digest, linked, headers)
 
-def _write(pack: int, pending: list[tuple[int, bytes]]) -> None:
-    for offset, data in pending:
+
+def _write(pack: int, pending: list[tuple[_Coming, int, bytes]]) -> None:
+    for coming, offset, data in pending:
+        coming.hashed.update(data)
         while data:
             written = os.pwrite(pack, data, offset)
             offset, data = offset + written, data[written:]
@@ -176,16 +215,9 @@ def _facts(told: Any) -> Facts:
     kind = next((kind for bits, kind in GO_KINDS if told.mode & bits), FILE)
     mode = (told.mode & 0o777) | sum(bit for go, bit in GO_BITS if told.mode & go)
     path = _inside(told.path)
-    if not path or len(path) > LONGEST or "\0" in path or told.size < 0:
+    if not path or len(path) > LONGEST or "\0" in path or not 0 <= told.size <= LARGEST:
         raise InvalidArgument(f"the client tells of a file that cannot be: {told.path[:80]!r}")
     size = told.size if kind == FILE else 0
     attributes = tuple(sorted((name, bytes(value)) for name, value in told.xattrs.items()))
     target = told.linkname if kind == LINK else ""
     return path, kind, mode, told.uid, told.gid, size, told.modTime, target, attributes
-
-
-def node(facts: Facts, offset: int) -> Node:
-    """Return a file of a tree by what was told of it."""
-    path, kind, mode, uid, gid, size, mtime, target, attributes = facts
-    headers = tuple((f"SCHILY.xattr.{name}", value.decode(errors="surrogateescape")) for name, value in attributes)
-    return Node(path, kind, mode, uid, gid, mtime / 1e9, size, offset, target, headers=headers)

@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
+from . import attributes
 from .exporters import IMAGE, Export, Result, carry_out, check
-from .frontend import Frontend, Refused
+from .frontend import Refused, build
 from .progress import Telling
 from .session import Client
+from .sources import Sources
 from .state import BuildKit
 
 Pieces = AsyncIterator[bytes]
@@ -91,10 +94,11 @@ class Job:
         """Build what a frontend is asked for."""
         client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
-        front = Frontend(self._engine, self._buildkit, client, self.telling, self._folder, self._given)
+        sources = Sources(self._engine, client, self.telling, self._folder, self._given)
         allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
         stays = any(one.kind in IMAGE for one in self._exports)
-        building = asyncio.ensure_future(front.build(frontend, given, tags, allowed, only_exported=not stays))
+        options = replace(attributes.options(given, tags), session=client, allowed=allowed, only_exported=not stays)
+        building = asyncio.ensure_future(build(sources, frontend, given, options))
         self._parts.add(building)
         try:
             return await building

@@ -81,6 +81,7 @@ class Client:
             await stream.end()
 
         async with self.caller.call(FORWARD, "Bytes", "Bytes", [("buildkit.ssh.id", name)]) as stream:
+            await stream.send_request()
             sending = asyncio.create_task(out(stream))
             try:
                 while (message := await stream.recv_message()) is not None:
@@ -113,6 +114,6 @@ class Client:
     async def uploaded(self, host: str, path: str) -> AsyncIterator[bytes]:
         """Yield the archive that the client was given as its context (`docker build -`)."""
         async with self.caller.call(UPLOAD, "Bytes", "Bytes", [("urlhost", host), ("urlpath", path)]) as stream:
-            await stream.send_request()
+            await stream.send_request(end=True)
             while (message := await stream.recv_message()) is not None:
                 yield bytes(message.data)

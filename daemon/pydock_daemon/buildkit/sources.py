@@ -1,0 +1,179 @@
+"""Where the files of a build come from: the client's folders, an address, the body of a request. Used by `frontend`."""
+
+import asyncio
+import os
+import posixpath
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydock_daemon.builder import dockerfile, fetch, tree
+from pydock_daemon.builder.dockerfile import Dockerfile
+from pydock_daemon.builder.tree import Tree
+from pydock_daemon.engine import Engine
+from pydock_daemon.images.body import Body
+from pydock_shared.errors import InvalidArgument, NotSupported, PydockError
+
+from . import contexts, filesync, wanted
+from .attributes import Asked
+from .filesync import Pack
+from .progress import Telling, Vertex, vertex
+from .session import Client
+
+UPLOADED = re.compile(r"https?://buildkit-session(/.*)?")
+IMAGE, LOCAL = "docker-image://", "local:"
+IGNORE = ".dockerignore"
+
+
+@dataclass
+class Files:
+    """What a build is made of: the Dockerfile as text, the context, and named ones (files, or the name of an image)."""
+
+    text: str
+    context: Tree
+    named: dict[str, Tree | str] = field(default_factory=dict)
+
+    def parsed(self, name: str) -> Dockerfile:
+        """Return the Dockerfile; InvalidArgument says where it is wrong."""
+        return dockerfile.parse(self.text, name)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files for one build. `folder` is for those on the way, and the caller's to remove.
+
+    `client` is nobody where a request has no session; `given` is then the context, an archive.
+    """
+
+    engine: Engine
+    client: Client | None
+    telling: Telling
+    folder: Path
+    given: AsyncIterator[bytes] | None
+
+    @property
+    def asked(self) -> Client:
+        """Return who gives files; InvalidArgument: nobody does."""
+        if self.client is None:
+            raise InvalidArgument("the build needs files of the client, and has no session")
+        return self.client
+
+    @asynccontextmanager
+    async def opened(self, asked: Asked) -> AsyncIterator[Files]:
+        """Give the files, which are there until the end of the block.
+
+        Of a Dockerfile that is wrong no context is read: who parses it again finds out.
+        """
+        async with AsyncExitStack() as stack:
+            if asked.remote or self.given:
+                files = await self._remote(asked)
+            else:
+                files = await self._local(asked, stack)
+            for number, (name, place) in enumerate(asked.contexts.items()):
+                files.named[name.lower()] = await self._named(name, place, f"named-{number}", stack)
+            yield files
+
+    async def _local(self, asked: Asked, stack: AsyncExitStack) -> Files:
+        async with vertex(self.telling, f"[internal] load build definition from {asked.filename}") as drawn:
+            text, ignored = await self._definition(asked, drawn)
+        empty = self.folder / "empty"
+        empty.touch()
+        files = Files(text, Tree.of(empty, []))
+        try:
+            paths = wanted.paths(files.parsed(asked.filename), self._triggers)
+        except InvalidArgument:
+            return files
+        if ignored is None:
+            ignored = await self._ignored(asked.folder)
+        if paths:
+            chosen = [] if "" in paths else sorted(paths)
+            files.context = await self._folder_of(asked.folder, ignored, chosen, "build context", stack)
+        return files
+
+    def _triggers(self, base: str) -> list[str] | None:
+        try:
+            return self.engine.images.resolve(base).settings.get("OnBuild") or []
+        except PydockError:
+            return None
+
+    async def _ignored(self, folder: str) -> str:
+        async with vertex(self.telling, f"[internal] load {IGNORE}") as drawn:
+            found = await self._small(folder, [IGNORE], "transferring context:", drawn)
+            return found.text(IGNORE) or ""
+
+    async def _folder_of(self, folder: str, ignored: str, chosen: list[str], what: str, stack: AsyncExitStack) -> Tree:
+        """Return the files of a client's folder, which are there until the end of the stack."""
+        excluded = [line.strip() for line in ignored.lstrip("\ufeff").splitlines()]
+        question = filesync.metadata(
+            folder,
+            exclude_patterns=[line for line in excluded if line and not line.startswith("#")],
+            followpaths=chosen,
+        )
+        async with vertex(self.telling, f"[internal] load {what}") as drawn:
+            count = drawn.counting("transferring context:")
+            kept = self.engine.build_cache.contexts
+            found = await stack.enter_async_context(contexts.synced(kept, self.asked, folder, question, count.add))
+            count.end()
+            return found
+
+    async def _named(self, name: str, place: str, archive: str, stack: AsyncExitStack) -> Tree | str:
+        if place.startswith(IMAGE):
+            return place.removeprefix(IMAGE)
+        if place.startswith(LOCAL):
+            folder = place.removeprefix(LOCAL)
+            ignored = await self._ignored(folder)
+            return await self._folder_of(folder, ignored, [], f"context {name}", stack)
+        if not fetch.is_remote(place):
+            raise NotSupported(f"the build context {name}={place} is not supported: it is no folder, image or address")
+        path = self.folder / archive
+        async with vertex(self.telling, f"[internal] load context {name}"):
+            await fetch.context(place, path)
+            return await asyncio.to_thread(Tree, path)
+
+    async def _remote(self, asked: Asked) -> Files:
+        """Return the files that lie at an address, or that the client was given."""
+        archive, name = self.folder / "context", None
+        uploaded = UPLOADED.fullmatch(asked.remote)
+        async with vertex(self.telling, "[internal] load remote build context"):
+            pieces = self.given
+            if uploaded:
+                pieces = self.asked.uploaded("buildkit-session", uploaded[1] or "/")
+            if pieces:
+                await Body(lambda: anext(pieces, b"")).run(lambda data: tree.spool(data, archive))
+            else:
+                name = await fetch.context(asked.remote, archive)
+            context, text = await asyncio.to_thread(tree.context, archive, name or asked.filename)
+        if text is None:
+            raise _no_dockerfile(name or asked.filename)
+        return Files(text, context)
+
+    async def _definition(self, asked: Asked, drawn: Vertex) -> tuple[str, str | None]:
+        """Return the Dockerfile and the ignore file that belongs to it alone, None when there is none."""
+        path = posixpath.normpath("/" + asked.filename).lstrip("/")
+        lower = posixpath.join(posixpath.dirname(path), posixpath.basename(path).lower())
+        names = list(dict.fromkeys([path, f"{path}{IGNORE}", lower]))
+        found = await self._small(asked.folder_of_file, names, "transferring dockerfile:", drawn)
+        text = found.text(path)
+        text = found.text(lower) if text is None and posixpath.basename(path) == "Dockerfile" else text
+        if text is None:
+            raise _no_dockerfile(asked.filename)
+        return text, found.text(f"{path}{IGNORE}")
+
+    async def _small(self, folder: str, paths: list[str], what: str, drawn: Vertex) -> Tree:
+        """Return a few files of the client, of which nothing is kept."""
+        path = self.folder / f"small-{drawn.digest[7:19]}"
+        count = drawn.counting(what)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            question = filesync.metadata(folder, followpaths=paths)
+            nodes = await filesync.receive(self.asked, question, Pack(opened), count.add)
+        finally:
+            os.close(opened)
+        count.end()
+        return Tree.of(path, nodes)
+
+
+def _no_dockerfile(name: str) -> InvalidArgument:
+    return InvalidArgument(f"failed to read dockerfile: open {name}: no such file or directory")
