@@ -33,12 +33,13 @@ HELP = Flag("help", SWITCH, "show this help", "h")
 class Call:
     """A command line that was read: values by flag, the words that follow, and the folder of the containers' state."""
 
-    __slots__ = ("root", "values", "words")
+    __slots__ = ("root", "systemd", "values", "words")
 
     def __init__(self, values: dict[str, Any], words: list[str]) -> None:
         self.values = values
         self.words = words
         self.root = ""
+        self.systemd = False
 
     def text(self, name: str) -> str:
         """Return the value of a flag that takes text; empty without it."""

@@ -48,7 +48,7 @@ FLAGS = (
     Flag("log", TEXT, "file to which an error is written as well"),
     Flag("log-format", TEXT, "form of what is written there: text or json"),
     Flag("debug", SWITCH, "accepted for callers of runc; there is nothing more to tell"),
-    Flag("systemd-cgroup", SWITCH, "not supported: cgroups are made in the cgroup file system"),
+    Flag("systemd-cgroup", SWITCH, "let systemd make the cgroup, as a scope; cgroupsPath is slice:prefix:name"),
     Flag("rootless", TEXT, "not supported but for `false` and `auto`"),
     Flag("version", SWITCH, "show the version", "v"),
 )
@@ -93,6 +93,7 @@ def _dispatch(call: Call, argv: list[str]) -> int:
         return 0
     if module.SEALED:
         reexec.into_sealed_copy(argv)
+    inner.systemd = call.has("systemd-cgroup")
     inner.root = os.path.abspath(call.text("root") or DEFAULT_ROOT)
     return module.run(inner)  # type: ignore[no-any-return]
 
@@ -106,8 +107,6 @@ def _supervisor(argv: list[str]) -> int:
 
 
 def _check_global(call: Call) -> None:
-    if call.has("systemd-cgroup"):
-        raise RuntimeFailure("--systemd-cgroup is not supported", INVALID)
     if call.text("rootless") not in ("", "false", "auto"):
         raise RuntimeFailure("--rootless is not supported", INVALID)
     if call.text("log-format") not in ("", "text", "json"):

@@ -15,6 +15,7 @@ import time
 
 from pydock_runtime import abi, cgroup, hooks, launch, seccomp, state, sync
 from pydock_runtime import spec as specs
+from pydock_runtime.cgroup import systemd as scopes
 from pydock_runtime.errors import INVALID, RuntimeFailure
 from pydock_runtime.state import CREATED, PAUSED, RUNNING, STOPPED, Record
 
@@ -58,17 +59,21 @@ def program_of(spec: dict[str, Any]) -> Program | None:
 
 
 def create(
-    root: str, id: str, bundle: str, *, preserve: int, keyring: bool, pivot: bool
+    root: str, id: str, bundle: str, *, preserve: int, keyring: bool, pivot: bool, systemd: bool
 ) -> tuple[Record, launch.Child]:
     """Make a container that stands at its gate. Its terminal, if it has one, is in the child.
 
-    The options are those of `launch.spawn`. RuntimeFailure or OSError leave nothing behind.
+    With `systemd` its cgroup is a scope of systemd; the other options are those of `launch.spawn`. RuntimeFailure or
+    OSError leave nothing behind.
     """
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
     specs.check(spec)
-    path = spec.get("linux", {}).get("cgroupsPath") or f"/{id}"
-    record = Record(root, id, bundle=bundle, cgroup=_cgroup_path(path), created=_now(), spec=spec)
+    resources = spec.get("linux", {}).get("resources") or {}
+    path = spec.get("linux", {}).get("cgroupsPath") or ""
+    unit = scopes.Unit(path, id) if systemd else None
+    record = Record(root, id, bundle=bundle, cgroup=unit.path if unit else _cgroup_path(path or id), created=_now(),
+                    spec=spec, unit=unit.name if unit else "")  # fmt: skip
     with contextlib.ExitStack() as undo:
         os.makedirs(root, 0o700, exist_ok=True)
         try:
@@ -76,9 +81,13 @@ def create(
         except FileExistsError as error:
             raise RuntimeFailure(f"container with id exists already: {id}", INVALID) from error
         undo.callback(state.remove, record.folder)
-        made = cgroup.create(record.cgroup, spec.get("linux", {}).get("resources") or {})
+        around = undo.enter_context(contextlib.ExitStack())
+        if unit:
+            undo.callback(scopes.stop, unit.name)
+            around.enter_context(scopes.scope(unit, id, resources))
+        made = cgroup.create(record.cgroup, resources)
         undo.callback(run_last_hooks, record)
-        undo.callback(made.remove)
+        undo.callback(_remove, made, around)
         gate = _listen(record.folder)
         with gate:
             child = launch.spawn(
@@ -96,15 +105,22 @@ def create(
             )
         undo.callback(kill, child)
         await_ready(child, record)
+        around.close()
         record.pid, record.start_time = child.pid, state.process_state(child.pid)[1]
         record.save()
         undo.pop_all()
     return record, child
 
 
+def _remove(made: Cgroup, around: contextlib.ExitStack) -> None:
+    """Undo a cgroup: who keeps it alive goes first."""
+    around.close()
+    made.remove()
+
+
 def _cgroup_path(path: str) -> str:
     if ":" in path:
-        raise RuntimeFailure(f"cgroupsPath {path!r} is for the systemd driver, which is not supported", INVALID)
+        raise RuntimeFailure(f"cgroupsPath {path!r} is for the systemd driver: --systemd-cgroup is missing", INVALID)
     return path if path.startswith("/") else f"/{path}"
 
 
@@ -238,6 +254,8 @@ def destroy(record: Record) -> None:
             if time.monotonic() > deadline:
                 raise RuntimeFailure(f"container {record.id}: processes are left: {left.pids()}") from error
             time.sleep(0.01)
+    if record.unit:
+        scopes.stop(record.unit)
     state.remove(record.folder)
     run_last_hooks(record)
 

@@ -24,15 +24,19 @@ VALID_ID = re.compile(r"[A-Za-z0-9_+.-]+")
 class Record:
     """A container of the verbs."""
 
-    __slots__ = ("bundle", "cgroup", "created", "id", "pid", "root", "spec", "start_time")
+    __slots__ = ("bundle", "cgroup", "created", "id", "pid", "root", "spec", "start_time", "unit")
 
-    def __init__(self, root: str, id: str, *, bundle: str, cgroup: str, created: str, spec: dict[str, Any]) -> None:
+    def __init__(
+        self, root: str, id: str, *, bundle: str, cgroup: str, created: str, spec: dict[str, Any], unit: str = ""
+    ) -> None:
+        """`unit` is the scope of systemd that has the cgroup, if one has."""
         self.root = root
         self.id = id
         self.bundle = bundle
         self.cgroup = cgroup
         self.created = created
         self.spec = spec
+        self.unit = unit
         self.pid = 0
         self.start_time = 0
 

@@ -346,7 +346,6 @@ def test_every_verb_explains_itself_on_a_bare_interpreter(verb: str) -> None:
     [
         (["fly"], "unknown verb fly; see pydock-runtime --help"),
         (["start"], "a container id is required, and nothing else"),
-        (["--systemd-cgroup", "list"], "--systemd-cgroup is not supported"),
         (["kill", "nobody"], "container nobody does not exist"),
         (["list", "--format", "xml"], "unknown format xml"),
     ],

@@ -5,6 +5,7 @@ Used by the supervisor and the verbs. The holder of a Cgroup removes it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 from pydock_runtime.cgroup import layout, v1, v2
@@ -56,7 +57,8 @@ def create(path: str, resources: dict[str, Any]) -> Cgroup:
         group.make()
         limit(group, resources)
     except (OSError, RuntimeFailure):
-        group.remove()
+        with contextlib.suppress(OSError):  # in a scope of systemd there is somebody already
+            group.remove()
         raise
     return group
 

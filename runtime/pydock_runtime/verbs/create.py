@@ -26,6 +26,7 @@ def make(call: Call) -> tuple[state.Record, launch.Child]:
         preserve=call.number("preserve-fds") or 0,
         keyring=not call.has("no-new-keyring"),
         pivot=not call.has("no-pivot"),
+        systemd=call.systemd,
     )
 
 

@@ -25,7 +25,7 @@ def run(call: Call) -> int:
         "linux": {
             "namespaces": sorted(namespaces.KINDS),
             "capabilities": list(capabilities.NUMBERS),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": False},
             "seccomp": {
                 "enabled": True,
                 "actions": list(seccomp.ACTIONS),

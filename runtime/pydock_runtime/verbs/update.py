@@ -7,6 +7,7 @@ import sys
 
 from pydock_runtime import cgroup, container, state
 from pydock_runtime.arguments import NUMBER, TEXT, Call, Flag
+from pydock_runtime.cgroup import systemd
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
@@ -47,6 +48,8 @@ def run(call: Call) -> int:
     if not resources:
         raise RuntimeFailure("no limit is given", INVALID)
     cgroup.limit(container.group(record), resources)
+    if record.unit:
+        systemd.update(record.unit, resources)
     return 0
 
 
