@@ -143,20 +143,21 @@ class Pieces(RawIOBase):
         return data[:cut]
 
 
-def unpack(source: BinaryIO | Pieces, target: str, *, owners: bool) -> None:
-    """Unpack an archive so that its first entry becomes `target`, whatever it is called."""
-    root = os.path.realpath(os.path.dirname(target)) + "/"
+def unpack(source: BinaryIO | Pieces, target: str, *, owners: bool, whole: bool = False) -> None:
+    """Unpack an archive so that its first entry becomes `target`, whatever it is called; `whole`: all go into it."""
+    root = os.path.realpath(target if whole else os.path.dirname(target)) + "/"
     folders: list[tuple[str, tarfile.TarInfo]] = []
     with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:
-            rest = member.name.partition("/")[2].rstrip("/")
+            rest = _below(member.name, whole=whole)
             path = os.path.join(target, rest) if rest else target
-            _check(path, target, root)
+            if rest or not whole:
+                _check(path, target, root)
             if member.isdir():
                 os.makedirs(path, exist_ok=True)
                 folders.append((path, member))
                 continue
-            _write(archive, member, path, target)
+            _write(archive, member, path, target, root, whole=whole)
             _facts(path, member, owners=owners)
     for path, member in reversed(folders):  # the times of a folder change with what is written into it
         _facts(path, member, owners=owners)
@@ -172,7 +173,14 @@ def _check(path: str, target: str, root: str) -> None:
         raise PydockError(f"invalid archive: {path} leads out of {target} through a link")
 
 
-def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, target: str) -> None:
+def _below(name: str, *, whole: bool) -> str:
+    rest = name.lstrip("/") if whole else name.partition("/")[2]
+    return "" if rest.rstrip("/") in ("", ".") else rest.rstrip("/")
+
+
+def _write(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, target: str, root: str, *, whole: bool
+) -> None:
     if os.path.lexists(path) and not os.path.isdir(path):
         os.unlink(path)
     if member.isreg():
@@ -184,8 +192,8 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, target:
     elif member.issym():
         os.symlink(member.linkname, path)
     elif member.islnk():
-        other = os.path.join(target, member.linkname.partition("/")[2])
-        _check(other, target, os.path.realpath(os.path.dirname(target)) + "/")
+        other = os.path.join(target, _below(member.linkname, whole=whole))
+        _check(other, target, root)
         os.link(other, path, follow_symlinks=False)
     elif member.isfifo():
         os.mkfifo(path)

@@ -235,7 +235,7 @@ def test_what_cannot_be_built(api: Api, daemon: Engine, dockerfile: str, message
     ("query", "status"),
     [
         ({"version": "3"}, 400),
-        ({"squash": "1"}, 501),
+        ({"isolation": "hyperv"}, 501),
         ({"t": "UPPER"}, 400),
         ({"buildargs": "["}, 400),
         ({"target": "none"}, 400),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import ExitStack
 
-from pydock_client import auth, buildcontext, buildsession, progress
+from pydock_client import auth, buildcontext, buildoutput, buildsession, progress
 from pydock_client.command import Call, Command, Failure
 from pydock_client.commands.archives import pieces
 from pydock_client.create import pairs
@@ -21,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+
+    from pydock_client.buildoutput import Output
+    from pydock_client.flags import Options
 
 _URLS = ("http://", "https://", "git://", "github.com/", "git@")
 
@@ -57,13 +61,72 @@ def _build(call: Call) -> None:
     known = dict(buildsession.secret(text) for text in options["secret"])
     agents = dict(buildsession.agent(text) for text in options["ssh"])
     named = [_context_option(text) for text in options["build-context"]]
-    query = _query(call)
+    outputs = _outputs(options)
+    sources = [buildoutput.cache(text, "cache-from") for text in options["cache-from"]]
+    targets = [buildoutput.cache(text, "cache-to") for text in options["cache-to"]]
+    query = _query(call) | _result(options, outputs, targets)
     query["contexts"] = json.dumps({name: _named(call, value) for name, value in named}) if named else ""
-    if known or agents:
-        with buildsession.Session(call.daemon, known, agents) as session:
-            _send(call, query | {"session": session.name})
-    else:
-        _send(call, query)
+    with ExitStack() as stack:
+        images = [_cache_image(call, fields, stack) for fields in sources]
+        query["cachefrom"] = json.dumps(images) if images else ""
+        if known or agents:
+            query["session"] = stack.enter_context(buildsession.Session(call.daemon, known, agents)).name
+        told = _send(call, query)
+    _finish(call, outputs, targets, told)
+
+
+def _outputs(options: Options) -> list[Output]:
+    """Return what is to become of the result: `--push` and `--load` are short for some."""
+    texts = [*options["output"], *(["type=registry"] if options["push"] else ())]
+    texts += ["type=docker"] if options["load"] else []
+    return [buildoutput.output(text) for text in texts] or [buildoutput.output("type=docker")]
+
+
+def _result(options: Options, outputs: list[Output], targets: list[dict[str, str]]) -> dict[str, Any]:
+    names = [name for made in outputs if made.is_image for name in made.names]
+    kinds = {fields["type"] for fields in targets}
+    return {
+        "t": [*options["tag"], *names] if any(made.is_image for made in outputs) else [],
+        "exported": not any(made.is_image for made in outputs),
+        "rewrite": any(made.rewrite for made in outputs),
+        "cacheto": "image" if kinds - {"inline"} else "inline" if kinds else "",
+        "nocachefilter": json.dumps(options["no-cache-filter"]) if options["no-cache-filter"] else "",
+    }
+
+
+def _cache_image(call: Call, fields: dict[str, str], stack: ExitStack) -> str:
+    """Return the image that `--cache-from` names; of a folder it is loaded for the time of the build."""
+    if fields["type"] == "registry":
+        return fields["ref"]
+    image = buildoutput.load(call, fields["src"])
+    stack.callback(buildoutput.remove, call, image)
+    return image
+
+
+def _finish(call: Call, outputs: list[Output], targets: list[dict[str, str]], told: dict[str, Any]) -> None:
+    """Bring the result where it is to be, and write down what it is."""
+    options, identity = call.options, str(told.get("ID", ""))
+    if any(made.kind not in ("image", "docker") or made.dest or made.push for made in outputs):
+        for made in outputs:
+            buildoutput.write(call, made, identity, options["tag"])
+    for fields in targets:
+        buildoutput.keep(call, fields, str(told.get("Cache", "")))
+    if told.get("Cache"):
+        buildoutput.remove(call, told["Cache"])
+    if options["iidfile"]:
+        with open(options["iidfile"], "w") as file:
+            file.write(identity)
+    if options["metadata-file"]:
+        image = call.daemon.call("GET", f"/images/{identity}/json")
+        facts = {"containerimage.config.digest": identity}
+        facts |= {"containerimage.digest": image["Descriptor"]["digest"]} if image.get("Descriptor") else {}
+        facts |= (
+            {"image.name": ",".join(reference.parse(tag).canonical() for tag in options["tag"])}
+            if options["tag"]
+            else {}
+        )
+        with open(options["metadata-file"], "w") as file:
+            json.dump(facts, file, indent=2)
 
 
 def _context_option(text: str) -> tuple[str, str]:
@@ -82,7 +145,8 @@ def _named(call: Call, value: str) -> str:
     return f"context:{buildcontext.send(call.daemon, value, _ignored(value, ''), (ignore.FILE,), {})}"
 
 
-def _send(call: Call, query: dict[str, Any]) -> None:
+def _send(call: Call, query: dict[str, Any]) -> dict[str, Any]:
+    """Send the build and show how it goes; return what is told of its result."""
     options, (source,) = call.options, call.arguments
     body: Iterator[bytes] | None = None
     if source == "-":
@@ -103,7 +167,7 @@ def _send(call: Call, query: dict[str, Any]) -> None:
         known = {server: auth.load(call.settings, server) for server in call.settings.config["auths"]}
         headers["X_Registry_Config"] = auth.encode(known)
     answer = call.daemon.request("POST", "/build", query, body, **headers)
-    _shown(call, answer.objects())
+    return _shown(call, answer.objects())
 
 
 def _query(call: Call) -> dict[str, Any]:
@@ -114,13 +178,11 @@ def _query(call: Call) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         arguments[name] = value if equals else os.environ.get(name)
     query |= {
-        "t": options["tag"],
         "rm": "1" if options["rm"] else "0",
         "networkmode": options["network"],
         "extrahosts": ",".join(options["add-host"]),
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(pairs(options["label"])),
-        "cachefrom": json.dumps(options["cache-from"]) if options["cache-from"] else "",
         "allow": options["allow"],
         "ulimits": json.dumps(options["ulimit"]) if options["ulimit"] else "",
         "securityopt": json.dumps(options["security-opt"]) if options["security-opt"] else "",
@@ -169,23 +231,16 @@ def _ignored(source: str, dockerfile: str) -> ignore.Patterns:
     return ignore.Patterns("")
 
 
-def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> None:
-    options = call.options
-    identity = ""
-
-    def aux(facts: dict[str, Any]) -> None:
-        nonlocal identity
-        identity = facts.get("ID", identity)
-
-    if options["quiet"]:
+def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if call.options["quiet"]:
         with open(os.devnull, "w") as nowhere:
-            progress.show(objects, nowhere, aux)
-        print(identity)
+            progress.show(objects, nowhere, told.update)
+        print(told.get("ID", ""))
     else:
-        progress.show(objects, sys.stdout, aux)
-    if options["iidfile"]:
-        with open(options["iidfile"], "w") as file:
-            file.write(identity)
+        to_stdout = any(text == "-" or text.endswith("dest=-") for text in call.options["output"])
+        progress.show(objects, sys.stderr if to_stdout else sys.stdout, told.update)
+    return told
 
 
 BUILD = Command(
@@ -197,7 +252,8 @@ BUILD = Command(
         Flag("--allow", STRINGS, "Allow extra privileged entitlement (network.host, security.insecure)"),
         Flag("--build-arg", LIST, "Set build-time variables"),
         Flag("--build-context", LIST, "Additional build contexts (name=path, name=docker-image://image)"),
-        Flag("--cache-from", STRINGS, "Images to consider as cache sources"),
+        Flag("--cache-from", LIST, 'External cache sources ("user/app:cache", "type=local,src=path/to/dir")'),
+        Flag("--cache-to", LIST, 'Cache export destinations ("type=inline", "type=registry,ref=user/app:cache")'),
         Flag("--cgroup-parent", STRING, "Parent cgroup of the RUN instructions"),
         Flag("--compress", BOOL, "Compress the build context", unsupported=True),
         Flag("--cpu-period", INT, "Period of the CPU CFS quota, in microseconds"),
@@ -211,12 +267,17 @@ BUILD = Command(
         Flag("--iidfile", STRING, "Write the image ID to the file"),
         Flag("--isolation", STRING, "Isolation technology of the containers", unsupported=True),
         Flag("--label", LABEL, "Set metadata of the image"),
+        Flag("--load", BOOL, 'Shorthand for "--output=type=docker"'),
         Flag("-m --memory", BYTES, "Memory limit"),
         Flag("--memory-swap", SWAP, "Limit of memory plus swap; -1 for unlimited swap"),
+        Flag("--metadata-file", STRING, "Write build result metadata to a file"),
         Flag("--network", STRING, "Network of the RUN instructions", default="default"),
         Flag("--no-cache", BOOL, "Do not use the cache"),
+        Flag("--no-cache-filter", STRINGS, "Do not cache specified stages"),
+        Flag("-o --output", LIST, 'Output destination ("dest", "type=tar,dest=path")'),
         Flag("--platform", STRING, "Platform of the image, if it is there for several"),
         Flag("--pull", BOOL, "Always pull a newer version of the base image"),
+        Flag("--push", BOOL, 'Shorthand for "--output=type=registry"'),
         Flag("-q --quiet", BOOL, "Suppress the build output and print the image ID on success"),
         Flag("--rm", BOOL, "Remove intermediate containers after a successful build", default=True),
         Flag("--secret", LIST, 'Secret to expose to the build ("id=mysecret,src=/local/secret", "id=x,env=X")'),

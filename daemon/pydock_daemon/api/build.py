@@ -30,7 +30,8 @@ from .stream import progress_stream
 NUMBERS = {"memory": "Memory", "memswap": "MemorySwap", "cpushares": "CpuShares", "cpuperiod": "CpuPeriod",
            "cpuquota": "CpuQuota", "shmsize": "ShmSize"}  # fmt: skip
 TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
-REFUSED = ("squash", "outputs", "cachefrom", "isolation")
+REFUSED = ("outputs", "isolation")
+CACHE_TO = ("", "inline", "image")
 LISTED, IMAGE = "context:", "docker-image://"
 EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
 
@@ -48,7 +49,10 @@ async def build_image(call: Call) -> web.StreamResponse:
         async with progress_stream(call) as stream:
             engine = call.engine
             told = report.Words(stream.send, quiet=options.quiet)
-            await solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text).run()
+            build = solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text)
+            await build.run()
+            if build.cache_image:
+                await stream.send({"aux": {"Cache": build.cache_image.id}})
         return await stream.finish()
     finally:
         await asyncio.shield(asyncio.to_thread(work.clean, folder))
@@ -125,6 +129,8 @@ def _options(call: Call) -> Options:
     asked = [part for text in query.getall("allow", []) for part in text.split(",") if part]
     if query.get("version", "1") not in ("", "1"):
         raise InvalidArgument(f"invalid version {query['version']}")
+    if query.get("cacheto", "") not in CACHE_TO:
+        raise NotSupported(f"the cache export {query['cacheto']} is not supported")
     for name in REFUSED:
         if query.get(name, "") not in EMPTY:
             raise NotSupported(f"the build parameter {name} is not supported")
@@ -142,6 +148,13 @@ def _options(call: Call) -> Options:
         host_config=_host_config(call),
         credentials=credentials,
         session=session,
+        only_exported=call.flag("exported"),
+        no_cache_stages=frozenset(text.lower() for text in _list(query.get("nocachefilter", ""), "nocachefilter")),
+        squash=call.flag("squash"),
+        rewrite=call.flag("rewrite"),
+        cache_from=_list(query.get("cachefrom", ""), "cachefrom"),
+        cache_inline=query.get("cacheto", "") == "inline",
+        cache_image=query.get("cacheto", "") == "image",
         allowed=entitlements.allowed(call.engine.config, asked),
     )
 
@@ -151,6 +164,17 @@ def _tag(text: str) -> Reference:
     if ref.digest:
         raise InvalidArgument("build tag cannot contain a digest")
     return ref
+
+
+def _list(text: str, name: str) -> list[str]:
+    """Return a JSON list of texts."""
+    try:
+        found = json.loads(text or "[]") or []
+    except ValueError as error:
+        raise InvalidArgument(f"error reading {name}: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
+        raise InvalidArgument(f"error reading {name}: needs a list of texts")
+    return [value for value in found if value]
 
 
 def _table(text: str, name: str) -> dict[str, str | None]:

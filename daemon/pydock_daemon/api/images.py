@@ -145,6 +145,8 @@ async def save_images(call: Call) -> web.StreamResponse:
 async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     images = call.engine.images
     saved = save.chosen(images, names, platforms(call))
+    if names_instead := [reference.parse(text) for text in call.query.getall("as", [])]:
+        saved = [one._replace(names=names_instead) for one in saved]  # an extension: for results of builds
     response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
     response.enable_chunked_encoding()
     await response.prepare(call.request)

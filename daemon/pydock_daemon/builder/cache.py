@@ -6,6 +6,9 @@ An entry is an image without a name, hidden from lists; it goes with the image, 
 import hashlib
 import json
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,7 @@ class Cache:
         self._store, self._images = store, images
         self.contexts = Kept(contexts)
         rows = store.all("select image from build_cache where step != ?", (WHOLE,))
+        self._begun: Counter[str] = Counter()
         self._of_cache = {row["image"] for row in rows}
         images.hidden = self._hides
 
@@ -80,8 +84,20 @@ class Cache:
         if step != WHOLE:
             self._of_cache.add(image.id)
 
-    def drop(self, image: Image) -> None:
-        """Forget an image that was made for one step to begin with, unless it is more than that by now."""
+    @contextmanager
+    def begun(self, image: Image) -> Iterator[None]:
+        """Keep an image for the block that was made for a step to begin with; builds side by side share them."""
+        self._begun[image.id] += 1
+        try:
+            yield
+        finally:
+            self._begun[image.id] -= 1
+            if not self._begun[image.id]:
+                del self._begun[image.id]
+                self._drop(image)
+
+    def _drop(self, image: Image) -> None:
+        """Forget such an image, unless it is more than that by now."""
         found = self._images.get(image.id)
         if found is None or image.id in self._of_cache or found.repo_tags or found.repo_digests:
             return

@@ -32,6 +32,17 @@ class Options:
     """The result goes elsewhere: what stays of it is a part of the cache and no image to be seen."""
     host_config: dict[str, Any] = field(default_factory=dict)
     """Limits, network and extra hosts of the containers in which RUN runs."""
+    no_cache_stages: frozenset[str] = frozenset()
+    """The stages that are built without the cache, by name."""
+    squash: bool = False
+    rewrite: bool = False
+    """Whether files of the new layers get no time after SOURCE_DATE_EPOCH."""
+    cache_from: list[str] = field(default_factory=list)
+    """Images whose steps come into the cache first."""
+    cache_inline: bool = False
+    """Whether the image tells of its steps."""
+    cache_image: bool = False
+    """Whether a second image is made that tells of the steps, for others to begin with."""
     allowed: frozenset[str] = frozenset()
     """The entitlements of the build: `network.host`, `security.insecure`."""
     contexts: dict[str, Tree | str] = field(default_factory=dict)

@@ -5,17 +5,19 @@ the cache of the steps that went well.
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.images import pull
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.model import Image, Platform, host_platform, parse_platform
-from pydock_daemon.images.service import Adding
+from pydock_daemon.images.service import Adding, Progress
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
-from . import dockerfile, meta, stages, state
+from . import dockerfile, inline, meta, rewrite, stages, state
 from .cache import EXPORTED, WHOLE, Cache, key
 from .dockerfile import Instruction
 from .expand import Words
@@ -46,6 +48,9 @@ class Build:
         self._adding: Adding
         self._states: dict[int, asyncio.Task[State]] = {}
         self._used: set[str] = set()
+        self._notes: list[str] = []
+        self.cache_image: Image | None = None
+        """The image that tells of the steps, where one was asked for."""
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
         self._needed = stages.needed(self._stages, self._target)
@@ -76,7 +81,21 @@ class Build:
     async def run(self) -> Image:
         """Build the target and return its image, with the names that were asked for."""
         with self._images.adding() as self._adding:
+            for name in self._options.cache_from:
+                await self._import(name)
             return await self._run()
+
+    async def _import(self, name: str) -> None:
+        """Take in the steps of an image; that there is none is no mistake, as in Docker."""
+        try:
+            found = self._images.resolve(name)
+        except NotFound:
+            try:
+                found = await self._pull(name, self._options.platform, _silent)
+            except PydockError as error:
+                self._notes.append(f"importing cache manifest from {name}: {error.message}\n")
+                return
+        inline.take(self._images, self._cache, self._adding, found)
 
     async def _run(self) -> Image:
         try:
@@ -88,24 +107,60 @@ class Build:
         final = self._states[self._target.index].result().copy()
         if self._options.labels:
             final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
-        image = self._image(final)
+        image = await self._image(final)
         unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
         for tag in self._options.tags:
             self._images.publish("tag", image.id, tag.familiar())
         await self._report.done(image, self._options.tags, unused)
         return image
 
-    def _image(self, final: State) -> Image:
+    async def _image(self, final: State) -> Image:
         """Return the image of the last state: that of an earlier build when nothing but the time is another."""
+        options, moment = self._options, self._options.moment
+        steps = inline.told(final)
+        if options.cache_image:
+            self.cache_image = state.commit(self._images, final, [], moment=moment, extra=steps)
         history = [{name: text for name, text in step.items() if name != "created"} for step in final.history]
-        facts = (final.key, final.diff_ids, final.settings, history, final.platform, final.author, self._options.epoch)
+        facts = (
+            final.key,
+            final.diff_ids,
+            final.settings,
+            history,
+            final.platform,
+            final.author,
+            options.epoch,
+            options.squash,
+            options.rewrite,
+            options.cache_inline,
+        )
         wanted = key("image", *facts)
         found = None if self._options.no_cache else self._cache.find(wanted)
         if found:
             return self._images.names.add(found, self._options.tags)
-        image = state.commit(self._images, final, self._options.tags, moment=self._options.moment)
+        if options.squash or options.rewrite:
+            final, steps = await self._rewritten(final), {}  # the layers are no longer those of the steps
+        extra = steps if options.cache_inline else None
+        image = state.commit(self._images, final, options.tags, moment=moment, extra=extra)
         self._cache.keep(wanted, image, EXPORTED if self._options.only_exported else WHOLE)
         return image
+
+    async def _rewritten(self, final: State) -> State:
+        options = self._options
+        if options.rewrite and options.epoch is None:
+            raise InvalidArgument("rewrite-timestamp needs the build argument SOURCE_DATE_EPOCH")
+        made = await rewrite.layers(
+            self._images, self._adding, self._folder, final, below=final.below,
+            epoch=options.epoch if options.rewrite else None, squash=options.squash,
+        )  # fmt: skip
+        if options.squash and len(made.diff_ids) > final.below:
+            count = 0
+            for step in made.history:
+                count += not step.get("empty_layer")
+                if count > final.below:
+                    step["empty_layer"] = True
+            below = made.chain[final.below - 1] if final.below else ""
+            made.merged(f"merge {made.chain[-1]} to {below}", moment=options.moment)
+        return made
 
     async def _stage(self, stage: Stage) -> State:
         track = self._report.track(stage)
@@ -124,12 +179,17 @@ class Build:
         else:
             await track.begin(None)
             at = await self._base(stage.base, stage.platform, track)
+            at.below = len(at.diff_ids)
+        while self._notes:
+            await track.note(self._notes.pop())
         triggers = at.settings.pop("OnBuild", None) or []
         at.command_given = False
         proxies = {name: value for name, value in self._options.given.items() if name in PROXIES}
         at.arguments, at.declared = {**proxies, **at.arguments}, []
+        alone = bool(stage.name) and stage.name in self._options.no_cache_stages
+        options = replace(self._options, no_cache=True) if alone else self._options
         steps = Steps(
-            self._containers, self._cache, self._adding, self._options, self._folder, self._context, track,
+            self._containers, self._cache, self._adding, options, self._folder, self._context, track,
             lambda name: self._source(stage, name, track),
         )  # fmt: skip
         if triggers:
@@ -184,17 +244,21 @@ class Build:
             except NotFound:
                 image = None
         if image is None:
-            image = await self._pull(name, wanted, track)
+            image = await self._pull(name, wanted, track.pulling)
         found = state.of_image(self._images, image, self._adding)
         await track.note(f" ---> {image.short}\n")
         return found
 
-    async def _pull(self, name: str, platform: Platform | None, track: Track) -> Image:
+    async def _pull(self, name: str, platform: Platform | None, progress: Progress) -> Image:
         ref = reference.parse(name)
         credentials = self._options.credentials.get(ref.domain, Credentials())
         if self._options.session:
             credentials = await self._options.session.credentials(ref.domain)
-        return await pull.pull(self._images, ref, platform, credentials, track.pulling)
+        return await pull.pull(self._images, ref, platform, credentials, progress)
+
+
+async def _silent(record: dict[str, Any]) -> None:
+    return None
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -25,7 +25,7 @@ PLATFORM = ("architecture", "os", "variant", "os.version", "os.features")
 
 @dataclass
 class State:
-    """A stage between two instructions. `key` names the files it has, by what made them."""
+    """A stage between two instructions. `key` names the files it has."""
 
     key: str
     platform: dict[str, Any]
@@ -40,6 +40,15 @@ class State:
     shell: list[str] = field(default_factory=lambda: list(SHELL))
     author: str = ""
     command_given: bool = False
+    below: int = 0
+    """How many of the layers are the base image's."""
+    trail: list[tuple[str, int, str]] = field(default_factory=list)
+    """The steps since the base image: key, layers after it, what the history says."""
+
+    @property
+    def files(self) -> str:
+        """Return what names the files of the layers: the same for a stage and for an image with these layers."""
+        return key("from", self.chain)
 
     @property
     def chain(self) -> list[str]:
@@ -64,6 +73,10 @@ class State:
         self.history.append(
             step | ({"author": self.author} if self.author else {}) | ({"empty_layer": True} if empty else {})
         )
+
+    def merged(self, text: str, *, moment: int) -> None:
+        """Add to the history that layers have become one, in Docker's words."""
+        self.history.append({"created": rfc3339(moment), "comment": text})
 
     def add_layer(self, layer: Descriptor, diff_id: str) -> None:
         """Put a layer on top."""
@@ -97,8 +110,18 @@ def of_image(images: Images, image: Image, adding: Adding) -> State:
     )
 
 
-def commit(images: Images, state: State, names: list[Reference], *, moment: int | None = None) -> Image:
-    """Make an image of a state whose layers are all here; `moment` is when it was made, now when None."""
+def commit(
+    images: Images,
+    state: State,
+    names: list[Reference],
+    *,
+    moment: int | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Image:
+    """Make an image of a state whose layers are all here; `moment` is when it was made, now when None.
+
+    `extra` are further fields of its configuration.
+    """
     with images.adding() as adding:
         adding.hold(*(layer.digest for layer in state.layers))
         adding.hold_layers(state.chain)
@@ -109,6 +132,7 @@ def commit(images: Images, state: State, names: list[Reference], *, moment: int 
             "config": {name: value for name, value in state.settings.items() if value},
             "rootfs": {"type": "layers", "diff_ids": state.diff_ids},
             "history": state.history,
+            **(extra or {}),
         }
         data = manifest.encode(config)
         digest = manifest.digest_of(data)

@@ -293,12 +293,10 @@ class Steps:
         image = state.commit(self._containers.images, found, [], moment=0)
         self._adding.hold_image(image)
         whole = self._new_file()
-        try:
+        with self._cache.begun(image):
             async with work.container(self._containers, image, NOTHING) as made:
                 for source in sources:
                     await self._take(made, source, whole)
-        finally:
-            self._cache.drop(image)
         return Tree(whole)
 
     async def _take(self, made: Container, source: str, whole: Path) -> None:
@@ -359,11 +357,10 @@ class Steps:
         else:
             image = state.commit(images, at.bare(), [], moment=0)
             self._adding.hold_image(image)
-            try:
+            with self._cache.begun(image):
                 await make(image)
-            finally:
-                self._cache.drop(image)
-        at.key = wanted
+        at.key = at.files
+        at.trail.append((wanted, len(at.diff_ids), text))
         moment = self._options.moment
         at.note(text, moment=moment, empty=len(at.diff_ids) == before)
         if cached is None:
