@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import io
 import json
 import os
@@ -78,8 +79,29 @@ def test_an_image(daemon: Engine, api: Api, docker: Cli, tmp_path: Path, bridge:
     assert "[2/3] COPY a/ /a/" in names.values()
     logs = b"".join(log.msg for message in status for log in message.logs if names[log.vertex].startswith("[3/3] RUN"))
     assert logs.decode() == f"hello you{bridge}\n"
-    ends = [vertex for message in status for vertex in message.vertexes if vertex.HasField("completed")]
-    assert {vertex.name for vertex in ends} == set(names.values())
+    assert {vertex.name for vertex in ended(status)} == set(names.values())
+
+
+def test_what_is_told_of_stages(daemon: Engine, tmp_path: Path) -> None:
+    text = (
+        "FROM busybox AS slow\nARG N\nRUN sleep 0.3; exit $N\n"
+        "FROM busybox\nWORKDIR /w\nCOPY --from=slow /bin/true /w/\n"
+    )
+    given = folders(tmp_path, {"Dockerfile": text})
+    _, status = solved(daemon, given, {"build-arg:N": "0"})
+    times = {vertex.name: (time_of(vertex.started), time_of(vertex.completed)) for vertex in ended(status)}
+    assert list(times)[-1] == "exporting to image"
+    assert times["[slow 2/2] RUN sleep 0.3; exit 0"][1] <= times["[stage-1 3/3] COPY --from=slow /bin/true /w/"][0]
+    solving = functools.partial(fails, daemon, given, {"build-arg:N": "4"})
+    assert 'process "/bin/sh -c sleep 0.3; exit $N" did not complete successfully: exit code: 4' in solving()
+
+
+def ended(status: list[Any]) -> list[Any]:
+    return [vertex for message in status for vertex in message.vertexes if vertex.HasField("completed")]
+
+
+def time_of(stamp: Any) -> int:
+    return int(stamp.seconds) * 10**9 + int(stamp.nanos)
 
 
 def test_what_was_sent_is_not_sent_again(daemon: Engine, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Track(Protocol):
     """The telling of one stage."""
 
-    async def begin(self, instruction: Instruction | None) -> None:
-        """Say that a step begins, and that the one before it has ended; None is the FROM."""
+    async def begin(self, instruction: Instruction | None, variables: dict[str, str]) -> None:
+        """Say that a step begins, with what variables mean in it, and that the one before has ended; None is FROM."""
 
     async def note(self, text: str) -> None:
         """Tell what happens to the step that is under way; only who reads words is told."""
@@ -100,7 +100,7 @@ class WordsOfStage:
         self.note = self.output = words.say
         self.pulling = words.send
 
-    async def begin(self, instruction: Instruction | None) -> None:
+    async def begin(self, instruction: Instruction | None, variables: dict[str, str]) -> None:
         """Tell the instruction as it was written."""
         await self._words.begin(instruction.original if instruction else self._stage.original)
 

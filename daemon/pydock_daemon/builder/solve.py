@@ -51,6 +51,7 @@ class Build:
         self._notes: list[str] = []
         self.cache_image: Image | None = None
         """The image that tells of the steps, where one was asked for."""
+        self._told: list[BaseException] = []
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
         self._needed = stages.needed(self._stages, self._target)
@@ -167,7 +168,9 @@ class Build:
         try:
             at = await self._run_stage(stage, track)
         except BaseException as error:
-            await asyncio.shield(track.end(error))
+            # That of a stage which this one waits for has been told by it.
+            await asyncio.shield(track.end(None if any(error is told for told in self._told) else error))
+            self._told.append(error)
             raise
         await track.end(None)
         return at
@@ -175,9 +178,9 @@ class Build:
     async def _run_stage(self, stage: Stage, track: Track) -> State:
         if stage.parent:
             at = (await self._states[stage.parent.index]).copy()
-            await track.begin(None)
+            await track.begin(None, {})
         else:
-            await track.begin(None)
+            await track.begin(None, {})
             at = await self._base(stage.base, stage.platform, track)
             at.below = len(at.diff_ids)
         while self._notes:
@@ -198,9 +201,17 @@ class Build:
             for instruction in dockerfile.parse(trigger, "ONBUILD").instructions:
                 await self._one(at, instruction, steps)
         for instruction in stage.instructions:
-            await track.begin(instruction)
+            await self._await_sources(stage, instruction)
+            await track.begin(instruction, at.variables())
             await self._one(at, instruction, steps)
         return at
+
+    async def _await_sources(self, stage: Stage, instruction: Instruction) -> None:
+        """Wait for the stages that an instruction takes files from, so that its own time is told and not theirs."""
+        for name in stages.sources([instruction]):
+            found = stages.find(self._stages, name, before=stage.index)
+            if found and name.lower() not in self._options.contexts:
+                await self._states[found.index]
 
     async def _one(self, at: State, instruction: Instruction, steps: Steps) -> None:
         words = Words(at.variables(), self._file.escape)

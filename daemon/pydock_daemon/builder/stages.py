@@ -1,6 +1,7 @@
 """From instructions to stages: what each is built from, and which of them are needed. Used by `solve`; pure."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pydock_shared.errors import InvalidArgument
@@ -90,10 +91,10 @@ def target(made: list[Stage], name: str) -> Stage:
     return found
 
 
-def sources(stage: Stage) -> list[str]:
-    """Return what the instructions of a stage copy or mount from: names of stages and images."""
+def sources(instructions: Iterable[Instruction]) -> list[str]:
+    """Return what instructions copy or mount from: names of stages and images."""
     found = []
-    for instruction in stage.instructions:
+    for instruction in instructions:
         if instruction.name in ("COPY", "ADD") and instruction.flag("from"):
             found.append(instruction.flag("from") or "")
         for mount in instruction.all("mount"):
@@ -112,5 +113,5 @@ def needed(made: list[Stage], wanted: Stage) -> list[Stage]:
         found.add(stage.index)
         if stage.parent:
             pending.append(stage.parent)
-        pending += [source for name in sources(stage) if (source := find(made, name, before=stage.index))]
+        pending += [source for name in sources(stage.instructions) if (source := find(made, name, before=stage.index))]
     return [stage for stage in made if stage.index in found]

@@ -6,6 +6,7 @@ The promises are those of `builder.report`. Names of vertices are those of Build
 import asyncio
 import hashlib
 import itertools
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ CLIPPED = "[output clipped, log limit 2MiB reached]\n"
 EVERY = 0.1
 """Seconds between two counts of the same thing."""
 CANCELED = "context canceled"
+VARIABLE = re.compile(r"(?<!\\)\$(?:\{(\w+)\}|(\w+))")
 _numbers = itertools.count()
 
 
@@ -175,13 +177,7 @@ class Vertices:
         return VerticesOfStage(self, self._telling, stage, f"{name} " if self._many else "")
 
     async def done(self, image: Image, tags: list[Reference], unused: list[str]) -> None:
-        """Warn of build arguments that nothing has used, as BuildKit does; the result is told by the exporter."""
-        if unused:
-            text = f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed"
-            anchor = Vertex(self._telling, "[internal] build arguments")
-            anchor.end()
-            message = make("Warning", vertex=anchor.digest, level=1, short=text.encode())
-            self._telling.send(warnings=[message])
+        """Tell nothing: the result is told by its exporter."""
 
 
 class VerticesOfStage:
@@ -196,7 +192,7 @@ class VerticesOfStage:
         self._instruction: Instruction | None = None
         self._last = ""
 
-    async def begin(self, instruction: Instruction | None) -> None:
+    async def begin(self, instruction: Instruction | None, variables: dict[str, str]) -> None:
         """End the vertex before and begin the next one, if this is one."""
         self._close("")
         self._instruction = instruction
@@ -205,7 +201,10 @@ class VerticesOfStage:
         if instruction is not None and instruction.name not in LAYERS:
             return
         self._number += 1
-        text = " ".join(instruction.original.split()) if instruction else f"FROM {_whole(self._stage.base)}"
+        text = f"FROM {_whole(self._stage.base)}"
+        if instruction:
+            text = VARIABLE.sub(lambda found: variables.get(found[1] or found[2], found[0]), instruction.original)
+            text = " ".join(text.split())
         name = f"[{self._prefix}{self._number}/{self._total}] {text}"
         self._vertex = Vertex(self._telling, name, [self._last] if self._last else [])
 
