@@ -18,7 +18,7 @@ from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
 
-from pydock_daemon.buildkit.messages import CLASSES
+from pydock_daemon.buildkit.messages import CLASSES, make
 
 pytestmark = pytest.mark.root
 MOBY = {"Exporter": "moby"}
@@ -274,6 +274,20 @@ def test_hard_links_and_other_files(daemon: Engine, docker: Cli, tmp_path: Path)
     script = "stat -c '%h %a' /d/a; readlink /d/link; cat /d/b"
     assert docker("run", "--rm", "links:1", "sh", "-c", script).split() == ["2", "4750", "a", "1"]
     assert "d/b" not in given.sent
+
+
+def test_a_cache_in_the_image(daemon: Engine, api: Api, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox AS one\nRUN echo once >/once\n"})
+    inline = make("Caches", Exports=[make("CacheEntry", Type="inline")])
+    solved(daemon, given, Cache=inline, ExporterAttrs={"name": "cached:1"})
+    api.ok("POST", "/build/prune", all="1")
+    before = [make("CacheEntry", Type="registry", Attrs={"ref": "cached:1"})]
+    _, status = solved(daemon, given, Cache=make("Caches", Imports=before))
+    assert "[one 2/2] RUN echo once >/once" in {vertex.name for vertex in ended(status) if vertex.cached}
+    _, status = solved(daemon, given, {"no-cache": "one"})
+    assert not [vertex.name for vertex in ended(status) if vertex.cached]
+    refused = make("Caches", Exports=[make("CacheEntry", Type="gha")])
+    assert "the cache export type=gha is not supported" in fails(daemon, given, Cache=refused)
 
 
 FROM_SCRATCH = {"Dockerfile": "FROM scratch\nCOPY a /deep/er/a\nCOPY b /b\n", "a": "1" * 100_000, "b": "2"}

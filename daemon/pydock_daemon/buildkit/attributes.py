@@ -4,7 +4,6 @@ Source: frontend/dockerui and frontend/dockerfile of BuildKit, docs/reference of
 carried out is refused by name.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ OURS = ("docker/dockerfile", "docker.io/docker/dockerfile", "docker/dockerfile-u
         "docker.io/docker/dockerfile-upstream")  # fmt: skip
 """Frontends by image that are the language that is built here."""
 IGNORED = ("cmdline", "source", "frontend.caps", "multi-platform", "contextkey", "dockerfilekey", "contextsubdir",
-           "context", "build-arg:BUILDKIT_INLINE_CACHE", "build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+           "context", "cache-imports", "build-arg:BUILDKIT_INLINE_CACHE", "build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR",
            "build-arg:BUILDKIT_SYNTAX")  # fmt: skip
 """What is read elsewhere, or says nothing about the result."""
 NETWORKS = {"default": "", "sandbox": "", "host": "host", "none": "none"}
@@ -86,9 +85,9 @@ def options(given: Mapping[str, str], tags: list[Reference]) -> Options:
 
 
 def _no_cache(value: str) -> dict[str, Any]:
-    if value:
-        raise NotSupported("--no-cache-filter is not supported")
-    return {"no_cache": True}
+    """Everything, or the stages that are named."""
+    stages = frozenset(name.strip().lower() for name in value.split(",") if name.strip())
+    return {"no_cache_stages": stages} if stages else {"no_cache": True}
 
 
 def _mode(value: str) -> dict[str, Any]:
@@ -132,22 +131,12 @@ def _ulimits(value: str) -> dict[str, Any]:
     return {"Ulimits": made}
 
 
-def _imports(value: str) -> dict[str, Any]:
-    try:
-        if json.loads(value or "[]"):
-            raise NotSupported("--cache-from is not supported")
-    except ValueError as error:
-        raise InvalidArgument(f"invalid cache-imports: {error}") from error
-    return {}
-
-
 PLAIN: dict[str, Callable[[str], dict[str, Any]]] = {
     "filename": lambda value: {"dockerfile": value or "Dockerfile"},
     "target": lambda value: {"target": value},
     "no-cache": _no_cache,
     "image-resolve-mode": _mode,
     "platform": _platform,
-    "cache-imports": _imports,
 }
 HOST: dict[str, Callable[[str], dict[str, Any]]] = {
     "add-hosts": _hosts,

@@ -32,6 +32,10 @@ class Export:
     names: list[Reference]
     number: str
 
+    def on(self, name: str) -> bool:
+        """Say whether an attribute is true."""
+        return self.attributes.get(name, "false").lower() == "true"
+
     @property
     def tags(self) -> list[Reference]:
         """Return the names that the image gets in this engine."""
@@ -104,10 +108,16 @@ async def _send(result: Result, export: Export, pieces: AsyncGenerator[bytes, No
 
 
 EXPORTERS: dict[str, tuple[Callable[[Result, Export], Awaitable[dict[str, str]]], tuple[str, ...]]] = {
-    "moby": (_image, ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store")),
-    "image": (_image, ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store")),
-    "docker": (_archive, ("name", "tar", "dest")),
-    "oci": (_archive, ("name", "tar", "dest")),
+    "moby": (
+        _image,
+        ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store", "rewrite-timestamp"),
+    ),
+    "image": (
+        _image,
+        ("name", "push", "load", "dangling-name-prefix", "name-canonical", "unpack", "store", "rewrite-timestamp"),
+    ),
+    "docker": (_archive, ("name", "tar", "dest", "rewrite-timestamp")),
+    "oci": (_archive, ("name", "tar", "dest", "rewrite-timestamp")),
     "tar": (_tar, ("dest",)),
     "local": (_local, ("dest", "platform-split")),
 }

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_daemon.builder import solve
 from pydock_daemon.builder.options import Options
@@ -31,8 +31,15 @@ class Refused(PydockError):
         self.details = details
 
 
-async def build(sources: Sources, name: str, given: Mapping[str, str], options: Options) -> Image:
-    """Build what the attributes of a frontend ask for, and return the image. Refused: with BuildKit's details."""
+class Built(NamedTuple):
+    """An image, and the one that tells of its steps where that was asked for."""
+
+    image: Image
+    cache: Image | None
+
+
+async def build(sources: Sources, name: str, given: Mapping[str, str], options: Options) -> Built:
+    """Build what the attributes of a frontend ask for. Refused: an error, with BuildKit's details."""
     attributes.frontend(name, given)
     asked, report, engine = attributes.asked(given), Vertices(sources.telling), sources.engine
     async with sources.opened(asked) as files:
@@ -44,7 +51,8 @@ async def build(sources: Sources, name: str, given: Mapping[str, str], options: 
             work = solve.Build(
                 engine.containers, engine.build_cache, made, sources.folder, files.context, report, files.text
             )
-            return await work.run()
+            image = await work.run()
+            return Built(image, work.cache_image)
         except PydockError as error:
             raise _detailed(error, asked.filename, files.text, report) from error
 

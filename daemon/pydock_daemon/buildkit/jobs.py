@@ -7,21 +7,20 @@ of it is the result. Then the result is exported, and Solve is answered.
 import asyncio
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydock_daemon.builder import entitlements, work
 from pydock_daemon.engine import Engine
-from pydock_daemon.images.model import Image
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
-from . import attributes
+from . import attributes, caching
 from .exporters import IMAGE, Export, Result, carry_out, check
-from .frontend import Refused, build
+from .frontend import Built, Refused, build
 from .progress import Telling
 from .session import Client
 from .sources import Sources
@@ -39,11 +38,11 @@ class Job:
         self._engine, self._buildkit, self._request = engine, buildkit, request
         self.telling = Telling()
         self._given = given
-        self._results: dict[str, Image] = {}
+        self._results: dict[str, Built] = {}
         self._running: asyncio.Task[Any] | None = None
         self._parts: set[asyncio.Task[Any]] = set()
         self._returned: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._exports = exports(request)
+        self._exports, self._caches = exports(request), caching.targets(request.Cache.Exports)
         self._folder = Path()
 
     async def run(self) -> dict[str, str]:
@@ -54,12 +53,12 @@ class Job:
         self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
         self._buildkit.jobs.put(name, self)
         try:
-            image: Image | None
+            built: Built | None
             if self._request.Frontend:
-                image = await self.solve(self._request.Frontend, self._request.FrontendAttrs)
+                built = await self.solve(self._request.Frontend, self._request.FrontendAttrs, ())
             else:
-                image = await self._result()
-            return await self._export(image)
+                built = await self._result()
+            return await self._export(built) if built else {}
         finally:
             await self._stop()
             self.telling.end()
@@ -78,7 +77,7 @@ class Job:
         if self._parts:
             await asyncio.shield(asyncio.wait(self._parts))
 
-    async def _result(self) -> Image | None:
+    async def _result(self) -> Built | None:
         returned = await self._returned
         if returned.HasField("error") and returned.error.code:
             details = [(detail.type_url, detail.value) for detail in returned.error.details]
@@ -90,14 +89,23 @@ class Job:
             raise NotFound(f"no such reference {name}")
         return self._results[name]
 
-    async def solve(self, frontend: str, given: Mapping[str, str]) -> Image:
-        """Build what a frontend is asked for."""
+    async def solve(self, frontend: str, given: Mapping[str, str], imports: Iterable[Any]) -> Built:
+        """Build what a frontend is asked for; `imports` are caches besides those of the request."""
         client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
         sources = Sources(self._engine, client, self.telling, self._folder, self._given)
         allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
         stays = any(one.kind in IMAGE for one in self._exports)
-        options = replace(attributes.options(given, tags), session=client, allowed=allowed, only_exported=not stays)
+        options = replace(
+            attributes.options(given, tags),
+            session=client,
+            allowed=allowed,
+            only_exported=not stays,
+            rewrite=any(one.on("rewrite-timestamp") for one in self._exports),
+            cache_from=caching.sources([*self._request.Cache.Imports, *imports], given.get("cache-imports", "")),
+            cache_inline=caching.inline(self._caches, given),
+            cache_image=any(one.kind == "registry" for one in self._caches),
+        )
         building = asyncio.ensure_future(build(sources, frontend, given, options))
         self._parts.add(building)
         try:
@@ -121,7 +129,7 @@ class Job:
                 raise NotSupported("a build from LLB is not supported: only Dockerfiles are")
             return ""
         name = uuid.uuid4().hex
-        self._results[name] = await self.solve(request.Frontend, request.FrontendOpt)
+        self._results[name] = await self.solve(request.Frontend, request.FrontendOpt, request.CacheImports)
         return name
 
     def returned(self, message: Any) -> None:
@@ -129,13 +137,17 @@ class Job:
         if not self._returned.done():
             self._returned.set_result(message)
 
-    async def _export(self, image: Image | None) -> dict[str, str]:
+    async def _export(self, built: Built) -> dict[str, str]:
         answer: dict[str, str] = {}
-        for export in self._exports:
-            if image is None:
-                continue
-            result = Result(self._engine, await self._client(), self.telling, image, self._folder)
-            answer |= await carry_out(result, export)
+        client = await self._client()
+        try:
+            for export in self._exports:
+                answer |= await carry_out(Result(self._engine, client, self.telling, built.image, self._folder), export)
+            if built.cache:
+                await caching.send(self._engine, client, self.telling, built.cache, self._caches)
+        finally:
+            if built.cache:
+                self._engine.images.names.remove(built.cache.id)
         return answer
 
 
@@ -143,9 +155,6 @@ def exports(request: Any) -> list[Export]:
     """Return what is to become of the result. NotSupported: an exporter or an option that there is none of."""
     if getattr(request.Definition, "def"):
         raise NotSupported("a build from LLB is not supported: only Dockerfiles are")
-    for option in ("Exports", "Imports"):
-        for entry in getattr(request.Cache, option):
-            raise NotSupported(f"the cache option {option.lower()[:-1]} type={entry.Type} is not supported")
     asked = [(one.Type, dict(one.Attrs)) for one in request.Exporters]
     if not asked and request.Exporter:
         asked = [(request.Exporter, dict(request.ExporterAttrs))]

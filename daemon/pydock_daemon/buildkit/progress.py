@@ -229,17 +229,22 @@ class VerticesOfStage:
 
     async def pulling(self, record: dict[str, Any]) -> None:
         """Tell the layers of a pull as parts of the vertex."""
-        detail, id_ = record.get("progressDetail"), record.get("id", "")
-        if self._vertex and detail is not None and id_:
-            status = record.get("status", "")
-            done = "omplete" in status or status == "Already exists"
-            self._vertex.count(f"{status.lower()} {id_}", detail.get("current", 0), detail.get("total", 0), done=done)
+        if self._vertex:
+            await pulled(self._vertex, record)
 
     async def end(self, error: BaseException | None) -> None:
         """End the last vertex; remember where an error came from."""
         if isinstance(error, PydockError) and self._instruction and not self._report.failed:
             self._report.failed = (self._instruction, self._vertex.digest if self._vertex else "")
         self._close(words(error) if error else "")
+
+
+async def pulled(drawn: Vertex, record: dict[str, Any]) -> None:
+    """Tell a record of a pull or a push, which is about one layer, as a part of a vertex."""
+    detail, id_, status = record.get("progressDetail"), record.get("id", ""), record.get("status", "")
+    if detail is not None and id_:
+        done = "omplete" in status or status in ("Already exists", "Layer already exists", "Pushed")
+        drawn.count(f"{status.lower()} {id_}", detail.get("current", 0), detail.get("total", 0), done=done)
 
 
 def _whole(name: str) -> str:

@@ -27,10 +27,10 @@ def solve(query: MultiMapping[str], ref: str) -> Any:
     for name in REFUSED:
         if query.get(name, "").lower() not in EMPTY:
             raise NotSupported(f"the build parameter {name} is not supported by this protocol")
-    for image in _json(query, "cachefrom", list):
-        raise NotSupported(f"the cache option import ref={image} is not supported")
     request = make("Solve", Ref=ref, Session=query.get("session", ""), Frontend="dockerfile.v0",
                    FrontendAttrs=attributes(query))  # fmt: skip
+    for image in _json(query, "cachefrom", list):
+        request.Cache.Imports.add(Type="registry", Attrs={"ref": str(image)})
     names = ",".join(name for name in query.getall("t", []) if name)
     outputs = _json(query, "outputs", list) or [{"Type": "moby"}]
     for output in outputs:

@@ -12,7 +12,7 @@ from pydock_daemon import __version__
 from pydock_daemon.builder import prune
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.model import host_platform
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
 
@@ -95,8 +95,6 @@ class Services:
     async def _part(self, stream: Any) -> None:
         request = await stream.recv_message()
         job = await self._job(stream)
-        for entry in request.CacheImports:
-            raise NotSupported(f"the cache option import type={entry.Type} is not supported")
         name = await job.part(request)
         result = make("Result", ref=make("Ref", id=name)) if name else make("Result")
         await stream.send_message(make("SolvedPart", result=result))

@@ -60,6 +60,14 @@ async def push(images: Images, ref: Reference, platform: Platform | None, creden
         raise
 
 
+async def push_as(images: Images, image: Image, ref: Reference, credentials: Credentials, send: Send) -> None:
+    """Push an image under a name that it does not have here."""
+    async with Reporter(send) as report:
+        repository = await images.registries.reach(ref, credentials, "pull,push")
+        parcel = choose(images, images.tree(image.manifest), None)
+        await _push_one(images, repository, ref, image, parcel, report)
+
+
 def choose(images: Images, tree: Tree, platform: Platform | None) -> Parcel:
     """Return what of a tree is pushed; NotFound or Conflict in Docker's words when that is nothing or not clear."""
     here = [leaf for leaf in tree.images() if leaf.available]

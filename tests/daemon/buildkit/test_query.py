@@ -43,7 +43,6 @@ def test_other_contexts_and_outputs() -> None:
     [
         ("squash", "1", NotSupported),
         ("memory", "100", NotSupported),
-        ("cachefrom", '["x"]', NotSupported),
         ("buildargs", "[1]", InvalidArgument),
         ("outputs", "{", InvalidArgument),
         ("outputs", "[1]", InvalidArgument),
