@@ -76,6 +76,22 @@ def fresh_daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     assert left_behind(before, [mark for engine in engines for mark in engine.marks]) == []
 
 
+@pytest.fixture(scope="module")
+def own_daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A daemon that the tests of one module share, and do with as they like."""
+    if OTHER_HOST:
+        pytest.skip("PYDOCK_TEST_HOST names a daemon that is not ours to start")
+    base_archive: Path = request.getfixturevalue("base_archive")
+    before, engine = picture(), Engine(tmp_path_factory.mktemp("engine"))
+    try:
+        engine.start()
+        engine.api.ok("POST", "/images/load", base_archive.read_bytes())
+        yield engine
+    finally:
+        engine.destroy()
+    assert left_behind(before, engine.marks) == []
+
+
 @pytest.fixture
 def tidy(daemon: Engine | RemoteEngine) -> Iterator[None]:
     """Whatever the test made in the session's daemon is removed after it."""

@@ -40,7 +40,7 @@ class Campaign:
             "rmi": lambda: self.api("DELETE", "/images/made:loaded"),
             "prune": lambda: self.api("POST", "/images/prune", filters={"dangling": ["false"]}),
         }
-        self.durations = {name: self._measured(name) for name in self.operations}
+        self.durations: dict[str, float] = {}
 
     def _prepare(self, name: str) -> None:
         """Make sure that an operation has something to do."""
@@ -59,6 +59,8 @@ class Campaign:
 
     def kill_in(self, name: str) -> None:
         """Kill the daemon in the middle of an operation, and start it again."""
+        if name not in self.durations:
+            self.durations[name] = self._measured(name)
         self._prepare(name)
         thread = threading.Thread(target=self._asked, args=(self.operations[name],))
         thread.start()

@@ -15,7 +15,7 @@ from tests.crash.conftest import EMPTY, Image, emptied
 from tests.fixtures.engine import Engine
 from tests.fixtures.http import Answer
 
-SECONDS = float(os.environ.get("PYDOCK_STRESS", "4"))
+SECONDS = float(os.environ.get("PYDOCK_STRESS", "3"))
 WORKERS = 2
 """Threads for each of the operations."""
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import sqlite3
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,13 @@ from pydock_runtime import linux
 
 
 @pytest.fixture
-def engine(fresh_daemon: Callable[..., Engine]) -> Engine:
-    return fresh_daemon()
+def engine(own_daemon: Engine, base_archive: Path) -> Engine:
+    """The module's engine with nothing but busybox."""
+    own_daemon.clear()
+    for path, query in (("/build/prune", {"all": "1"}), ("/images/prune", {"filters": {"dangling": ["false"]}})):
+        own_daemon.api.ok("POST", path, **query)
+    own_daemon.api.ok("POST", "/images/load", base_archive.read_bytes())
+    return own_daemon
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,15 @@ def restart(engine: Engine, high: int, low: int) -> None:
     engine.start()
 
 
+@pytest.fixture(autouse=True)
+def _as_before(engine: Engine) -> Iterator[None]:
+    """The next test begins without collection."""
+    yield
+    engine.stop()
+    engine.options = ()
+    engine.start()
+
+
 def names(engine: Engine) -> set[str]:
     """The images there are."""
     return {image["RepoTags"][0].removesuffix(":latest") for image in engine.api.ok("GET", "/images/json")}
@@ -48,8 +57,13 @@ def pydock(engine: Engine, tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def engine(fresh_daemon: Callable[..., Engine]) -> Engine:
-    return fresh_daemon()
+def engine(own_daemon: Engine, base_archive: Path) -> Engine:
+    """The module's engine with nothing but busybox."""
+    own_daemon.clear()
+    for path, query in (("/build/prune", {"all": "1"}), ("/images/prune", {"filters": {"dangling": ["false"]}})):
+        own_daemon.api.ok("POST", path, **query)
+    own_daemon.api.ok("POST", "/images/load", base_archive.read_bytes())
+    return own_daemon
 
 
 def test_from_the_high_watermark_to_the_low_one(engine: Engine, pydock: Cli) -> None:

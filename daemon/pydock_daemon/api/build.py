@@ -231,7 +231,7 @@ def _credentials(header: str) -> dict[str, Credentials]:
 async def prune_cache(call: Call) -> web.StreamResponse:
     """POST /build/prune: forget what nobody uses, the oldest use first, down to the limits that are given."""
     engine, filters = call.engine, call.filters()
-    filters.check_known({*prune.FIELDS, *prune.AGES})
+    filters.check_known({*prune.FIELDS, *prune.AGES, *prune.LABELS})
     reserved = call.number("reserved-space") or call.number("keep-storage") or 0
     limits = prune.Limits(reserved, call.number("max-used-space") or 0, call.number("min-free-space") or 0)
     if min(limits) < 0:

@@ -30,6 +30,7 @@ FIELDS: dict[str, Callable[[Entry, str], bool]] = {
 }
 """What an entry must be for each filter; the last three are asked for by their name alone."""
 AGES = ("until", "unused-for")
+LABELS = ("label", "label!")
 
 
 class Limits(NamedTuple):
@@ -68,14 +69,19 @@ def chosen(
     )
     if limits == Limits():
         return removable
-    total = sum(entry["Size"] for entry in entries)
+    total = sum(_own(entry) for entry in entries)
     kept, gone = limits.kept(total, free), []
     for entry in removable:
         if total <= kept:
             break
-        total -= entry["Size"]
+        total -= _own(entry)
         gone.append(entry)
     return gone
+
+
+def _own(entry: Entry) -> int:
+    """Return the bytes that are of an entry alone."""
+    return 0 if entry["Shared"] else int(entry["Size"])
 
 
 def _oldest(filters: Filters, now: int) -> int:
@@ -106,7 +112,10 @@ def checks(filters: Filters) -> list[Callable[[Entry], bool]]:
         text = _single(filters, name)
         return lambda entry: FIELDS[name](entry, text)
 
-    return [check(name) for name in FIELDS if name in filters]
+    found = [check(name) for name in FIELDS if name in filters]
+    if "label" in filters:
+        found.append(lambda entry: False)  # none has any: a prune of what is labelled leaves the cache alone
+    return found
 
 
 async def entries(containers: Containers, cache: Cache) -> list[Entry]:

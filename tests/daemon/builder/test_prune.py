@@ -48,6 +48,8 @@ def test_what_nobody_uses_goes_the_oldest_first():
         ({"type": ["exec.cachemount"]}, []),
         ({"private": []}, ["older", "old", "young"]),
         ({"inuse": ["true"]}, []),
+        ({"label": ["a", "b=c"]}, []),
+        ({"label!": ["a"]}, ["older", "old", "young"]),
     ],
 )
 def test_filters(filters: dict[str, list[str]], wanted: list[str]):
@@ -57,14 +59,14 @@ def test_filters(filters: dict[str, list[str]], wanted: list[str]):
 @pytest.mark.parametrize(
     ("limits", "free", "wanted"),
     [
-        (Limits(reserved=50), 0, []),
-        (Limits(reserved=35), 0, ["older", "old"]),
-        (Limits(max_used=45), 0, ["older"]),
-        (Limits(max_used=20, reserved=40), 0, ["older"]),
+        (Limits(reserved=30), 0, []),
+        (Limits(reserved=15), 0, ["older", "old"]),
+        (Limits(max_used=25), 0, ["older"]),
+        (Limits(max_used=5, reserved=20), 0, ["older"]),
         (Limits(min_free=100), 100, []),
         (Limits(min_free=100), 85, ["older", "old"]),
-        (Limits(min_free=100, max_used=45), 85, ["older", "old"]),
-        (Limits(min_free=100, reserved=40), 0, ["older"]),
+        (Limits(min_free=100, max_used=25), 85, ["older", "old"]),
+        (Limits(min_free=100, reserved=20), 0, ["older"]),
         (Limits(max_used=1), 0, ["older", "old", "young"]),
     ],
 )
