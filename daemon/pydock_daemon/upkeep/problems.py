@@ -4,6 +4,7 @@ The functions read rows, records and folders without a pause, so that what they 
 changes a row and its file in one go of the event loop.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,7 @@ from pydock_daemon.containers.model import Container, Status
 from pydock_daemon.engine import Engine
 from pydock_daemon.images import delete
 from pydock_daemon.images.model import Image
+from pydock_daemon.volumes.mounts import mounted_at, mounted_below
 from pydock_runtime import abi, linux
 from pydock_shared.errors import Conflict
 from pydock_shared.reference import Reference
@@ -58,6 +60,8 @@ def strays(engine: Engine) -> Iterator[Problem]:
 
 def _remover(path: Path) -> Repair:
     async def repair() -> None:
+        if mounted_at(str(path)) or mounted_below(path):
+            raise Conflict(f"{path}: something is mounted there")
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -67,13 +71,12 @@ def _remover(path: Path) -> Repair:
 
 
 def mounts(engine: Engine) -> Iterator[Problem]:
-    """Find mounts below the data root: containers have theirs in namespaces of their own."""
-    root = f"{engine.config.data_root}/"
-    busy = engine.snapshots.mounts()
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        place = line.split()[4].encode().decode("unicode_escape")
-        if place.startswith(root) and Path(place) not in busy:
-            yield Problem("mount", place.removeprefix(root), "is mounted for nothing", _unmounter(place))
+    """Find mounts below the data root of no volume and nothing under way: containers have theirs in namespaces."""
+    root = os.path.realpath(engine.config.data_root)
+    busy = {os.path.realpath(path) for path in engine.snapshots.mounts()}
+    for place in engine.volumes.mounts.strays(Path(root)):
+        if place not in busy:
+            yield Problem("mount", os.path.relpath(place, root), "is mounted for nothing", _unmounter(place))
 
 
 def _unmounter(place: str) -> Repair:

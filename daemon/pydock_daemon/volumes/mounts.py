@@ -55,6 +55,12 @@ class Mounts:
                 message = options.without_secrets(error.message, given.get("o", ""))
                 raise type(error)(f"error while mounting volume '{target}': {message}") from error
 
+    def strays(self, root: Path) -> list[str]:
+        """Return what is mounted below a folder and used by nobody."""
+        held = {os.path.realpath(target) for target, users in self._users.items() if users}
+        held |= set(mounted_below(self._stage)) | {target for target, lock in self._locks.items() if lock.locked()}
+        return [place for place in mounted_below(root) if place not in held]
+
     async def release(self, user: str) -> None:
         """Take a user from every volume that it has; what nobody uses is unmounted."""
         for target in [target for target, users in self._users.items() if user in users]:

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,10 @@ class Volumes:
 
     def lost(self) -> list[str]:
         """Return the names of the volumes whose folder is gone."""
-        return [name for name in self._by_name if not self.mountpoint(name).is_dir()]
+        # On the others something may be mounted whose server does not answer.
+        return [
+            name for name, volume in self._by_name.items() if not volume.mounted and not self.mountpoint(name).is_dir()
+        ]
 
     def mend(self, name: str) -> None:
         """Make the folder of a volume anew, empty, or the record of one that has its folder."""
@@ -200,10 +204,12 @@ class Volumes:
         ]
 
     def usage(self, name: str) -> int:
-        """Return the bytes on disk of a volume without options; walks it."""
+        """Return the bytes on disk of a volume without options; walks it. What vanishes meanwhile is left out."""
         total = 0
         for folder, _, files in os.walk(self.mountpoint(name)):
-            total += sum(os.lstat(os.path.join(folder, file)).st_blocks * 512 for file in files)
+            for file in files:
+                with suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, file)).st_blocks * 512
         return total
 
 
