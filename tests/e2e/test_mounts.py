@@ -4,6 +4,8 @@ from pathlib import Path
 
 from tests.fixtures.cli import Cli
 
+from pydock_runtime import abi, linux
+
 
 def test_named_volume_is_shared_and_outlives_containers(cli: Cli):
     cli("run", "--rm", "-v", "data:/x", "busybox", "sh", "-c", "echo kept >/x/file")
@@ -40,6 +42,21 @@ def test_read_only_bind(cli: Cli, tmp_path: Path):
     assert result.returncode == 1
     assert "Read-only file system" in result.stderr
     assert not (tmp_path / "file").exists()
+
+
+def test_read_only_goes_for_what_is_mounted_below(cli: Cli, tmp_path: Path):
+    source, below = tmp_path / "source", tmp_path / "source" / "below"
+    below.mkdir(parents=True)
+    linux.mount("tmpfs", str(below), "tmpfs", 0)
+    try:
+        for given in (("-v", f"{source}:/x:ro"), ("--mount", f"type=bind,src={source},dst=/x,readonly")):
+            cli.fails("run", "--rm", *given, "busybox", "touch", "/x/below/file", code=1, message="Read-only")
+        if cli.name == "pydock":  # the docker command line of long ago has no such option
+            given = ("--mount", f"type=bind,src={source},dst=/x,readonly,bind-recursive=writable")
+            cli("run", "--rm", *given, "busybox", "touch", "/x/below/file")
+            assert (below / "file").exists()
+    finally:
+        linux.umount2(str(below), abi.MNT_DETACH)
 
 
 def test_missing_bind_source_is_made_by_v_and_refused_by_mount(cli: Cli, tmp_path: Path):

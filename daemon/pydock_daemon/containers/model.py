@@ -100,6 +100,8 @@ class MountPoint:
     copy_up: bool = False
     anonymous: bool = False
     recursive: bool = True
+    read_only_below: bool = True
+    """Whether what is mounted below it is read-only with it, as in Docker since 25."""
     driver_options: tuple[tuple[str, str], ...] = ()
     """Those of the volume, should it be made for this mount."""
     subpath: str = ""

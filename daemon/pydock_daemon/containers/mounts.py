@@ -100,15 +100,9 @@ def _mount(mount: dict[str, Any]) -> MountPoint:
     return readers[kind](mount)
 
 
-def _refuse(options: dict[str, Any], name: str, *known: str) -> None:
-    for key, value in options.items():
-        if value and key not in known:
-            raise NotSupported(f"{name}.{key} is not supported")
-
-
 def _mount_bind(mount: dict[str, Any]) -> MountPoint:
     options = mount.get("BindOptions") or {}
-    _refuse(options, "BindOptions", "Propagation", "NonRecursive", "CreateMountpoint")
+    _check_read_only(options, read_only=bool(mount.get("ReadOnly")))
     source = mount.get("Source", "")
     if not source.startswith("/"):
         raise InvalidArgument(
@@ -123,8 +117,18 @@ def _mount_bind(mount: dict[str, Any]) -> MountPoint:
         read_only=bool(mount.get("ReadOnly")),
         propagation=options.get("Propagation") or "rprivate",
         recursive=not options.get("NonRecursive"),
+        read_only_below=not options.get("ReadOnlyNonRecursive"),
         options=("create",) if options.get("CreateMountpoint") else (),
     )
+
+
+def _check_read_only(options: dict[str, Any], *, read_only: bool) -> None:
+    """Refuse what contradicts itself; "ForceRecursive" is what our kernels do anyway."""
+    asked = [name for name in ("ReadOnlyNonRecursive", "ReadOnlyForceRecursive") if options.get(name)]
+    if asked and not read_only:
+        raise InvalidArgument(f"mount options conflict: !ReadOnly && BindOptions.{asked[0]}")
+    if len(asked) > 1:
+        raise InvalidArgument("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive")
 
 
 def _mount_volume(mount: dict[str, Any]) -> MountPoint:
@@ -152,7 +156,6 @@ def _mount_volume(mount: dict[str, Any]) -> MountPoint:
 
 def _mount_tmpfs(mount: dict[str, Any]) -> MountPoint:
     options = mount.get("TmpfsOptions") or {}
-    _refuse(options, "TmpfsOptions", "SizeBytes", "Mode", "Options")
     words = [":".join(pair) if len(pair) == 1 else "=".join(pair) for pair in options.get("Options") or ()]
     if options.get("SizeBytes"):
         words.append(f"size={options['SizeBytes']}")

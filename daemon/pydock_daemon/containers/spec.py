@@ -178,7 +178,7 @@ def _mount(point: MountPoint, parts: dict[str, str]) -> dict[str, Any]:
         return {"destination": point.target, "type": "tmpfs", "source": "tmpfs", "options": options}
     options = ["rbind" if point.recursive else "bind", point.propagation or "rprivate"]
     if point.read_only:
-        options.append("ro")
+        options.append("rro" if point.read_only_below else "ro")
     source = parts.get(point.target, point.source)
     return {"destination": point.target, "type": "bind", "source": source, "options": options}
 
