@@ -177,6 +177,13 @@ def openat2(directory: int, path: str, flags: int, *, mode: int = 0, resolve: in
     )
 
 
+def is_proc(fd: int) -> bool:
+    """Say whether a descriptor is of a proc file system; statfs(2)."""
+    buffer = (ctypes.c_long * 32)()
+    _check(_libc.fstatfs(ctypes.c_int(fd), buffer))
+    return buffer[0] == abi.PROC_SUPER_MAGIC
+
+
 def prctl(option: int, second: int = 0, third: int = 0) -> int:
     """Change or read a property of this thread."""
     return _check(_libc.prctl(option, second, third, 0, 0), "prctl")

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 # Where the kernel's own file systems go must be a plain directory: through a link of the image the masked paths would
 # end up elsewhere (CVE-2023-27561).
 PLAIN = ("proc", "sysfs")
+# Files below /proc that programs such as lxcfs have better ones of for a container.
+REPLACEABLE = (
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "net/dev",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+)
 # In a user namespace they cannot be mounted without a network or IPC namespace of its own: the host's are shown.
 OF_THE_HOST = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}
 
@@ -50,6 +64,20 @@ def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup, shared: d
             raise RuntimeFailure(f'error mounting "{source}" to rootfs at "{target}": {reason(error)}', kind) from error
 
 
+def _check_over_proc(target: str, type_: str, tree: int | None) -> None:
+    """Raise RuntimeFailure for a mount that would put the image's files where the kernel's are read and written.
+
+    CVE-2019-16884; the rules and the words are runc's. `tree` is the source of a bind mount.
+    """
+    place = os.path.normpath(f"/{target}").lstrip("/").split("/")
+    if place[0] != "proc" or "/".join(place[1:]) in REPLACEABLE:
+        return
+    if len(place) > 1:
+        raise RuntimeFailure(f'"{target}" cannot be mounted because it is inside /proc', INVALID)
+    if type_ != "proc" and (tree is None or not linux.is_proc(tree)):
+        raise RuntimeFailure(f'"{target}" cannot be mounted because it is not of type proc', INVALID)
+
+
 def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None) -> None:
     target = mount.get("destination") or ""
     if not target.startswith("/"):
@@ -57,6 +85,7 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None)
     chosen = options.of(mount)
     if chosen.is_bind:
         tree = open_source(mount.get("source") or "", chosen) if shared is None else shared
+        _check_over_proc(target, "bind", tree)
         _bind(root, tree, target, chosen)
     elif mount.get("type") == "cgroup":
         _cgroup(root, target, chosen, cgroup)
@@ -104,6 +133,7 @@ def _attributes(tree: int, chosen: options.Options, target: str) -> None:
 
 def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.Options) -> None:
     type_ = mount.get("type") or "none"
+    _check_over_proc(target, type_, None)
     if chosen.tmpcopyup and type_ != "tmpfs":
         raise RuntimeFailure("mount option tmpcopyup is only for tmpfs", INVALID)
     place = inroot.open_directory(root, target, plain=type_ in PLAIN)
