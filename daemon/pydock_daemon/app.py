@@ -39,6 +39,7 @@ from pydock_daemon.engine import Engine
 from pydock_daemon.events import Events
 from pydock_daemon.images import service as images
 from pydock_daemon.networks import service as networks
+from pydock_daemon.snapshots import choosing
 from pydock_daemon.snapshots import overlay as snapshots
 from pydock_daemon.store import Store
 from pydock_daemon.tls.front import Front
@@ -155,7 +156,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     store = Store.open(root / "pydock.db", SCHEMAS)
     stack.callback(store.close)
     log_of_events = Events(store)
-    layers = snapshots.Snapshots(root / "overlay", store)
+    layers = choosing.opened(root, store, settings.storage_driver)
     stack.callback(layers.close)
     supervisor = Supervisor(settings.exec_root)
     links = networks.Networks(store, log_of_events, settings, root / "networks")

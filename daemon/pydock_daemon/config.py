@@ -39,6 +39,7 @@ from .values import (
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 LOG_DRIVERS = ("fluentd", "gelf", "journald", "json-file", "local", "syslog", "none")
+STORAGE_DRIVERS = ("overlay2", "vfs")
 LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
 
 
@@ -65,6 +66,7 @@ class Config:
     registry_mirrors: tuple[str, ...] = ()
     certificates: tuple[Path, ...] = tuple(Path("/etc", name, "certs.d") for name in ("pydock", "docker", "containers"))
     registries_conf: tuple[Path, ...] = (Path("/etc/pydock/registries.conf"), Path("/etc/containers/registries.conf"))
+    storage_driver: str | None = None
     signatures: dict[str, SignatureRule] = field(default_factory=dict)
     default_runtime: str = OWN_RUNTIME
     runtimes: dict[str, OciRuntime] = field(default_factory=dict)
@@ -149,6 +151,13 @@ SETTINGS = (
     ),
     Setting("registries-conf", ("--registries-conf",), "registries_conf", paths, "registries.conf to read", many=True),
     Setting("registry-mirrors", ("--registry-mirror",), "registry_mirrors", texts, "mirrors of the hub", many=True),
+    Setting(
+        "storage-driver",
+        ("-s", "--storage-driver"),
+        "storage_driver",
+        choice(STORAGE_DRIVERS),
+        "how layers are kept: overlay2, or whole trees (vfs)",
+    ),
     Setting(
         "signatures",
         ("--signatures",),

@@ -45,7 +45,7 @@ async def create_container(call: Call) -> web.StreamResponse:
     body = await call.body(CreateContainer)
     if body.healthcheck and call.version < (1, 44):
         body.healthcheck.start_interval = None
-    container, warnings = create(call.engine.containers, body, call.query.get("name"), platform(call))
+    container, warnings = await create(call.engine.containers, body, call.query.get("name"), platform(call))
     return json_response({"Id": container.id, "Warnings": warnings}, 201)
 
 

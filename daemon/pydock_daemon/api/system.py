@@ -25,7 +25,6 @@ NO_CACHE = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "n
 # What is so for every daemon of this version; the rest of it is what a swarm or other programs would fill in.
 CONSTANT: dict[str, Any] = {
     "ServerVersion": __version__,
-    "Driver": "overlay2",
     "Plugins": {
         "Volume": ["local"],
         "Network": ["bridge", "host", "null"],
@@ -102,11 +101,14 @@ async def info(call: Call) -> web.StreamResponse:
         "ContainersPaused": states.count(Status.PAUSED),
         "ContainersStopped": len(states) - states.count(Status.RUNNING) - states.count(Status.PAUSED),
         "Images": engine.images.count(),
+        "Driver": engine.containers.snapshots.driver,
         "NEventsListener": engine.events.readers,
         "NGoroutines": len(asyncio.all_tasks()),
         "SystemTime": now_rfc3339nano(),
     }
     found = {**counts, **hostinfo.host(engine.config), **_settings(engine.config), **CONSTANT}
+    if engine.containers.snapshots.driver == "vfs":
+        found["DriverStatus"] = None
     return json_response(shaped(_as_before(found), INFO, call.version))
 
 

@@ -66,16 +66,17 @@ class Giver:
             yield made
 
     async def _bind(self, mount: RunMount, made: Given, stack: AsyncExitStack) -> None:
-        root = stack.enter_context(self._shown(await self._files(mount)))
+        root = await stack.enter_async_context(self._shown(await self._files(mount)))
         made.bind(below(root, mount), mount.target, read_only=mount.read_only)
 
-    @contextmanager
-    def _shown(self, state: State) -> Iterator[Path]:
+    @asynccontextmanager
+    async def _shown(self, state: State) -> AsyncIterator[Path]:
         """Mount the files of a state for the block; what is written there is lost."""
         snapshots = self._containers.snapshots
         key = f"build-{secrets.token_hex(16)}"
         snapshots.prepare(key, state.chain)
         try:
+            await snapshots.made(key)
             with snapshots.mounted(key) as root:
                 yield root
         finally:
@@ -113,7 +114,7 @@ class Giver:
         place = volumes.mountpoint(name)
         try:
             if mount.origin:
-                with self._shown(await self._files(mount)) as root:
+                async with self._shown(await self._files(mount)) as root:
                     await asyncio.to_thread(copy_tree, str(below(root, mount)), place)
             if not mount.origin or mount.mode is not None or mount.uid or mount.gid:
                 place.chmod(0o755 if mount.mode is None else mount.mode)

@@ -34,7 +34,7 @@ async def container(
 ) -> AsyncIterator[Container]:
     """Give a container of an image that is removed at the end, whatever happens; `keep` leaves one that went well."""
     body = CreateContainer.model_validate({**config, "Image": image.id, "Labels": {LABEL: "1"}})
-    made, _ = create.create(containers, body, None)
+    made, _ = await create.create(containers, body, None)
     kept = False
     try:
         yield made

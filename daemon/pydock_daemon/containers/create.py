@@ -25,7 +25,7 @@ from .service import Containers
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
-def create(
+async def create(
     containers: Containers, body: CreateContainer, name: str | None, platform: Platform | None = None
 ) -> tuple[Container, list[str]]:
     """Make a container; return it and Docker's warnings. Every refusal leaves nothing behind.
@@ -69,6 +69,7 @@ def create(
     with ExitStack() as undo:
         containers.snapshots.prepare(id_, image.chain)
         undo.callback(containers.snapshots.remove, id_)
+        await containers.snapshots.made(id_)
         container.mounts = [_ensure(containers, undo, point, id_) for point in points]
         containers.directory(container).mkdir(mode=0o710)
         undo.callback(containers.directory(container).rmdir)

@@ -133,7 +133,7 @@ def _settled(containers: Containers, container: Container) -> dict[str, Any]:
         "LogPath": str(containers.log_path(container)) if logs and logs.type == "json-file" else "",
         "Name": f"/{container.name}",
         "RestartCount": None,
-        "Driver": "overlay2",
+        "Driver": containers.snapshots.driver,
         "Platform": container.platform,
         "MountLabel": "",
         "ProcessLabel": "",

@@ -112,11 +112,14 @@ async def _create(containers: Containers, container: Container, parts: dict[str,
     runtime = runtimes.chosen(containers.config, container)
     if runtime is not None:
         spec["linux"]["seccomp"], profile = profile and profile.oci, None
+    overlay = containers.snapshots.overlay(container.id)
+    if plain := overlay.get("plain"):
+        spec["root"]["path"] = plain
     request = {
         "container": container.id,
         "spec": spec,
         "runtime": runtime,
-        "overlay": containers.snapshots.overlay(container.id),
+        "overlay": None if plain else overlay,
         "tty": bool(container.config.tty),
         "stdin": bool(container.config.open_stdin),
         "stdin_once": bool(container.config.stdin_once),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydock_daemon.snapshots import layer
 
-from .view import LOWER, WRITTEN
+from .view import LOWER, WHOLE, WRITTEN
 
 MODIFIED, ADDED, DELETED = range(3)
 CAPABILITY = "security.capability"
@@ -33,7 +33,7 @@ def changes(*, linked: bool = False) -> Iterator[Change]:
     With `linked` a file with several names counts as changed under each: as files they differ in nothing, and a layer
     that had only the new names would tear them apart.
     """
-    yield from _inside("", opaque=layer.is_opaque(WRITTEN), below=True, linked=linked)
+    yield from _inside("", opaque=_hides(""), below=True, linked=linked)
 
 
 def layer_tar() -> Iterator[bytes]:
@@ -89,16 +89,26 @@ def _one(path: str, *, below: bool, linked: bool) -> Iterator[Change]:
     was_folder = old is not None and stat.S_ISDIR(old.st_mode)
     inner: Iterator[Change] = iter(())
     if is_folder:
-        inner = _inside(path, opaque=layer.is_opaque(WRITTEN + path), below=was_folder, linked=linked)
+        inner = _inside(path, opaque=_hides(path), below=was_folder, linked=linked)
     first = next(inner, None)
     empty = first is None if is_folder else not new.st_size
     if not old and not (empty and path in MOUNT_POINTS):
         yield Change(ADDED, path)
-    elif old and (first or _changed(path, new, old) or (linked and new.st_nlink > 1 and not is_folder)):
+    elif old and (first or _changed(path, new, old) or (linked and not is_folder and _torn(new, old))):
         yield Change(MODIFIED, path)
     if first:
         yield first
         yield from inner
+
+
+def _hides(path: str) -> bool:
+    """Say whether what is missing in a folder is missing: in a whole tree, and in an opaque folder of overlayfs."""
+    return os.path.exists(WHOLE) or layer.is_opaque(WRITTEN + path)
+
+
+def _torn(new: os.stat_result, old: os.stat_result) -> bool:
+    """Say whether a layer without this name would take it away from the others that its file has."""
+    return new.st_nlink != old.st_nlink if os.path.exists(WHOLE) else new.st_nlink > 1
 
 
 def _found(path: str) -> os.stat_result | None:

@@ -21,6 +21,8 @@ from pydock_runtime.rootfs import inroot
 UMOUNT_NOFOLLOW = 8
 KERNEL = ("/dev", "/proc", "/sys")
 LOWER, WRITTEN = "/lower", "/written"
+WHOLE = "/whole"
+"""Is there when what was written is no folder of overlayfs but the whole tree."""
 
 
 class Gone(Exception):
@@ -48,7 +50,9 @@ def stopped(view: dict[str, Any]) -> None:
     """Enter the file system of a container that does not run: `overlay`, `stage` and `mounts`; `write` to change it."""
     _own_namespace()
     overlay = view["overlay"]
-    if view["write"]:
+    if "plain" in overlay:
+        root = linux.open_tree(abi.AT_FDCWD, overlay["plain"], abi.OPEN_TREE_CLONE)
+    elif view["write"]:
         root = _overlay(view["stage"], overlay["base"], overlay["lower"], overlay["upper"], overlay["work"])
     else:
         root = _throwaway(view["stage"], overlay["base"], [overlay["upper"], *overlay["lower"]])
@@ -64,11 +68,16 @@ def difference(view: dict[str, Any]) -> None:
     """Enter a place with both sides of a container's changes."""
     _own_namespace()
     overlay, stage = view["overlay"], view["stage"]
-    lower = _throwaway(stage, overlay["base"], overlay["lower"])
-    for path in (LOWER, WRITTEN):
+    if "plain" in overlay:
+        linux.mount("tmpfs", stage, "tmpfs", abi.MS_NODEV | abi.MS_NOSUID, "mode=700")
+        os.mkdir(stage + WHOLE)
+        below, written = overlay["below"], overlay["plain"]
+    else:
+        below = inroot.by_descriptor(_throwaway(stage, overlay["base"], overlay["lower"]))
+        written = overlay["upper"]
+    for path, source in ((LOWER, below), (WRITTEN, written)):
         os.mkdir(stage + path)
-    linux.mount(inroot.by_descriptor(lower), stage + LOWER, None, abi.MS_BIND)
-    linux.mount(overlay["upper"], stage + WRITTEN, None, abi.MS_BIND)
+        linux.mount(source, stage + path, None, abi.MS_BIND)
     _enter(os.open(stage, os.O_PATH | os.O_DIRECTORY))
 
 

@@ -28,6 +28,7 @@ from pydock_runtime import abi, linux
 
 PROGRAMS = {
     "unpack": "pydock_daemon.snapshots.unpack",
+    "apply": "pydock_daemon.snapshots.applying",
     "files": "pydock_daemon.files.child",
     "volumes": "pydock_daemon.volumes.child",
 }

@@ -50,22 +50,25 @@ class Extractor:
             base = name.rpartition(b"/")[2]
             if base.startswith(WHITEOUT):
                 self._whiteout(name, base)
-                continue
-            if name == b"." and entry.kind != tarstream.DIRECTORY:
-                raise ArchiveError("the root of the archive is no folder")
-            if max(entry.uid, entry.gid) > LARGEST_ID or min(entry.uid, entry.gid) < 0:
-                raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
-            make = self._makers[entry.kind]
-            try:
-                make(archive, entry, name)
-            except FileNotFoundError:
-                # The parents have no entry of their own before; `lib/x` of a layer may well come without `lib`.
-                self._parents(name)
-                make(archive, entry, name)
-            except FileExistsError:
-                self._clear(entry, name)
-                make(archive, entry, name)
+            else:
+                self._member(archive, entry, name)
         self._set_times()
+
+    def _member(self, archive: Archive, entry: Entry, name: bytes) -> None:
+        if name == b"." and entry.kind != tarstream.DIRECTORY:
+            raise ArchiveError("the root of the archive is no folder")
+        if max(entry.uid, entry.gid) > LARGEST_ID or min(entry.uid, entry.gid) < 0:
+            raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
+        make = self._makers[entry.kind]
+        try:
+            make(archive, entry, name)
+        except FileNotFoundError:
+            # The parents have no entry of their own before; `lib/x` of a layer may well come without `lib`.
+            self._parents(name)
+            make(archive, entry, name)
+        except FileExistsError:
+            self._clear(entry, name)
+            make(archive, entry, name)
 
     def _set_times(self) -> None:
         """Give the folders the times that writing into them has changed."""
@@ -96,10 +99,7 @@ class Extractor:
             return
         if base.startswith(META):
             return  # aufs kept its own books under such names; they are no part of a layer
-        hidden = base[len(WHITEOUT) :]
-        if hidden in (b"", b".", b".."):
-            raise ArchiveError(f"invalid whiteout: {os.fsdecode(name)}")
-        path = os.path.join(folder, hidden)
+        path = os.path.join(folder, hidden_by(name, base))
         try:
             make_folder(folder or b".")
             os.mknod(path, stat.S_IFCHR, 0)
@@ -170,6 +170,14 @@ class Extractor:
         for key, value in entry.xattrs.items():
             set_xattr(name, key, value)
         os.utime(name, ns=times(entry), follow_symlinks=False)
+
+
+def hidden_by(name: bytes, base: bytes) -> bytes:
+    """Return the name that a whiteout hides in its folder; ArchiveError when that is none."""
+    hidden = base[len(WHITEOUT) :]
+    if hidden in (b"", b".", b".."):
+        raise ArchiveError(f"invalid whiteout: {os.fsdecode(name)}")
+    return hidden
 
 
 def inside(name: bytes) -> bytes:

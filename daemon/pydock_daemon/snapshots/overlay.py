@@ -65,6 +65,8 @@ class Layer:
 class Snapshots:
     """The layers and snapshots of one data root."""
 
+    driver = "overlay2"
+
     def __init__(self, root: Path, store: Store) -> None:
         """Open what is below `root` and clear away what an interrupted run left there."""
         self.root = root
@@ -209,7 +211,10 @@ class Snapshots:
             self._busy.add(folder)
             try:
                 await asyncio.to_thread(folder.mkdir, 0o700)
-                result = await self._fill(blob, folder, diff_id, report)
+                folder.chmod(0o755)
+                result = await self._fill(blob, folder, parent, report, ready)
+                if diff_id and result.diff_id != diff_id:
+                    raise InvalidArgument(f"layer verification failed: the layer is {result.diff_id}, not {diff_id}")
                 if ready:
                     await ready()
                 return self._commit(folder, parent, result)
@@ -221,17 +226,19 @@ class Snapshots:
                     self._locks.pop(key, None)
 
     async def _fill(
-        self, blob: Path, folder: Path, diff_id: str | None, report: Callable[[int], None] | None
+        self,
+        blob: Path,
+        folder: Path,
+        parent: str | None,
+        report: Callable[[int], None] | None,
+        ready: Callable[[], Awaitable[object]] | None,
     ) -> unpacking.Unpacked:
+        """Make `diff` in a folder. `ready` is for those who need the layer below it first."""
         target = folder / "diff"
-        folder.chmod(0o755)
         target.mkdir()
         target.chmod(0o755)
         async with self._children:
-            result = await unpacking.unpack(self.forks, blob, target, report or (lambda _: None))
-        if diff_id and result.diff_id != diff_id:
-            raise InvalidArgument(f"layer verification failed: the layer is {result.diff_id}, not {diff_id}")
-        return result
+            return await unpacking.unpack(self.forks, blob, target, report or (lambda _: None))
 
     def _commit(self, folder: Path, parent: str | None, result: unpacking.Unpacked) -> Layer:
         chain = base.above(parent, result.diff_id)
@@ -303,6 +310,9 @@ class Snapshots:
             self.discard(folder)
             raise
         self._tops[key] = top
+
+    async def made(self, key: str) -> None:
+        """Wait until a new snapshot can be used; here that is at once."""
 
     def overlay(self, key: str) -> dict[str, Any]:
         """Return the mount of a snapshot as the supervisor takes it; NotFound when there is none."""

@@ -60,11 +60,10 @@ def confine(target: str) -> None:
     os.umask(0)
 
 
-def unpack(target: str) -> dict[str, object]:
+def unpack(target: str, extractor: extract.Extractor) -> dict[str, object]:
     """Unpack standard input into the target and return what it was."""
     # Whatever loads code or settings (a codec, the hash of libcrypto) is made before the root changes.
     source = Source(compression.decompressed(extract.blob(0)))
-    extractor = extract.Extractor()
     confine(target)
     try:
         extractor.extract(Archive(source))
@@ -81,5 +80,5 @@ def unpack(target: str) -> dict[str, object]:
 
 def main(target: str) -> None:
     """Unpack into a folder and end."""
-    os.write(1, json.dumps(unpack(target)).encode())
+    os.write(1, json.dumps(unpack(target, extract.Extractor())).encode())
     os._exit(0)  # a thread may still wait to hand over what nobody wants

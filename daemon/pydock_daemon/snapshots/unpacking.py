@@ -22,8 +22,12 @@ class Unpacked(NamedTuple):
     has_root: bool
 
 
-async def unpack(forks: ForkServer, blob: Path, target: Path, report: Callable[[int], None]) -> Unpacked:
-    """Unpack a layer blob into an empty folder, calling `report` with the bytes read so far as it goes on.
+async def unpack(
+    forks: ForkServer, blob: Path, target: Path, report: Callable[[int], None], *, program: str = "unpack"
+) -> Unpacked:
+    """Unpack a layer blob into a folder, calling `report` with the bytes read so far as it goes on.
+
+    The program is `unpack` for an empty folder, `apply` for one that has the tree below the layer.
 
     InvalidArgument when the archive is corrupt or malicious, PydockError when the system fails; what is in the folder
     then is the caller's to remove. Cancelling ends the child.
@@ -34,7 +38,7 @@ async def unpack(forks: ForkServer, blob: Path, target: Path, report: Callable[[
         output, errors = (os.memfd_create(name) for name in ("output", "errors"))
         stack.callback(os.close, output)
         stack.callback(os.close, errors)
-        child = await forks.fork("unpack", str(target), (file.fileno(), output, errors))
+        child = await forks.fork(program, str(target), (file.fileno(), output, errors))
         try:
             while not (await asyncio.wait([child.ended], timeout=REPORT_EVERY))[0]:
                 # The child reads by this very open file, so our offset is how far it has come.

@@ -39,7 +39,7 @@ class Bench:
         self.close()
         self.open()
         self.close()
-        found = [path for part in ("layers", "unpacking", "trash") for path in (self.root / "overlay" / part).iterdir()]
+        found = [path for part in ("layers", "unpacking", "trash") for path in (self.snapshots.root / part).iterdir()]
         self.open()
         return [path.name for path in found if path.name != "empty"]
 
