@@ -48,3 +48,16 @@ def test_addresses_of_the_link(cli: Cli):
         "run", "--rm", "--network", "one", "--link-local-ip", "10.0.0.8", "busybox", code=125,
         message="invalid link local IP address: 10.0.0.8",
     )  # fmt: skip
+
+
+def test_interfaces_of_a_network_that_names_them(cli: Cli):
+    cli("network", "create", "-o", "com.docker.network.container_iface_prefix=lan", "one")
+    cli("network", "create", "two")
+    cli("run", "-d", "--name", "web", "--network", "one", "busybox", "sleep", "600")
+    cli("network", "connect", "two", "web")
+    names = cli("exec", "web", "ls", "/sys/class/net").split()
+    assert "lan0" in names
+    assert {"eth0", "eth1"} & set(names)
+    bad = ("-o", "com.docker.network.container_iface_prefix=a/b", "bad")
+    message = "invalid value for com.docker.network.container_iface_prefix"
+    cli.fails("network", "create", *bad, code=1, message=message)

@@ -21,12 +21,13 @@ from pydock_shared.wire.network import IPAMConfig, NetworkCreate
 from . import links, setup
 from .ipam import Subnet, Subnet6, unique_subnet
 from .links import Links
-from .model import BRIDGE_NAME, HOST_BINDING, ICC, MASQUERADE, MTU, PREDEFINED, Addresses, Network
+from .model import BRIDGE_NAME, HOST_BINDING, ICC, MASQUERADE, MTU, PREDEFINED, PREFIX, Addresses, Network
 
 if TYPE_CHECKING:
     from .service import Networks
 
 LINK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+PREFIX_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,11}")
 LEAST_MTU, MOST_MTU = 68, 65535
 BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
@@ -125,12 +126,18 @@ def _check_name(key: str, value: str) -> None:
         raise InvalidArgument(f"invalid value for {key}: {value!r} is not a link name of at most 15 characters")
 
 
+def _check_prefix(key: str, value: str) -> None:
+    if not PREFIX_NAME.fullmatch(value):
+        raise InvalidArgument(f"invalid value for {key}: {value!r} is not the beginning of a link name")
+
+
 OPTIONS: dict[str, Callable[[str, str], None]] = {
     BRIDGE_NAME: _check_name,
     MTU: _check_mtu,
     MASQUERADE: _check_boolean,
     ICC: _check_boolean,
     HOST_BINDING: _check_host_binding,
+    PREFIX: _check_prefix,
 }
 
 

@@ -169,14 +169,22 @@ def _link_local(asked: list[str], problems: list[str]) -> tuple[str, ...]:
 
 
 def interfaces(plans: list[Plan], present: set[str]) -> list[str]:
-    """Return a name for the interface of each plan beside those that are there: what is asked for, or the next ethN."""
+    """Return a name for the interface of each plan beside those that are there: what is asked for, or the next ethN.
+
+    Where the network says so they are called otherwise than `eth`.
+    """
     asked = [item.interface for item in plans if item.interface]
     twice = next((name for name in asked if asked.count(name) > 1 or name in present), None)
     if twice:
         raise InvalidArgument(f"more than one interface of the container is to be called {twice}")
     taken = {*asked, *present}
-    free = (name for number in range(len(plans) + len(taken)) if (name := f"eth{number}") not in taken)
-    return [item.interface or next(free) for item in plans]
+    found = []
+    for item in plans:
+        prefix = item.network.prefix_of_interfaces
+        free = (f"{prefix}{number}" for number in range(len(taken) + 1) if f"{prefix}{number}" not in taken)
+        found.append(item.interface or next(free))
+        taken.add(found[-1])
+    return found
 
 
 def place(

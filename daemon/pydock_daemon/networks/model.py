@@ -44,6 +44,9 @@ MTU = f"{OPTION}driver.mtu"
 MASQUERADE = f"{OPTION}bridge.enable_ip_masquerade"
 HOST_BINDING = f"{OPTION}bridge.host_binding_ipv4"
 ICC = f"{OPTION}bridge.enable_icc"
+PREFIX = f"{OPTION}container_iface_prefix"
+NO = ("false", "0", "f")
+"""What switches an option off, in small letters."""
 DEFAULT_BRIDGE = f"{OPTION}bridge.default_bridge"
 
 
@@ -99,12 +102,17 @@ class Network:
     @property
     def masquerade(self) -> bool:
         """Say whether packets that leave the host get the host's address."""
-        return not self.internal and self.options.get(MASQUERADE, "true") != "false"
+        return not self.internal and self.options.get(MASQUERADE, "true").lower() not in NO
 
     @property
     def apart(self) -> bool:
         """Say whether containers reach each other by published ports only (`enable_icc=false`)."""
-        return self.options.get(ICC, "true").lower() in ("false", "0", "f")
+        return self.options.get(ICC, "true").lower() in NO
+
+    @property
+    def prefix_of_interfaces(self) -> str:
+        """Return how the interfaces of containers are called, before their number."""
+        return self.options.get(PREFIX) or "eth"
 
     @property
     def predefined(self) -> bool:
