@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import re
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -129,3 +131,27 @@ def test_files_of_containers_and_volumes_that_are_lost(engine: Engine, pydock: C
     assert check(engine) == {}
     assert pydock("ps", "-aq", "--no-trunc") == run
     pydock("start", "-a", "run")
+
+
+def test_files_of_a_layer_that_have_changed(engine: Engine, pydock: Cli):
+    layer = next(path for path in (engine.root / "data/overlay/layers").rglob("etc/passwd")).parents[1]
+    chain = engine.api.ok("GET", "/images/busybox/json")["RootFS"]["Layers"][0]
+    for path, damage, text in (
+        ("etc/passwd", lambda file: file.write_bytes(bytes(file.stat().st_size)), "has other bytes"),
+        ("bin/busybox", lambda file: os.truncate(file, 1000), "has 1000 bytes instead of [0-9]+"),
+        ("etc/group", lambda file: file.unlink(), "is missing"),
+    ):
+        damage(layer / path)
+        assert check(engine, quick="1") == {}
+        found = check(engine)
+        assert list(found) == [f"layer {chain}"]
+        assert re.fullmatch(f"{path}: {text}" if path != "bin/busybox" else f"bin/.*: {text}", found[f"layer {chain}"])
+        check(engine, repair="1")
+        assert check(engine) == {}
+        assert pydock("run", "--rm", "busybox", "cat", "/etc/passwd", "/etc/group")
+    container = pydock("run", "-d", "busybox", "sleep", "1000")
+    (layer / "etc/passwd").unlink()
+    assert "runs on it: stop it first" in pydock.result("system", "check", "--repair").stdout
+    pydock("rm", "-f", container)
+    check(engine, repair="1")
+    assert pydock("system", "check").endswith("clean")

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from pydock_daemon.engine import Engine
+from pydock_daemon.snapshots import verify
 from pydock_shared.errors import PydockError
 
 from . import problems
@@ -43,13 +44,30 @@ async def _look(engine: Engine) -> list[Problem]:
 
 
 async def _damaged(engine: Engine) -> list[Problem]:
-    """Read every blob."""
-    content = engine.images.content
-    return [
-        Problem("blob", digest, "is not what its digest says", problems.forgetter(engine, digest))
-        for digest in content
-        if digest in content and not await asyncio.to_thread(content.verify, digest)
-    ]
+    """Read every blob, and compare the layers with those that are what they should be."""
+    content, found = engine.images.content, []
+    damaged = set()
+    for digest in content:
+        if digest in content and not await asyncio.to_thread(content.verify, digest):
+            damaged.add(digest)
+            found.append(Problem("blob", digest, "is not what its digest says", problems.forgetter(engine, digest)))
+    blobs = {chain: blob for image in engine.images for chain, blob in zip(image.chain, image.blobs, strict=True)}
+    for chain, digest in blobs.items():
+        if digest in content and digest not in damaged and (text := await _differs(engine, chain, digest)):
+            found.append(Problem("layer", chain, text, problems.unpacker(engine, chain)))
+    return found
+
+
+async def _differs(engine: Engine, chain: str, digest: str) -> str:
+    if not engine.snapshots.layer(chain):
+        return ""
+    with engine.snapshots.pinned([chain]), engine.images.content.pinned() as pins:
+        pins.hold(digest)
+        try:
+            source, folder = engine.images.content.path(digest), engine.snapshots.diff(chain)
+            return await asyncio.to_thread(verify.difference, source, folder)
+        except FileNotFoundError:
+            return ""  # which the checks of records tell
 
 
 async def _repair(problem: Problem) -> dict[str, Any]:

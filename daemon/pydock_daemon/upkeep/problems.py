@@ -111,6 +111,21 @@ def layers(engine: Engine) -> Iterator[Problem]:
         yield Problem("layer", lost.chain, "is lost: its folder is gone", repair)
 
 
+def unpacker(engine: Engine, chain: str) -> Repair:
+    """Return what takes away a layer whose files are not its blob's: images that need it unpack it once more."""
+
+    async def repair() -> None:
+        snapshots = engine.snapshots
+        for container in engine.containers:
+            if container.alive and chain in snapshots.chain(container.id):
+                raise Conflict(f"container {container.name} runs on it: stop it first")
+        if found := snapshots.layer(chain):
+            snapshots.discard(snapshots.diff(chain).parent)
+            snapshots.forget(found)
+
+    return repair
+
+
 def images(engine: Engine) -> Iterator[Problem]:
     """Find images that have not everything they name."""
     for image in list(engine.images):
