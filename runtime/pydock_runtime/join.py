@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class _Work:
     """What the helper and the process need, made by the parent before the fork."""
 
-    __slots__ = ("cgroup", "pid", "process", "spec", "state", "stdio", "sync", "target")
+    __slots__ = ("entrances", "kinds", "process", "spec", "state", "stdio", "sync", "target")
 
     sync: socket.socket
 
@@ -52,13 +52,14 @@ class _Work:
         cgroup: Cgroup,
         state: dict[str, Any],
     ) -> None:
-        self.pid = pid
+        """What can be found out here is: in the child, to which every page is new, it costs many times as much."""
         self.target = target
         self.process = process
         self.spec = spec
         self.state = state
         self.stdio = stdio
-        self.cgroup = cgroup
+        self.kinds = namespaces.of_process(pid)
+        self.entrances = cgroup.entrances(pid)
 
 
 def spawn_exec(
@@ -78,10 +79,12 @@ def spawn_exec(
     container's own spec, so `personality` (of its `linux`) and `state` (for a seccomp listener) come with it.
     """
     target = linux.pidfd_open(pid)
+    opened = [target]
     try:
         prepared = credentials.Process(process, program, preserve=preserve)
         prepared.personality = scheduling.personality(personality or {})
         work = _Work(pid, target, prepared, spec=process, stdio=stdio, cgroup=cgroup, state=state or {})
+        opened += work.entrances
         ours, work.sync = sync.pair()
         try:
             new, pidfd = _fork_into_pids(work)
@@ -91,7 +94,8 @@ def spawn_exec(
         finally:
             work.sync.close()
     finally:
-        os.close(target)
+        for fd in opened:
+            os.close(fd)
     return launch.Child(new, pidfd, ours, cgroup)
 
 
@@ -127,12 +131,12 @@ def _return(home: int) -> None:
 def _story(work: _Work, home: int) -> NoReturn:
     os.close(home)
     # Everything that is done by paths of the host comes before its namespaces are left.
-    init.forget_parent(work.sync, stdio=(work.target, *(work.stdio or ())), preserve=work.process.preserve)
+    kept = (work.target, *work.entrances, *(work.stdio or ()))
+    init.forget_parent(work.sync, stdio=kept, preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
     scheduling.pin(work.process.scheduling.initial)
     credentials.prepare(work.process, work.spec, work.state, hooks.RUNNING)
-    entrances = work.cgroup.entrances(work.pid)
-    kinds = namespaces.of_process(work.pid)
+    kinds = work.kinds
     if kinds & abi.CLONE_NEWUSER:
         # In there nobody can raise them any more.
         rlimits.apply(work.process.limits)
@@ -140,7 +144,7 @@ def _story(work: _Work, home: int) -> NoReturn:
     os.close(work.target)
     if kinds & abi.CLONE_NEWUSER:
         usermaps.become_root()
-    for fd in entrances:
+    for fd in work.entrances:
         os.write(fd, b"0")
         os.close(fd)
     scheduling.pin(work.process.scheduling.final)

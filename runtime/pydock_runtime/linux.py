@@ -49,6 +49,10 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
+_SIG_DFL = ctypes.create_string_buffer(32)
+"""struct sigaction of the kernel: all zero is the default action."""
+
+
 def _check(result: int, path: str | None = None) -> int:
     if result < 0:
         number = ctypes.get_errno()
@@ -191,8 +195,7 @@ def prctl(option: int, second: int = 0, third: int = 0) -> int:
 
 def load_seccomp(program: bytes, flags: int = 0) -> int:
     """Install a seccomp filter (an array of struct sock_filter); return its listener where the flags ask for one."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = _SockFprog(len(program) // 8, ctypes.addressof(buffer))
+    header = _SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value)
     return _check(
         _libc.syscall(
             ctypes.c_long(abi.SYS_SECCOMP),
@@ -279,10 +282,9 @@ def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
 
 def default_signal(number: int) -> None:
     """Give a signal its default action, the two as well that the C library keeps to itself and refuses to change."""
-    action = ctypes.create_string_buffer(32)  # struct sigaction of the kernel: all zero is SIG_DFL
     _check(
         _libc.syscall(
-            ctypes.c_long(abi.SYS_RT_SIGACTION), ctypes.c_int(number), action, ctypes.c_void_p(), ctypes.c_size_t(8)
+            ctypes.c_long(abi.SYS_RT_SIGACTION), ctypes.c_int(number), _SIG_DFL, ctypes.c_void_p(), ctypes.c_size_t(8)
         )
     )
 

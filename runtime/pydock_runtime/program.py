@@ -32,11 +32,8 @@ def find(name: bytes, env: list[bytes]) -> bytes:
     path = next((entry[5:] for entry in env if entry.startswith(b"PATH=")), DEFAULT_PATH)
     for folder in path.split(b":"):
         candidate = (folder or b".") + b"/" + name
-        try:
-            _check(candidate)
-        except OSError:
-            continue
-        return candidate
+        if os.access(candidate, os.X_OK, effective_ids=True) and not os.path.isdir(candidate):
+            return candidate
     raise RuntimeFailure(f'exec: "{shown}": executable file not found in $PATH', EXEC_NOT_FOUND)
 
 

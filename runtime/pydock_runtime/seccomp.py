@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 
-from pydock_runtime import abi
+from pydock_runtime import abi, ranges
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
@@ -169,7 +169,7 @@ def _compile(profile: dict[str, Any]) -> bytes:
         for rule in rules:
             _add_rule(library, context, rule, default)
         unknown = b"" if profile["defaultAction"] in LENIENT else _refuse_unknown(library, tokens, rules)
-        return unknown + _export(library, context)
+        return ranges.shorten(unknown + _export(library, context))
     finally:
         library.seccomp_release(context)
 

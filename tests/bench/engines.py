@@ -71,6 +71,11 @@ def seconds_of_cpu(side: Side, container: str) -> float:
     return sum(map(_seconds_of_cpu, set(family(side, [container])) - inside))
 
 
+def seconds_of_all(side: Side, containers: list[str]) -> float:
+    """What an engine and its shims have used so far, children that have ended counted: probes, and who starts them."""
+    return sum(_seconds_of_cpu(pid, ended=True) for pid in family(side, containers))
+
+
 def family(side: Side, containers: list[str]) -> list[int]:
     """An engine's processes, with the shims of these containers and what runs in them."""
     parents = _parents()
@@ -87,10 +92,10 @@ def _below(pids: set[int], parents: dict[int, int]) -> set[int]:
     return found
 
 
-def _seconds_of_cpu(pid: int) -> float:
+def _seconds_of_cpu(pid: int, *, ended: bool = False) -> float:
     with contextlib.suppress(OSError):
-        user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11 : 15 if ended else 13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
     return 0.0
 
 

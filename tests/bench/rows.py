@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.bench import images, logs
-from tests.bench.engines import Side, family, pss
+from tests.bench.engines import Side, family, pss, seconds_of_all
 from tests.bench.load import load
 from tests.fixtures.http import UnixConnection, ask
 
@@ -109,8 +109,8 @@ def fifty(side: Side) -> float:
 
 
 @contextlib.contextmanager
-def idle_containers(side: Side, count: int) -> Iterator[list[str]]:
-    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}}
+def idle_containers(side: Side, count: int, **more: Any) -> Iterator[list[str]]:
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}, **more}
     names: list[str] = []
     try:
         for _ in range(count):
@@ -205,6 +205,22 @@ def reads(what: str, connections: int, column: str) -> Callable[[Side], float]:
     return measure
 
 
+def health_checks(count: int, seconds: float = 10) -> Callable[[Side], float]:
+    """Milliseconds of the engine's processors for one probe (`true`), with so many containers checked each second."""
+    check = {"Test": ["CMD", "true"], "Interval": 10**9, "Timeout": 30 * 10**9}
+
+    def measure(side: Side) -> float:
+        with idle_containers(side, count, Healthcheck=check) as names:
+            time.sleep(3)
+            used, begun = seconds_of_all(side, names), f"{time.time():.6f}"
+            time.sleep(seconds)
+            used = seconds_of_all(side, names) - used
+            query = {"since": begun, "until": f"{time.time():.6f}", "filters": {"event": ["exec_die"]}}
+            return used * 1000 / side.api.ok("GET", "/events", **query).count("exec_die")
+
+    return measure
+
+
 def crowded(side: Side) -> tuple[float, float]:
     """One life on the bridge with nothing else running, and with 300 containers running."""
     alone, among = [], []
@@ -242,6 +258,7 @@ ROWS = (
       for what in ("list", "inspect") for connections, owed in ((1, None), (32, 0.7))),
     *(Row(f"{what} of 200, {connections} at once, p99", "ms", 1, reads(what, connections, "p99"), None)
       for what in ("list", "inspect") for connections in (1, 32)),
+    *(Row(f"health checks of {count}, CPU of one", "ms", 1, health_checks(count), 0.1) for count in (20, 100)),
     Row("log of 200 MB, written", "MB/s", 1, lambda side: logs.written(side).speed, 1.0, True),
     Row("log of 200 MB, read back", "MB/s", 1, lambda side: logs.read(side).speed, 1.0, True),
     Row("CPU per GB of log written", "s", 1, lambda side: logs.written(side).cpu, 1.0),

@@ -72,9 +72,11 @@ class Monitors:
         self._containers = containers
         self._running: dict[str, Monitor] = {}
         self._actions: set[asyncio.Task[None]] = set()
+        self._unsaved: dict[str, Container] = {}
 
     def moved(self, container: Container, before: Status) -> None:
         """Begin or end the check of a container whose status changes; the caller saves the record."""
+        self._unsaved.pop(container.id, None)
         if container.state.status is Status.RUNNING:
             check = read(container.config)
             if check is None:
@@ -118,7 +120,12 @@ class Monitors:
             if health.streak >= check.retries:
                 health.status = UNHEALTHY
         container.state.health = health
-        self._containers.save(container)
+        if health.status != before or result.exit_code:
+            self._containers.save(container)
+            self._unsaved.pop(container.id, None)
+        else:
+            # One more success is worth no write each second: it is on disk with the next that is, or at the end.
+            self._unsaved[container.id] = container
         if health.status != before:
             self._containers.publish(container, f"health_status: {health.status}")
             if health.status == UNHEALTHY:
@@ -136,6 +143,8 @@ class Monitors:
             monitor.end()
         for task in self._actions:
             task.cancel()
+        for container in self._unsaved.values():
+            self._containers.save(container)
 
 
 async def _carry_out(containers: Containers, container: Container, action: str) -> None:

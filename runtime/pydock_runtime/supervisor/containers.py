@@ -144,7 +144,9 @@ class Container:
         try:
             ends = None
             if not tty:
-                ends = stdio.open_pipes(stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams)
+                ends = stdio.open_pipes(
+                    stdin=stdin, stdout=STDOUT in streams, stderr=STDERR in streams, together=bool(capture)
+                )
             child = self.runtime.exec(
                 self.init.pid,
                 {"oomScoreAdj": self.oom_score_adj, **fields["process"]},
@@ -324,12 +326,17 @@ class Container:
         if process.name is None:
             self._init_exited()
         else:
-            finished = [name for name, other in self.execs.items() if other.status == EXITED]
-            for name in finished[:-FINISHED_EXECS]:
-                del self.execs[name]
+            self._forget_finished(process)
         self._house.broadcast(reports.exit_event(self, process))
         process.stdio.end_clients()
         self._answer_deletions()
+
+    def _forget_finished(self, process: Process) -> None:
+        """Keep the last ones; nobody asks later for one whose output goes with its event: there is one each second."""
+        finished = [name for name, other in self.execs.items() if other.status == EXITED]
+        late = [process.name] if process.capture is not None else finished[:-FINISHED_EXECS]
+        for name in late:
+            self.execs.pop(name or "", None)
 
     def _init_exited(self) -> None:
         self._ending = False

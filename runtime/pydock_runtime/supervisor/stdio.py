@@ -71,10 +71,18 @@ class Stdio:
         self.tty = tty
         self.close_stdin = close_stdin and not tty
 
-    def open_pipes(self, *, stdin: bool, stdout: bool = True, stderr: bool = True) -> tuple[int, int, int]:
-        """Make the pipes; a stream not asked for is /dev/null. Return the child's ends, see `close_child_fds`."""
-        ends = []
+    def open_pipes(
+        self, *, stdin: bool, stdout: bool = True, stderr: bool = True, together: bool = False
+    ) -> tuple[int, int, int]:
+        """Make the pipes; a stream not asked for is /dev/null. Return the child's ends, see `close_child_fds`.
+
+        `together`: stderr is written where stdout is, and so in the order in which it is written.
+        """
+        ends: list[int] = []
         for stream, wanted in ((STDIN, stdin), (STDOUT, stdout), (STDERR, stderr)):
+            if together and stream == STDERR:
+                ends.append(ends[STDOUT])
+                continue
             if not wanted:
                 ends.append(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
                 self.child_fds.append(ends[-1])

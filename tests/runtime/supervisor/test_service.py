@@ -247,6 +247,11 @@ def test_an_exec_whose_output_comes_with_its_end(house: House) -> None:
     assert len(event["output"]) == 6 + 3
     house.client.request("exec", container=name, exec="f", process=process(["echo", "-n", "all"]), capture=6)
     assert house.client.event("exit", name, "f")["output"] == "all"
+    script = "for i in 1 2 3; do echo -n o$i; echo -n e$i >&2; done"
+    house.client.request("exec", container=name, exec="g", process=process(["sh", "-c", script]), capture=100)
+    assert house.client.event("exit", name, "g")["output"] == "o1e1o2e2o3e3"
+    [line] = house.client.request("hello")["containers"]
+    assert line["execs"] == []  # there is one each second, and nobody asks for it later
 
 
 def test_an_exec_is_killed_with_its_group_and_no_other(house: House) -> None:
