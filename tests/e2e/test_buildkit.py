@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.buildkit import GO_FOLDER, Files, connected, told
+from tests.fixtures.buildkit import GO_FOLDER, Files, connected, dial, told
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
@@ -219,6 +219,21 @@ def test_a_client_that_goes(daemon: Engine, api: Api, tmp_path: Path) -> None:
 
     asyncio.run(run())
     eventually(lambda: not building(api))
+
+
+@pytest.mark.parametrize("path", ["/grpc", "/session"])
+def test_what_is_no_http2(daemon: Engine, api: Api, path: str) -> None:
+    async def run() -> None:
+        with await dial(daemon.host, path, Uuid="garbage") as sock:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(sock, b"no HTTP/2 at all\r\n\r\n" * 100)
+            async with asyncio.timeout(10):
+                while path == "/grpc" and await loop.sock_recv(sock, 1 << 16):
+                    pass  # it tells of its settings, and hangs up
+
+    asyncio.run(run())
+    assert api("POST", path).status == 400
+    assert "Traceback" not in daemon.log.read_text()
 
 
 def building(api: Api) -> list[dict[str, Any]]:

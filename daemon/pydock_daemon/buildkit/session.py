@@ -22,6 +22,9 @@ CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
 SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 AGENT = "/moby.sshforward.v1.SSH/CheckAgent"
 FORWARD = "/moby.sshforward.v1.SSH/ForwardAgent"
+HEALTH = "/grpc.health.v1.Health/Check"
+EVERY, PATIENCE = 15.0, 60.0
+"""Seconds between two questions whether the client is well, and for which an answer is waited for."""
 UPLOAD = "/moby.upload.v1.Upload/Pull"
 HUB_HOST = "registry-1.docker.io"
 PIECE = 1 << 15
@@ -40,9 +43,16 @@ class Client:
         await self.caller.open()
 
     async def gone(self) -> None:
-        """Return when the client has closed the connection."""
-        if self.caller.connection:
-            await asyncio.shield(self.caller.connection.closed)
+        """Return when the client has closed the connection, or does not answer: it is asked now and then."""
+        closed = self.caller.connection.closed if self.caller.connection else None
+        while closed and not closed.done():
+            await asyncio.wait([closed], timeout=EVERY)
+            if not closed.done() and self.answers(HEALTH):
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await self.caller.ask(HEALTH, make("Empty"), "Health")
+                except (PydockError, ConnectionError, TimeoutError):
+                    return
 
     def close(self) -> None:
         """End the connection."""

@@ -6,6 +6,7 @@ import socket
 import pytest
 from tests.fixtures.buildkit import Files
 
+from pydock_daemon.buildkit import session
 from pydock_daemon.buildkit.session import Client
 from pydock_daemon.buildkit.transport import serve
 
@@ -56,3 +57,15 @@ async def test_a_client_that_has_gone(client: Client) -> None:
     client.close()
     with pytest.raises(ConnectionError):
         await client.secret("x")
+
+
+async def test_a_client_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "EVERY", 0.01)
+    monkeypatch.setattr(session, "PATIENCE", 0.1)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        made = Client(ours, "n", "k", frozenset([session.HEALTH.lower()]))
+        await made.open()
+        async with asyncio.timeout(5):
+            await made.gone()
+        made.close()
