@@ -8,6 +8,7 @@ came; further platforms join it when they are pulled.
 import asyncio
 import logging
 
+from pydock_daemon.snapshots import base
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 from pydock_shared.reference import Reference
 
@@ -83,6 +84,7 @@ class Pull:
                 f"image with reference {self._ref.familiar()} was found but does not match the specified platform: "
                 f"wanted {platform}, actual: {actual}"
             )
+        self._adding.hold_layers(base.chain_ids(config.diff_ids))
         names, known = self._wanted(top.digest), self._images.names
         image = self._images.get(parsed.config.digest)
         whole = image and self._images.has(document.digest, image.id, blobs) and self._images.is_unpacked(image)

@@ -29,6 +29,9 @@ class Liar:
         """Further documents by the end of their path, `manifests/x` and the like."""
         self.store = ""
         self.headers: list[tuple[str, ...]] = []
+        self.layout: dict[str, bytes] = {}
+        """Documents and blobs of an image of several platforms, served instead: the last one under its name."""
+        self.gone: set[str] = set()
 
     def manifest(self, **changes: Any) -> bytes:
         """The image's manifest, with changes."""
@@ -61,9 +64,17 @@ class Liar:
             return web.Response(body=self.others[f"{kind}/{name}"], content_type=MANIFEST)
         if kind == "referrers" or name.endswith(".sig"):
             return web.Response(status=404)
+        if self.layout:
+            return self._of_layout(request.path.rpartition("/")[2])
         if "/manifests/" in request.path:
             return web.Response(body=self.document, content_type=MANIFEST)
         return await self._blob(request, request.path.rpartition("/")[2])
+
+    def _of_layout(self, name: str) -> web.Response:
+        found = self.layout.get(name, [*self.layout.values()][-1] if ":" not in name else None)
+        if found is None or name in self.gone:
+            return web.json_response({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "unknown"}]}, status=404)
+        return web.Response(body=found)
 
     async def _token(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.faults == ["no token"]:
