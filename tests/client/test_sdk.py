@@ -21,7 +21,7 @@ def client(daemon: Engine, tidy: None) -> Iterator[Client]:
 
 
 def test_public_names():
-    assert set(pydock_client.__all__) == {"Client", "__version__"}
+    assert set(pydock_client.__all__) == {"Client", "Tls", "__version__"}
     with pytest.raises(AttributeError):
         _ = pydock_client.nothing
 
