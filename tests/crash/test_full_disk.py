@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.crash.conftest import EMPTY, Image, bytes_of
 from tests.fixtures.cli import Cli
-from tests.fixtures.engine import Engine
+from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.leaks import left_behind, picture
 
 SIZE = 48 << 20
@@ -117,3 +118,19 @@ def test_containers_go_on_and_end(engine: Engine, tmp_path: Path) -> None:
     (engine.root / "data/filler").unlink()
     assert docker("run", "--rm", "busybox", "echo", "fine") == "fine"
     assert engine.api.ok("POST", "/system/check")["Problems"] == []
+
+
+def test_collection_by_how_full_the_disk_is(engine: Engine, image: Image, tmp_path: Path) -> None:
+    docker = Cli("docker", engine.host, tmp_path)
+    docker("create", "--name", "keeper", "busybox")
+    fill(engine, but=SIZE // 2)
+    engine.stop()
+    engine.options = ("--image-gc-high", "60%", "--image-gc-low", "58%", "--image-gc-min-age", "0s")
+    engine.start()
+    docker("load", stdin=image.archive)
+    eventually(lambda: docker("images", "--format", "{{.Repository}}") == "busybox")
+    (engine.root / "data/filler").unlink()
+    docker("load", stdin=image.archive)
+    assert docker("run", "--rm", "made:loaded", "ls", "/layer2/9") == "/layer2/9"
+    evictions = docker("events", "--since", "1", "--until", f"{time.time():.6f}", "--filter", "event=evict")
+    assert evictions.count("image evict") == 1
