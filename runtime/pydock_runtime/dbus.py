@@ -45,7 +45,6 @@ class Connection:
         self._sock.settimeout(PATIENCE)
         self._serial = 0
         self._signals: list[tuple[str, list[Any]]] = []
-        self._unread = b""
         try:
             self._sock.connect(address)
             self._authenticate()
@@ -64,16 +63,15 @@ class Connection:
         self._sock.close()
 
     def _authenticate(self) -> None:
-        self._sock.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
+        # All at once, as systemd's own clients do: what comes together with BEGIN is left lying, so the first message
+        # must come after it was read, as the answer shows.
+        name = str(os.geteuid()).encode().hex().encode()
+        self._sock.sendall(b"\0AUTH EXTERNAL " + name + b"\r\nBEGIN\r\n")
         answer = b""
-        while not answer.endswith(b"\r\n"):
-            piece = self._sock.recv(1)
-            if not piece:
-                break
+        while not answer.endswith(b"\r\n") and (piece := self._sock.recv(1)):
             answer += piece
         if not answer.startswith(b"OK"):
             raise OSError(0, f"it does not let us in: {answer.decode(errors='replace').strip()}")
-        self._sock.sendall(b"BEGIN\r\n")
 
     def call(
         self, path: str, interface: str, member: str, signature: str = "", *body: Any, destination: str
@@ -86,7 +84,10 @@ class Connection:
             fields.append((SIGNATURE, ("g", signature)))
         data = marshal(signature, body)
         head = marshal(HEADER, (ord("l"), CALL, 0, 1, len(data), self._serial, fields))
-        self._sock.sendall(head + bytes(-len(head) % 8) + data)
+        try:
+            self._sock.sendall(head + bytes(-len(head) % 8) + data)
+        except OSError as error:
+            raise RuntimeFailure(f"systemd has closed the connection: {error.strerror or error}") from error
         while True:
             kind, found, arguments = self._receive()
             if kind == SIGNAL:
@@ -127,6 +128,8 @@ class Connection:
                 data += piece
         except TimeoutError as error:
             raise RuntimeFailure(f"systemd does not answer within {PATIENCE:.0f} seconds") from error
+        except OSError as error:
+            raise RuntimeFailure(f"systemd has closed the connection: {error.strerror or error}") from error
         return data
 
 
