@@ -369,11 +369,11 @@ def test_a_request_for_the_same(api: Api) -> None:
 Plugin = Callable[..., str]
 
 
-@pytest.fixture
-def buildx(daemon: Engine, tmp_path: Path) -> Plugin:
-    program = next((path for folder in FOLDERS if (path := Path(folder).expanduser() / "docker-buildx").exists()), None)
+def plugin(name: str, daemon: Engine, tmp_path: Path) -> Plugin:
+    """Return a plugin of docker as a program; the test is skipped where it is not installed."""
+    program = next((path for folder in FOLDERS if (path := Path(folder).expanduser() / name).exists()), None)
     if program is None:
-        pytest.skip("the buildx plugin of docker is not installed")
+        pytest.skip(f"the plugin {name} of docker is not installed")
     home = tmp_path / "home"
     environment = {
         "DOCKER_HOST": daemon.host,
@@ -390,6 +390,42 @@ def buildx(daemon: Engine, tmp_path: Path) -> Plugin:
         return done.stdout + done.stderr
 
     return call
+
+
+@pytest.fixture
+def buildx(daemon: Engine, tmp_path: Path) -> Plugin:
+    return plugin("docker-buildx", daemon, tmp_path)
+
+
+@pytest.fixture
+def compose(daemon: Engine, tmp_path: Path) -> Plugin:
+    return plugin("docker-compose", daemon, tmp_path)
+
+
+COMPOSED = """
+name: made
+services:
+  one:
+    build: {context: app, args: {WHO: one}, target: first}
+  two:
+    build: {context: app, args: {WHO: two}, secrets: [word]}
+secrets: {word: {file: word}}
+"""
+MADE = """
+FROM busybox AS first
+ARG WHO
+COPY f /f
+RUN echo $WHO >/who
+FROM first
+RUN --mount=type=secret,id=word cat /run/secrets/word >>/who
+"""
+
+
+def test_compose_builds(api: Api, docker: Cli, compose: Plugin, tmp_path: Path) -> None:
+    write(tmp_path, {"compose.yaml": COMPOSED, "app/Dockerfile": MADE, "app/f": "f", "word": "hush"})
+    compose("-f", str(tmp_path / "compose.yaml"), "build")
+    assert docker("run", "--rm", "made-one", "cat", "/who") == "one"
+    assert docker("run", "--rm", "made-two", "cat", "/who") == "two\nhush"
 
 
 def test_buildx(api: Api, buildx: Plugin, tmp_path: Path) -> None:
