@@ -61,14 +61,14 @@ def _detailed(error: PydockError, name: str, text: str, report: Vertices) -> Pyd
     """Return an error with BuildKit's words and its details: the place in the Dockerfile, the vertex, the exit code."""
     message = words(error)
     details: list[tuple[str, dict[str, Any]]] = []
-    step = report.failed[0] if report.failed else None
+    failed = report.failed
     if isinstance(error, Failed):
         details.append(("gatewayapi.ExitMessage", {"Code": error.exit_code}))
-    if report.failed and report.failed[1]:
-        details.append(("errdefs.Vertex", {"digest": report.failed[1]}))
-    place = LINE.search(message) if step is None else None
-    if step or place:
-        first, last = (step.line, step.end) if step else (int(place[1]), int(place[1])) if place else (0, 0)
+    if failed and failed.vertex:
+        details.append(("errdefs.Vertex", {"digest": failed.vertex}))
+    place = LINE.search(message)
+    if failed or place:
+        first, last = failed[:2] if failed else (int(place[1]), int(place[1])) if place else (0, 0)
         source = {"filename": name, "data": base64.b64encode(text.encode()).decode(), "language": "Dockerfile"}
         ranges = [{"start": {"line": first}, "end": {"line": max(first, last)}}]
         details.append(("errdefs.Source", {"info": source, "ranges": ranges}))

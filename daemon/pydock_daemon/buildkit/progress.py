@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_daemon.builder import stages
 from pydock_daemon.builder.dockerfile import Instruction
@@ -158,13 +158,21 @@ def words(error: BaseException) -> str:
     return error.message if isinstance(error, PydockError) else CANCELED
 
 
+class Failure(NamedTuple):
+    """The first and last line of an instruction, and its vertex; no vertex where it is none."""
+
+    first: int
+    last: int
+    vertex: str
+
+
 class Vertices:
     """The report of a build as vertices."""
 
     def __init__(self, telling: Telling) -> None:
         self._telling = telling
-        self.failed: tuple[Instruction, str] | None = None
-        """The instruction that an error came from, and its vertex."""
+        self.failed: Failure | None = None
+        """Where an error came from."""
         self._many = False
 
     def plan(self, needed: list[Stage]) -> None:
@@ -234,8 +242,10 @@ class VerticesOfStage:
 
     async def end(self, error: BaseException | None) -> None:
         """End the last vertex; remember where an error came from."""
-        if isinstance(error, PydockError) and self._instruction and not self._report.failed:
-            self._report.failed = (self._instruction, self._vertex.digest if self._vertex else "")
+        if isinstance(error, PydockError) and not self._report.failed:
+            step, line = self._instruction, self._stage.line
+            drawn = self._vertex.digest if self._vertex else ""
+            self._report.failed = Failure(step.line, step.end, drawn) if step else Failure(line, line, drawn)
         self._close(words(error) if error else "")
 
 
