@@ -10,9 +10,10 @@ import posixpath
 import re
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.ignore import Patterns
@@ -21,6 +22,7 @@ from .tree import FILE, FOLDER, LINK, OTHER, WILD, Node, Tree
 
 SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXst]*)")
 MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
+PIECE = 1 << 20
 BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 
@@ -138,33 +140,55 @@ def _sha256(tree: Tree, node: Node) -> bytes:
     return hashed.digest()
 
 
-def write(tree: Tree, items: list[Item], rules: Rules, archive: Path, *, mtime: int | None) -> None:
-    """Write the archive that is unpacked at the root, where everything belongs to root; no time is after `mtime`."""
+def write(
+    tree: Tree,
+    items: list[Item],
+    rules: Rules,
+    archive: Path | IO[bytes],
+    *,
+    mtime: int | None,
+    owner: tuple[int, int] | None = None,
+    above: Sequence[tarfile.TarInfo] = (),
+) -> None:
+    """Write the archive that is unpacked at the root, to a file of its own or to one that is open.
+
+    Everything belongs to root, or to `owner`, or to whom it did (`Rules.owners`); no time is after `mtime`. The members
+    `above` come first.
+    """
+    if isinstance(archive, Path):
+        with archive.open("wb") as file:
+            write(tree, items, rules, file, mtime=mtime, owner=owner, above=above)
+        return
     written: dict[tuple[int, str], str] = {}
-    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
+    with tarfile.open(fileobj=archive, mode="w|", format=tarfile.PAX_FORMAT, bufsize=PIECE) as made:
+        made.copybufsize = PIECE  # type: ignore[attr-defined] # of 3.7 and later, though the stubs do not know it
+        for info in above:
+            info.mtime = min(info.mtime, mtime) if mtime is not None else info.mtime
+            made.addfile(info)
         for item in items:
-            node = item.node
-            info = tarfile.TarInfo(item.target or ".")
-            if node.linked:
-                first = written.setdefault((item.source, node.linked), item.target)
-                if first != item.target:
-                    info.type, info.linkname = tarfile.LNKTYPE, first
-                    made.addfile(info)
-                    continue
-            if rules.owners:
-                info.uid, info.gid = node.uid, node.gid
-            info.mtime = min(node.mtime, mtime) if mtime is not None else node.mtime
-            is_folder = node.kind == FOLDER
-            info.mode = mode_of(rules.chmod, node.mode, is_folder=is_folder) if rules.chmod else node.mode
-            info.type = {FOLDER: tarfile.DIRTYPE, LINK: tarfile.SYMTYPE}.get(node.kind, tarfile.REGTYPE)
-            info.linkname = node.target if node.kind == LINK else ""
-            info.size = node.size if node.kind == FILE else 0
-            info.pax_headers = dict(node.headers)
-            if node.kind == FILE:
-                with tree.opened(node) as file:
+            info = _member(item, rules, mtime, owner)
+            first = written.setdefault((item.source, item.node.linked), item.target) if item.node.linked else ""
+            if first and first != item.target:
+                info.type, info.size, info.linkname = tarfile.LNKTYPE, 0, first
+            if info.isreg():
+                with tree.opened(item.node) as file:
                     made.addfile(info, file)
             else:
                 made.addfile(info)
+
+
+def _member(item: Item, rules: Rules, mtime: int | None, owner: tuple[int, int] | None) -> tarfile.TarInfo:
+    node, info = item.node, tarfile.TarInfo(item.target or ".")
+    if owner or rules.owners:
+        info.uid, info.gid = owner or (node.uid, node.gid)
+    info.mtime = min(node.mtime, mtime) if mtime is not None else node.mtime
+    is_folder = node.kind == FOLDER
+    info.mode = mode_of(rules.chmod, node.mode, is_folder=is_folder) if rules.chmod else node.mode
+    info.type = {FOLDER: tarfile.DIRTYPE, LINK: tarfile.SYMTYPE}.get(node.kind, tarfile.REGTYPE)
+    info.linkname = node.target if node.kind == LINK else ""
+    info.size = node.size if node.kind == FILE else 0
+    info.pax_headers = dict(node.headers)
+    return info
 
 
 def folders(path: str, archive: Path, *, mtime: int | None) -> None:

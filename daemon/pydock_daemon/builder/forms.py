@@ -64,3 +64,11 @@ def is_archive(origin: Tree, node: Node) -> bool:
     except compression.CompressionError:
         return False
     return start[257:262] == b"ustar"
+
+
+def numbers(text: str) -> tuple[int, int] | None:
+    """Return an owner that is two numbers, root when none is given; None when names must be looked up."""
+    if not text:
+        return 0, 0
+    user, _, group = text.partition(":")
+    return (int(user), int(group)) if user.isdigit() and group.isdigit() else None

@@ -7,12 +7,11 @@ environment that its program is started with; no record, key or log has it.
 import asyncio
 import itertools
 import os
-import secrets
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from pydock_daemon.volumes.copyup import copy_tree
 from pydock_runtime import abi, linux
 from pydock_shared.errors import InvalidArgument
 
-from . import caches
+from . import caches, direct
 from .caches import LABEL
 from .mounts import RunMount
 from .session import Session
@@ -69,18 +68,8 @@ class Giver:
         root = await stack.enter_async_context(self._shown(await self._files(mount)))
         made.bind(below(root, mount), mount.target, read_only=mount.read_only)
 
-    @asynccontextmanager
-    async def _shown(self, state: State) -> AsyncIterator[Path]:
-        """Mount the files of a state for the block; what is written there is lost."""
-        snapshots = self._containers.snapshots
-        key = f"build-{secrets.token_hex(16)}"
-        snapshots.prepare(key, state.chain)
-        try:
-            await snapshots.made(key)
-            with snapshots.mounted(key) as root:
-                yield root
-        finally:
-            snapshots.remove(key)
+    def _shown(self, state: State) -> AbstractAsyncContextManager[Path]:
+        return direct.shown(self._containers.snapshots, state.chain)
 
     async def _tmpfs(self, mount: RunMount, made: Given, stack: AsyncExitStack) -> None:
         made.tmpfs[mount.target] = f"size={mount.size}" if mount.size else ""

@@ -1,6 +1,7 @@
 """The instructions that change files: RUN, COPY, ADD, WORKDIR; from the cache or in a container. Used by `solve`."""
 
 import asyncio
+import functools
 import posixpath
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from pydock_daemon.containers import archive
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.images.body import Body
+from pydock_daemon.images.manifest import Descriptor
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Adding
 from pydock_shared.errors import Forbidden, InvalidArgument, NotFound, PydockError
 
-from . import copying, fetch, forms, mounts, state, tree, work
+from . import copies, copying, direct, fetch, forms, mounts, state, tree, work
 from .cache import Cache, key
+from .copies import Copying
 from .copying import Rules
 from .dockerfile import Heredoc, Instruction
 from .expand import Words
@@ -47,18 +50,6 @@ class Wanted:
     privileged: bool
     script: Heredoc | None = None
     """A document that names its interpreter: it is run as a file."""
-
-
-@dataclass(frozen=True)
-class Copying:
-    """What a COPY or an ADD takes from one place."""
-
-    origin: Tree | State
-    names: list[str]
-    place: str
-    owner: str
-    rules: Rules
-    unpack: bool
 
 
 class Failed(PydockError):
@@ -161,8 +152,8 @@ class Steps:
             return found
         at = state.scratch()
         names = [mount.source.lstrip("/") or "."]
-        copies = [Copying(found, names, mount.source, "", Rules(), unpack=False)]
-        await self._copy_all(at, copies, "", told=False)
+        taken = [Copying(found, names, mount.source, "", Rules(), unpack=False)]
+        await self._copy_all(at, taken, "", told=False)
         return at
 
     async def _run_with(self, at: State, image: Image, wanted: Wanted, given: Given) -> None:
@@ -217,8 +208,8 @@ class Steps:
         documents = [f"<<{document.name}" for document in instruction.heredocs]
         shown = " ".join([instruction.name, *flags, *sources, *documents, destination, "# buildkit"])
         origins = await self._origins(instruction, sources, words)
-        copies = [Copying(origin, names, place, owner, rules, unpack) for origin, names in origins]
-        await self._copy_all(at, copies, shown)
+        taken = [Copying(origin, names, place, owner, rules, unpack) for origin, names in origins]
+        await self._copy_all(at, taken, shown)
 
     async def _origins(
         self, instruction: Instruction, sources: list[str], words: Words
@@ -244,22 +235,43 @@ class Steps:
             origins.append((Tree(archive_path), [heredoc.name]))
         return origins
 
-    async def _copy_all(self, at: State, copies: list[Copying], shown: str, *, told: bool = True) -> None:
+    async def _copy_all(self, at: State, taken: list[Copying], shown: str, *, told: bool = True) -> None:
         """Take everything that an instruction copies as one step."""
         digests = [
-            await asyncio.to_thread(_digest, copy) if isinstance(copy.origin, Tree) else key(copy.origin.key)
-            for copy in copies
+            await asyncio.to_thread(copies.digest, copy) if isinstance(copy.origin, Tree) else key(copy.origin.key)
+            for copy in taken
         ]
-        named = [(copy.names, copy.place, copy.owner, vars(copy.rules), copy.unpack) for copy in copies]
+        named = [(copy.names, copy.place, copy.owner, vars(copy.rules), copy.unpack) for copy in taken]
         wanted = key("copy", at.key, digests, named)
 
         async def make(image: Image) -> None:
+            if len(taken) == 1 and (found := await self._copied_directly(at, taken[0])):
+                at.add_layer(*found)
+                return
             async with work.container(self._containers, image, NOTHING) as made:
-                for copy in copies:
+                for copy in taken:
                     await self._copy_from(made, copy)
                 await self._take_layer(at, image, made)
 
         await self._step(at, wanted, shown, make, told=told)
+
+    async def _copied_directly(self, at: State, copy: Copying) -> tuple[Descriptor, str] | None:
+        """Return the layer of what is copied, None when that needs a container: where files of the image matter."""
+        owner = forms.numbers(copy.owner)
+        if owner is None:
+            return None
+        files = copy.origin if isinstance(copy.origin, Tree) else await self._taken(copy.origin, copy.names)
+        async with direct.shown(self._containers.snapshots, at.chain) as root:
+            planned = await asyncio.to_thread(copies.plan, root, files, copy, owner)
+        if planned is None:
+            return None
+        above, items = planned
+        write = functools.partial(
+            copying.write, files, items, copy.rules, mtime=self._options.epoch, above=above,
+            owner=owner if copy.owner else None,
+        )  # fmt: skip
+        top = at.chain[-1] if at.chain else None
+        return await direct.layer(self._containers.images, self._adding, top, lambda file: write(file))
 
     async def _copy_from(self, made: Container, copy: Copying) -> None:
         names, place = copy.names, copy.place
@@ -381,10 +393,3 @@ CARRIERS: dict[str, Callable[[Steps, State, Instruction, Words], Awaitable[None]
     "ADD": Steps._copy,
     "WORKDIR": Steps._workdir,
 }
-
-
-def _digest(copy: Copying) -> str:
-    assert isinstance(copy.origin, Tree)
-    place = f"{copy.place.rstrip('/')}/"
-    everything = copying.select(copy.origin, copy.names, place, is_folder=True, rules=copy.rules)
-    return copying.digest(copy.origin, everything, copy.rules)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +41,9 @@ async def unpack(
         child = await forks.fork(program, str(target), (file.fileno(), output, errors))
         try:
             while not (await asyncio.wait([child.ended], timeout=REPORT_EVERY))[0]:
-                # The child reads by this very open file, so our offset is how far it has come.
-                report(os.lseek(file.fileno(), 0, os.SEEK_CUR))
+                # The child reads by this very open file, so our offset is how far it has come; a pipe has none.
+                with suppress(OSError):
+                    report(os.lseek(file.fileno(), 0, os.SEEK_CUR))
         finally:
             child.kill()
             code = await asyncio.shield(child.wait())
