@@ -16,7 +16,7 @@ Forwarding into a bridge takes answers, published ports and the bridge's own tra
 to a container's address from outside, are dropped (as Docker 28 does).
 
 As soon as a network has IPv6, a table of the same name stands in the family `ip6`, with the same rules but those for
-127/8: the kernel has no `route_localnet` for ::1.
+127/8: the kernel has no `route_localnet` for ::1, whose ports processes serve (`proxies`).
 
 An accept here does not undo a drop in another table: beside a dockerd (whose FORWARD chain drops) nothing is forwarded
 until the administrator lets the bridge pass; `blockers` tells.
@@ -110,7 +110,7 @@ class Firewall:
     def install(self, networks: Iterable[Network], ports: Iterable[Published]) -> None:
         """Write the whole table anew, in one transaction: there is no moment without it."""
         self._networks = {network.id: network for network in networks}
-        self._ports = set(ports)
+        self._ports = {port for port in ports if not port.by_process}
         self._write()
         self._drop_unused()
 
@@ -148,7 +148,7 @@ class Firewall:
 
     def publish(self, ports: Iterable[Published]) -> None:
         """Publish ports, all in one transaction."""
-        added = [port for port in ports if port not in self._ports]
+        added = [port for port in ports if port not in self._ports and not port.by_process]
         self._ports.update(added)
         self._apply("add", [_of_port(port) for port in added])
 

@@ -190,6 +190,11 @@ class Published:
     address: str
     port: int
 
+    @property
+    def by_process(self) -> bool:
+        """Say whether a process passes on what comes there: there is no rule that could."""
+        return self.host_ip == "::1" or (":" in self.host_ip) != (":" in self.address)
+
 
 def network_of(row: Any) -> Network:
     """Return the network of a database row."""

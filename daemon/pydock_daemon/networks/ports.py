@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydock_shared.errors import InvalidArgument, NotSupported
+from pydock_shared.errors import InvalidArgument
 from pydock_shared.ports import parse_key
 
 from .claims import Claims
@@ -63,7 +63,7 @@ def wanted(
 ) -> list[Wanted]:
     """Return what is to be published, on the default addresses where none is said.
 
-    InvalidArgument for what is malformed, NotSupported for what the kernel cannot do.
+    InvalidArgument for what is malformed.
     """
     asked: dict[str, list[dict[str, Any]]] = {key(name): list(chosen or ()) for name, chosen in bindings.items()}
     if publish_all:
@@ -97,9 +97,6 @@ def _host_ip(text: str) -> str:
         address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError as error:
         raise InvalidArgument(f"invalid IP address: {text}") from error
-    if address.version == 6 and address.is_loopback:
-        # Translated packets of ::1 may not leave the loopback, and there is no route_localnet for it.
-        raise NotSupported(f"publishing on the IPv6 address {address} is not supported")
     return str(address)
 
 
@@ -137,19 +134,14 @@ class HostPorts:
     def choose(self, container: str, addresses: Sequence[str], wishes: Iterable[Wanted]) -> list[Published]:
         """Return a port of the host for each wish and mark them; PortTaken, with nothing marked, when one has none.
 
-        `addresses` are the container's, of each family at most one; NotSupported when that of a host's address is
-        missing.
+        `addresses` are the container's, of each family at most one. A port on a host's address of IPv6 leads to that of
+        IPv4 when there is no other.
         """
-        by_family = {":" in address: address for address in addresses}
+        by_family = {True: addresses[0]} | {":" in address: address for address in addresses}
         chosen: list[Published] = []
         others = self.claims.tables()
         try:
             for wish in wishes:
-                for host_ip in wish.host_ips:
-                    if (":" in host_ip) not in by_family:
-                        raise NotSupported(
-                            f"publishing on {host_ip} is not supported: the container has no IPv6 address"
-                        )
                 host_port = self._find(wish, by_family, others)
                 found = [
                     Published(container, wish.proto, host_ip, host_port, by_family[":" in host_ip], wish.port)
@@ -157,7 +149,7 @@ class HostPorts:
                 ]
                 chosen += found
                 self.mark(found)
-        except (PortTaken, NotSupported):
+        except PortTaken:
             self.release(chosen)
             raise
         return chosen

@@ -39,6 +39,7 @@ from .model import (
 from .names import Directory
 from .netlink import NETLINK_NETFILTER, Socket
 from .nft import NftError
+from .proxies import Proxies
 from .watch import Watch
 
 log = logging.getLogger("pydockd.networks")
@@ -79,6 +80,7 @@ class Networks:
             self._netfilter = Socket(NETLINK_NETFILTER)
             stack.callback(self._netfilter.close)
             self._ports = ports.HostPorts(Claims(self.table, self._netfilter))
+            self._proxies = Proxies(self.table)
             self._load()
             setup.up(self)
             stack.callback(self.nameservers.close_all)
@@ -259,7 +261,7 @@ class Networks:
             return shown
         try:
             chosen = self._publish(container_id, target, wishes)
-        except (ports.PortTaken, NftError) as error:
+        except (ports.PortTaken, NftError, OSError) as error:
             who = f"{target.container_name} ({target.id})"
             raise PydockError(f"driver failed programming external connectivity on endpoint {who}: {error}") from error
         return shown | ports.bindings(chosen)
@@ -280,6 +282,8 @@ class Networks:
                         for port in chosen
                     ],
                 )
+                self._proxies.start(port for port in chosen if port.by_process)
+                undo.callback(self._proxies.stop, [port for port in chosen if port.by_process])
                 self.firewall.publish(chosen)
             undo.pop_all()
         self._published.setdefault(container, []).extend(chosen)
@@ -321,6 +325,7 @@ class Networks:
 
     def _withdraw(self, published: list[Published]) -> None:
         self.firewall.withdraw(published)
+        self._proxies.stop(port for port in published if port.by_process)
         self._ports.release(published)
         flows.forget(self._netfilter, published)
 
@@ -348,6 +353,10 @@ class Networks:
         for container in {*self._endpoints, *self._published} - live:
             self.disconnect(container)
             done.append(f"network endpoints of container {container[:12]}, which does not run, released")
+        try:
+            self._proxies.settle(port for port in self.published() if port.by_process)
+        except OSError as error:
+            log.error("a published port of IPv6 cannot be served again: %s", error)
         return done + setup.mend(self)
 
     def _heal(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.netns import HOST, WORLD, says, server
 
 from pydock_daemon.networks import ports
-from pydock_shared.errors import InvalidArgument, NotSupported, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError
 
 pytestmark = pytest.mark.root
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -133,7 +133,6 @@ async def test_a_flow_of_datagrams_moves_to_the_next_container(setting, make_box
         ("80/tcp", {"HostPort": "70000"}, InvalidArgument, 'invalid port specification: "70000"'),
         ("80/tcp", {"HostPort": "9-8"}, InvalidArgument, 'invalid port specification: "9-8"'),
         ("80/tcp", {"HostIp": "300.1.1.1"}, InvalidArgument, "invalid IP address: 300.1.1.1"),
-        ("80/tcp", {"HostIp": "::1"}, NotSupported, "publishing on the IPv6 address ::1 is not supported"),
     ],
 )
 def test_what_cannot_be_published(key, binding, error, message):
