@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from pydock_daemon.store import Store
 from pydock_shared import reference
@@ -48,6 +49,14 @@ create table if not exists image_members (
 _HEX = set("0123456789abcdef")
 
 
+class _View(NamedTuple):
+    """The names as they are asked for: those that an image leads, those of a target, and the indexes of an image."""
+
+    led: dict[str, list[str]]
+    named: dict[str, list[str]]
+    indexes: dict[str, list[str]]
+
+
 class Names:
     """The images and names of one store."""
 
@@ -58,6 +67,7 @@ class Names:
         self._tagged: dict[str, int] = {}
         self._targets: dict[str, str] = {}
         self._members: dict[str, list[str]] = {}
+        self._view: _View | None = None
         for row in store.all("select * from images"):
             self._images[row["id"]] = Image(
                 row["id"],
@@ -130,7 +140,7 @@ class Names:
 
     def names_of(self, id_: str) -> list[Reference]:
         """Return the names that an image leads, sorted."""
-        return [reference.parse(name) for name in sorted(self._names) if self._names[name] == id_]
+        return [reference.parse(name) for name in self._seen().led.get(id_, ())]
 
     def target(self, ref: Reference) -> str:
         """Return the digest of the document that a name stands for; NotFound when there is no such name."""
@@ -140,8 +150,9 @@ class Names:
 
     def targets(self, id_: str | None = None) -> list[str]:
         """Return what names stand for, each document once: those that an image leads, or all."""
-        names = (name for name in sorted(self._names) if id_ is None or self._names[name] == id_)
-        return list(dict.fromkeys(self._targets[name] for name in names))
+        if id_ is None:
+            return list(self._seen().named)
+        return list(dict.fromkeys(self._targets[name] for name in self._seen().led.get(id_, ())))
 
     def members(self, target: str) -> list[str]:
         """Return the ids of the images of an index that are here."""
@@ -149,7 +160,7 @@ class Names:
 
     def follows(self, id_: str) -> bool:
         """Say whether an image is here only as a further platform of what another one leads."""
-        return id_ not in self._names.values() and any(id_ in members for members in self._members.values())
+        return id_ not in self._seen().led and id_ in self._seen().indexes
 
     def tags_in(self, repository: str) -> list[tuple[Reference, Image]]:
         """Return the tags of a repository (its whole name) with their images."""
@@ -246,21 +257,31 @@ class Names:
 
     def _settle(self, changed: set[str]) -> None:
         """Forget the members of indexes that have no name any more, and renew what images say of their names."""
-        named = set(self._targets.values())
-        for target in [target for target in self._members if target not in named]:
+        self._view = None
+        for target in [target for target in self._members if target not in self._seen().named]:
             changed |= set(self._members.pop(target))
             with self._store.transaction() as db:
                 db.execute("delete from image_members where target = ?", (target,))
+        self._view = None
         for one in changed & self._images.keys():
             self._refresh(one)
 
+    def _seen(self) -> _View:
+        """Return the names in the order that questions are asked in, worked out once after each change."""
+        if self._view is None:
+            self._view = _View({}, {}, {})
+            for name, id_ in sorted(self._names.items()):
+                self._view.led.setdefault(id_, []).append(name)
+                self._view.named.setdefault(self._targets[name], []).append(name)
+            for target, members in self._members.items():
+                for id_ in members:
+                    self._view.indexes.setdefault(id_, []).append(target)
+        return self._view
+
     def _refresh(self, id_: str) -> Image:
-        of_indexes = {target for target, members in self._members.items() if id_ in members}
-        names = [
-            (name, reference.parse(name))
-            for name in sorted(self._names)
-            if self._names[name] == id_ or self._targets[name] in of_indexes
-        ]
+        view = self._seen()
+        its = {*view.led.get(id_, ()), *(name for one in view.indexes.get(id_, ()) for name in view.named.get(one, ()))}
+        names = [(name, reference.parse(name)) for name in sorted(its)]
         tags = [(name, ref) for name, ref in names if ref.tag]
         self._images[id_] = image = replace(
             self._images[id_],

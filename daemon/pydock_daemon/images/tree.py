@@ -121,7 +121,7 @@ def _read(content: Content, digest: str) -> _Document | None:
     return _parsed(content.path(digest)) if digest in content else None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _parsed(path: Path) -> _Document:
     """Return what a stored document says; one that is of no known kind says nothing but is a document."""
     if path.stat().st_size > LARGEST_DOCUMENT:

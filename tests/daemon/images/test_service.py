@@ -121,7 +121,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk(small_disk: Path) -> None:
     shop = Shop(small_disk.parent)
     await shop.open()
-    with pytest.raises(PydockError, match=r"image store: .*No space left on device"):
+    with pytest.raises(PydockError, match=r"image store: no space left on device"):
         await shop.load(docker_archive([tar([entry("big", bytes(2 << 20))])], ["big:1"]))
     assert await shop.left() == []
     await shop.close()
