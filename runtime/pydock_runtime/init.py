@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import abi, credentials, hooks, linux, namespaces, netconf, sync, sysctl, terminal, usermaps
+from pydock_runtime import (
+    abi,
+    credentials,
+    hooks,
+    linux,
+    namespaces,
+    netconf,
+    program,
+    sync,
+    sysctl,
+    terminal,
+    usermaps,
+)
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
 from pydock_runtime.rootfs import prepare, sources
 
@@ -133,7 +145,11 @@ def _story(work: Work) -> NoReturn:
         pivot=work.pivot,
         prepared=lambda: _prepared(work),
     )
-    channel = _gate(work, _stdio(work))
+    console = _stdio(work)
+    if work.gate is not None and not os.path.dirname(work.process.args[0]):
+        # `create` says already what there is not, as runc's does: engines tell that from a start that fails.
+        program.find(work.process.args[0], work.process.env)
+    channel = _gate(work, console)
     message = _wait_for(channel, "interfaces")
     if plan.owns("network"):
         netconf.configure(message["interfaces"])
