@@ -87,6 +87,7 @@ def test_from_the_high_watermark_to_the_low_one(engine: Engine, pydock: Cli) -> 
     assert evicted(pydock) == ["second", "first", "third", "fourth"]
     assert json.loads(pydock("image", "pin", "--format", "json"))["Target"] == "pinned:latest"
     with Client(engine.host) as client:
+        assert [pin["Target"] for pin in client.images.pins()] == ["pinned:latest"]
         client.images.get("pinned").unpin()  # by its id, which is not how it was pinned
         pydock("image", "unpin", "pinned")
     load(engine, "fifth")

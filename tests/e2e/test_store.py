@@ -8,6 +8,8 @@ import pytest
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 
+from pydock_client import Client
+
 CACHE = (
     "FROM busybox\nRUN --mount=type=cache,target=/c head -c 300000 /dev/zero >/c/x\nRUN head -c 200000 /dev/zero >/y\n"
 )
@@ -66,7 +68,8 @@ def test_the_build_cache_within_limits(engine: Engine, tmp_path: Path):
     left = engine.api.ok("GET", "/v1.48/system/df")["BuildCache"]
     assert {entry["ID"] for entry in left} < {entry["ID"] for entry in entries}
     assert sum(entry["Size"] for entry in left if not entry["Shared"]) <= 250_000 * 1.024
-    assert engine.api.ok("POST", "/build/prune", all="1", **{"min-free-space": str(1 << 62)})["CachesDeleted"]
+    with Client(engine.host) as client:
+        assert client.prune_build_cache(all=True, min_free_space=1 << 62)["CachesDeleted"]
     assert engine.api.ok("GET", "/v1.48/system/df")["BuildCache"] == []
 
 

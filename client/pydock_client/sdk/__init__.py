@@ -61,6 +61,12 @@ class Client:
         found: Json = self.connection.json("GET", "/system/df", query)
         return found
 
+    def prune_build_cache(self, filters: Json | None = None, *, all: bool = False, **limits: int) -> Json:
+        """Remove build cache that nobody uses; `reserved_space`, `max_used_space` and `min_free_space` are bytes."""
+        query = {"all": all, "filters": filters} | {name.replace("_", "-"): size for name, size in limits.items()}
+        found: Json = self.connection.json("POST", "/build/prune", query)
+        return found
+
     def check(self, *, quick: bool = False, repair: bool = False) -> Json:
         """Return whether the daemon's store is whole, after setting right what is not with `repair`."""
         found: Json = self.connection.json("POST", "/system/check", {"quick": quick, "repair": repair})

@@ -103,3 +103,7 @@ class Images:
         """Remove images that nobody uses."""
         found: Json = self._connection.json("POST", "/images/prune", {"filters": filters})
         return found
+
+    def pins(self) -> Sequence[Json]:
+        """Return what automatic collection leaves alone: `Target`, and the `Id` of the image that has it now."""
+        return list(self._connection.json("GET", "/images/pins"))
