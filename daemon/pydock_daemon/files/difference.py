@@ -4,6 +4,7 @@ As in Docker this compares two trees: a folder counts as changed when its mode o
 has changed, a file also by its size and time. Only what was written is walked; the tree below is looked up beside it.
 """
 
+import functools
 import json
 import os
 import stat
@@ -27,13 +28,12 @@ class Change(NamedTuple):
     path: str
 
 
-def changes(*, linked: bool = False) -> Iterator[Change]:
+def changes(*, layered: bool = False) -> Iterator[Change]:
     """Yield the changes in a `difference` view, a folder before what is in it, names sorted.
 
-    With `linked` a file with several names counts as changed under each: as files they differ in nothing, and a layer
-    that had only the new names would tear them apart.
+    With `layered` they are those of a layer: also files and attributes that differ in nothing Docker would list.
     """
-    yield from _inside("", opaque=_hides(""), below=True, linked=linked)
+    yield from _inside("", opaque=_hides(""), below=True, layered=layered)
 
 
 def layer_tar() -> Iterator[bytes]:
@@ -43,7 +43,7 @@ def layer_tar() -> Iterator[bytes]:
     if _differs(os.lstat(WRITTEN), os.lstat(LOWER)):
         empty = False
         yield from layer.member(".", WRITTEN, links)
-    for change in changes(linked=True):
+    for change in changes(layered=True):
         empty = False
         name = change.path.removeprefix("/")
         if change.kind == DELETED:
@@ -64,7 +64,7 @@ def listed() -> Iterator[bytes]:
     yield b"null\n" if before == b"[" else b"]\n"
 
 
-def _inside(folder: str, *, opaque: bool, below: bool, linked: bool) -> Iterator[Change]:
+def _inside(folder: str, *, opaque: bool, below: bool, layered: bool) -> Iterator[Change]:
     """Yield the changes in a folder; `below` says that there is one of this name below, `opaque` that it is hidden."""
     written = [item.name for item in layer.listed(WRITTEN + folder)]
     hidden = {item.name for item in layer.listed(LOWER + folder)} if below and opaque else set[str]()
@@ -74,12 +74,12 @@ def _inside(folder: str, *, opaque: bool, below: bool, linked: bool) -> Iterator
             yield Change(DELETED, path)
             continue
         try:
-            yield from _one(path, below=below, linked=linked)
+            yield from _one(path, below=below, layered=layered)
         except FileNotFoundError:
             continue  # gone since it was listed
 
 
-def _one(path: str, *, below: bool, linked: bool) -> Iterator[Change]:
+def _one(path: str, *, below: bool, layered: bool) -> Iterator[Change]:
     new, old = os.lstat(WRITTEN + path), _found(LOWER + path) if below else None
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
         if old:
@@ -89,12 +89,12 @@ def _one(path: str, *, below: bool, linked: bool) -> Iterator[Change]:
     was_folder = old is not None and stat.S_ISDIR(old.st_mode)
     inner: Iterator[Change] = iter(())
     if is_folder:
-        inner = _inside(path, opaque=_hides(path), below=was_folder, linked=linked)
+        inner = _inside(path, opaque=_hides(path), below=was_folder, layered=layered)
     first = next(inner, None)
     empty = first is None if is_folder else not new.st_size
     if not old and not (empty and path in MOUNT_POINTS):
         yield Change(ADDED, path)
-    elif old and (first or _changed(path, new, old) or (linked and not is_folder and _torn(new, old))):
+    elif old and (first or _changed(path, new, old) or (layered and _belongs(path, new, old))):
         yield Change(MODIFIED, path)
     if first:
         yield first
@@ -106,9 +106,29 @@ def _hides(path: str) -> bool:
     return os.path.exists(WHOLE) or layer.is_opaque(WRITTEN + path)
 
 
-def _torn(new: os.stat_result, old: os.stat_result) -> bool:
-    """Say whether a layer without this name would take it away from the others that its file has."""
-    return new.st_nlink != old.st_nlink if os.path.exists(WHOLE) else new.st_nlink > 1
+def _belongs(path: str, new: os.stat_result, old: os.stat_result) -> bool:
+    """Say whether a layer must have a file again that has the size and the time of the one below.
+
+    What overlayfs has copied was written to, whatever its time says since; of a whole tree one sees only that a file
+    has other names than below, as a layer without it would tear those apart, or other attributes.
+    """
+    if stat.S_ISDIR(new.st_mode) or os.path.exists(WHOLE):
+        is_linked = not stat.S_ISDIR(new.st_mode) and max(new.st_nlink, old.st_nlink) > 1
+        if is_linked and _linked(WRITTEN).get(path) != _linked(LOWER).get(path):
+            return True
+        return layer.attributes(WRITTEN + path) != layer.attributes(LOWER + path)
+    return True
+
+
+@functools.cache
+def _linked(tree: str) -> dict[str, tuple[str, ...]]:
+    """Return for each path of a file with several names all of them; walks the tree, once for this process."""
+    names: dict[tuple[int, int], list[str]] = {}
+    for path, at in layer.walk(tree, "", "/"):
+        found = os.lstat(at)
+        if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+            names.setdefault((found.st_dev, found.st_ino), []).append(path)
+    return {path: tuple(group) for group in names.values() for path in group}
 
 
 def _found(path: str) -> os.stat_result | None:

@@ -4,6 +4,7 @@ import json
 import os
 
 from .extract import META, OPAQUE, Extractor, hidden_by, is_folder, remove_tree
+from .layer import KEPT_XATTRS
 from .tarstream import Archive, Entry
 from .unpack import unpack
 
@@ -24,6 +25,14 @@ class Applier(Extractor):
         while name and name not in self._own:
             self._own.add(name)
             name = os.path.dirname(name)
+
+    def _directory(self, archive: Archive, entry: Entry, name: bytes) -> None:
+        if is_folder(name):
+            # What the layer says of a folder is all there is to say.
+            for key in os.listxattr(name, follow_symlinks=False):
+                if key.startswith(KEPT_XATTRS):
+                    os.removexattr(name, key, follow_symlinks=False)
+        super()._directory(archive, entry, name)
 
     def _whiteout(self, name: bytes, base: bytes) -> None:
         folder = os.path.dirname(name)

@@ -13,6 +13,7 @@ from pydock_daemon.snapshots import tarstream
 from pydock_daemon.snapshots.tarstream import Archive, ArchiveError, Entry
 
 READ = 1 << 18
+HOLE = 1 << 16
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 META = b".wh..wh."
@@ -115,8 +116,7 @@ class Extractor:
             if entry.sparse is not None:
                 write_sparse(descriptor, archive, entry)
             else:
-                for piece in archive.contents():
-                    write(descriptor, piece)
+                write_contents(descriptor, archive, entry)
             os.fchown(descriptor, entry.uid, entry.gid)
             if entry.mode > 0o777:
                 os.fchmod(descriptor, entry.mode)
@@ -260,6 +260,19 @@ def set_xattr(target: int | bytes, key: bytes, value: bytes) -> None:
 UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL}  # EINVAL: a name whose prefix the kernel does not know
 
 
+def write_contents(descriptor: int, archive: Archive, entry: Entry) -> None:
+    """Write a file; long zeros become a hole, so that a few megabytes of an archive cannot fill a disk with them."""
+    has_hole = False
+    for piece in archive.contents():
+        if len(piece) >= HOLE and piece[0] == 0 and bytes(piece) == bytes(len(piece)):
+            os.lseek(descriptor, len(piece), os.SEEK_CUR)
+            has_hole = True
+        else:
+            write(descriptor, piece)
+    if has_hole:
+        os.ftruncate(descriptor, entry.real_size)
+
+
 def write(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of the bytes."""
     done = os.write(descriptor, data)
@@ -295,7 +308,7 @@ def blob(descriptor: int) -> Iterator[bytes]:
 
 
 # Errors that the archive's names cause, and no disk does.
-INVALID = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
+INVALID = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EFBIG}
 
 
 def describe(error: OSError) -> str:

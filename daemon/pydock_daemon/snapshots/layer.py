@@ -149,12 +149,19 @@ def _entry(name: str, path: str, status: os.stat_result, links: Links) -> tarfil
         entry.linkname = os.readlink(path)
     elif entry.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
         entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
-    for key in os.listxattr(path, follow_symlinks=False):
-        if key.startswith(KEPT_XATTRS) and not key.startswith("user.overlay."):
-            value = os.getxattr(path, key, follow_symlinks=False)
-            records[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
+    for key, value in attributes(path).items():
+        records[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
     entry.pax_headers = records
     return entry
+
+
+def attributes(path: Place) -> dict[str, bytes]:
+    """Return the extended attributes of a file that an archive keeps."""
+    return {
+        key: os.getxattr(path, key, follow_symlinks=False)
+        for key in os.listxattr(path, follow_symlinks=False)
+        if key.startswith(KEPT_XATTRS) and not key.startswith("user.overlay.")
+    }
 
 
 def _contents(file: int, count: int) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 BLOCK = 512
 LONGEST_RECORD = 1 << 20
+LARGEST = (1 << 63) - 1
 FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 KINDS = {FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO}
 _META = {b"L", b"K", b"x", b"g"}
@@ -218,6 +219,8 @@ class Archive:
             entry.kind = DIRECTORY  # the format before POSIX knew no other way to say so
         if entry.kind != FILE:
             entry.size = entry.real_size = 0
+        if not 0 <= entry.size <= LARGEST or not 0 <= entry.real_size <= LARGEST:
+            raise ArchiveError(f"{os.fsdecode(entry.name)}: no file has such a size")
         if not entry.name or b"\0" in entry.name or b"\0" in entry.link:
             raise ArchiveError("a tar entry without a usable name")
 

@@ -6,19 +6,23 @@ import os
 import random
 import shutil
 import stat
+import struct
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.daemon.snapshots.conftest import Bench
 from tests.daemon.snapshots.conftest import bench as bench
+from tests.daemon.snapshots.test_plain import plain as plain
 from tests.fixtures.archives import device, entry, folder, hard_link, symlink, tar
 
 from pydock_daemon.files import process
 
 pytestmark = pytest.mark.root
-NAMES = ["a", "b", "c", "\udcff", "n" * 60]
+Alter = Callable[[Path, random.Random], None]
+NAMES = ["a", "b", "c", "B", "\udcff", "n" * 60]
 
 
 async def output(bench: Bench, key: str, verb: str) -> bytes:
@@ -50,8 +54,13 @@ def picture(root: Path) -> dict[str, tuple[object, ...]]:
                 data = Path(path).read_bytes()
             names = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
             time = 0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
+            attributes = tuple(
+                (key, os.getxattr(path, key, follow_symlinks=False))
+                for key in sorted(os.listxattr(path, follow_symlinks=False))
+                if not key.startswith("trusted.overlay.")
+            )
             found[os.path.normpath(path).removeprefix(str(root))] = (
-                status.st_mode, status.st_uid, status.st_gid, time, status.st_rdev, names, data
+                status.st_mode, status.st_uid, status.st_gid, time, status.st_rdev, names, data, attributes
             )  # fmt: skip
     return found
 
@@ -61,19 +70,19 @@ def some_folder(tree: Path, chance: random.Random) -> Path:
     return Path(chance.choice([at for at, _, _ in os.walk(tree)]))
 
 
-def change(tree: Path, chance: random.Random) -> None:
+def change(tree: Path, chance: random.Random, alterations: Sequence[Alter]) -> None:
     """Do one thing to a tree."""
     path = some_folder(tree, chance) / chance.choice(NAMES)
     if path.is_symlink() or path.exists():
-        if chance.random() < 0.3:
-            os.chown(path, chance.randrange(9), 0, follow_symlinks=False)
+        if chance.random() < 0.5:
+            chance.choice(alterations)(path, chance)
             return
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         if chance.random() < 0.4:
             return
-    kind = chance.choice(["file", "file", "folder", "folder", "link", "hard", "pipe"])
+    kind = chance.choice(["file", "file", "folder", "folder", "link", "hard", "pipe", "device", "moved"])
     files = [found for found in tree.rglob("*") if found.is_file() and not found.is_symlink()]
-    if kind == "file" or (kind == "hard" and not files):
+    if kind == "file" or (kind in ("hard", "moved") and not files):
         path.write_bytes(chance.randbytes(chance.randrange(2000)))
     elif kind == "folder":
         path.mkdir(mode=chance.choice([0o755, 0o700]))
@@ -81,27 +90,73 @@ def change(tree: Path, chance: random.Random) -> None:
         path.symlink_to(chance.choice(NAMES))
     elif kind == "hard":
         os.link(chance.choice(files), path)
+    elif kind == "moved":
+        chance.choice(files).rename(path)
+    elif kind == "device":
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, chance.randrange(1, 9)))
     else:
         os.mkfifo(path)
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_a_layer_makes_the_tree_again(bench: Bench, seed: int) -> None:
+def alter_owner(path: Path, chance: random.Random) -> None:
+    os.chown(path, chance.randrange(9), chance.randrange(9), follow_symlinks=False)
+
+
+def alter_mode(path: Path, chance: random.Random) -> None:
+    if not path.is_symlink():
+        path.chmod(chance.choice([0o4755, 0o2711, 0o1777, 0o600, 0]))
+
+
+def alter_time(path: Path, chance: random.Random) -> None:
+    moment = chance.randrange(1, 1 << 61)
+    os.utime(path, ns=(moment, moment), follow_symlinks=False)
+
+
+def alter_attribute(path: Path, chance: random.Random) -> None:
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        return
+    if path.is_file() and chance.random() < 0.3:
+        os.setxattr(path, "security.capability", struct.pack("<5I", 0x02000001, chance.randrange(1, 99), 0, 0, 0))
+    elif (keys := os.listxattr(path)) and chance.random() < 0.3:
+        os.removexattr(path, keys[0])
+    else:
+        os.setxattr(path, f"user.{chance.choice('abc')}", chance.randbytes(chance.randrange(20)))
+
+
+def alter_contents(path: Path, chance: random.Random) -> None:
+    """Write as many other bytes, and say that it was never done."""
+    if path.is_file() and not path.is_symlink():
+        before = path.stat()
+        path.write_bytes(chance.randbytes(before.st_size))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+ALTERATIONS = [alter_owner, alter_mode, alter_time, alter_attribute, alter_attribute, alter_contents]
+
+
+@pytest.mark.parametrize(("kind", "seed"), [*(("bench", n) for n in range(16)), *(("plain", n) for n in range(8))])
+async def test_a_layer_makes_the_tree_again(request: pytest.FixtureRequest, kind: str, seed: int) -> None:
+    bench: Bench = request.getfixturevalue(kind)
     chance = random.Random(seed)
+    # Of whole trees only sizes and times are compared.
+    alterations = ALTERATIONS if kind == "bench" else ALTERATIONS[:-1]
     base = await bench.unpack(tar([folder("a"), folder("a/b"), entry("a/b/c", b"1"), entry("b", b"2"), folder("c")]))
     bench.snapshots.prepare("first", [base.chain])
+    await bench.snapshots.made("first")
     with bench.snapshots.mounted("first") as tree:
         for _ in range(15):
-            change(tree, chance)
+            change(tree, chance, alterations)
     below = await bench.unpack(await output(bench, "first", "layer"), base)
     bench.snapshots.prepare("second", [base.chain, below.chain])
+    await bench.snapshots.made("second")
     with bench.snapshots.mounted("second") as tree:
         before = picture(tree)
         for _ in range(25):
-            change(tree, chance)
+            change(tree, chance, alterations)
         after = picture(tree)
     above = await bench.unpack(await output(bench, "second", "layer"), below)
     bench.snapshots.prepare("third", [base.chain, below.chain, above.chain])
+    await bench.snapshots.made("third")
     with bench.snapshots.mounted("third") as tree:
         assert picture(tree) == after
     said = {line[2:]: line[0] for line in await changes(bench, "second")}

@@ -206,6 +206,14 @@ REFUSED = {
     "a sparse map that lies": [entry("x", b"abc", pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"})],
     "a sparse map backwards": [entry("x", b"ab", pax_headers={"GNU.sparse.map": "5,1,0,1", "GNU.sparse.size": "9"})],
     "a sparse map beyond": [entry("x", b"ab", pax_headers={"GNU.sparse.map": "50,2", "GNU.sparse.size": "9"})],
+    "up by a pax path": [entry("x", b"y", pax_headers={"path": "../evil"})],
+    "up by a pax link": [entry("x", kind=tarfile.LNKTYPE, link="y", pax_headers={"linkpath": "../../etc/passwd"})],
+    "up by a sparse name": [entry("x", b"y", pax_headers={"GNU.sparse.name": "../evil", "GNU.sparse.map": "0,1"})],
+    "up behind the root": [entry("/../evil", b"x")],
+    "a hard link to a pipe's folder": [folder("d"), hard_link("d", "."), entry("d/x", b"y")],
+    "a size of exabytes": [entry("x", b"y", pax_headers={"size": str(1 << 62)})],
+    "a size that is no number": [entry("x", b"y", pax_headers={"size": "-1"})],
+    "a sparse file of exabytes": [entry("x", b"y", pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "9" * 19})],
     "a sparse map without end": [
         entry("x", b"9" * 512, pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})
     ],
@@ -247,6 +255,17 @@ CONTAINED = {
         "h",
     ),
     "a hard link to a link out": ([symlink("l", "/etc/pydock-evil"), hard_link("h", "l"), entry("h", b"x")], "h"),
+    "the root by an absolute hard link": ([entry("a", b"x"), hard_link("h", "/a")], "h"),
+    "a whiteout through a link": ([symlink("l", "/"), folder("etc"), entry("l/.wh.passwd"), entry("f", b"x")], "f"),
+    "an opaque mark through a link": ([symlink("l", "/"), entry("l/.wh..wh..opq"), entry("f", b"x")], "f"),
+    "a folder through a link": ([symlink("l", "/etc"), folder("etc"), folder("l/d"), entry("l/d/f", b"x")], "etc/d/f"),
+    "a hard link over its target": ([entry("f", b"x"), hard_link("f", "f"), hard_link("./f", "f")], "f"),
+    "names that differ in case": ([symlink("D", "/etc"), folder("d"), entry("d/pydock-evil", b"x")], "d/pydock-evil"),
+    "a global header with a path": (
+        [entry("g", b"20 path=/etc/evil-x\n", kind=b"g"), entry("f", b"x")],
+        "f",
+    ),
+    "the same folder twice": ([folder("d", mode=0), entry("d/f", b"y"), folder("d"), entry("d/f", b"x")], "d/f"),
     "dots in the middle": ([folder("a"), entry("a/./../a//f", b"x")], "a/f"),
 }
 
@@ -258,6 +277,25 @@ async def test_what_leads_out_stays_inside(bench: Bench, name: str) -> None:
     assert (root / path).read_bytes() == b"x"
     assert not (root / path).is_symlink()
     assert not Path("/etc/pydock-evil").exists()
+
+
+async def test_gigabytes_of_zeros_take_no_disk(bench: Bench) -> None:
+    """A thousandth of it comes in; the files are as long as they say and empty."""
+    info, _ = entry("zeros")
+    info.size = 64 << 24
+    parts = [info.tobuf(tarfile.PAX_FORMAT), *[bytes(1 << 24)] * 64, bytes(1024)]
+    members = {part: gzip.compress(part) for part in set(parts)}
+    layer = await bench.unpack(b"".join(members[part] for part in parts))
+    status = os.lstat(bench.snapshots.diff(layer.chain) / "zeros")
+    assert (status.st_size, layer.size) == (1 << 30, 1 << 30)
+    assert status.st_blocks * 512 < 1 << 20
+
+
+async def test_long_zeros_are_in_their_place(bench: Bench) -> None:
+    data = b"a" + bytes(300_000) + b"b" + bytes(3 << 20)
+    root = await unpacked(bench, entry("x", data), entry("y", bytes(200_000)))
+    assert (root / "x").read_bytes() == data
+    assert (root / "y").read_bytes() == bytes(200_000)
 
 
 CORRUPT = {
