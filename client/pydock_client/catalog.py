@@ -116,6 +116,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("volume prune", "prune:VOLUMES", "Remove unused local volumes"),
     Entry("volume rm, volume remove", "volumes:RM", "Remove one or more volumes"),
     Entry("volume update", "volumes:UPDATE", "Update a volume (cluster volumes only)"),
+    Entry("builder cache", "buildcache:CACHE", "List, remove, export and import build cache"),
     Entry("builder prune", "prune:CACHE", "Remove build cache"),
     Entry("checkpoint create", "checkpoints:CREATE", "Create a checkpoint from a running container"),
     Entry("checkpoint ls, checkpoint list", "checkpoints:LS", "List checkpoints of a container"),

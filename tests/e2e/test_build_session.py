@@ -81,6 +81,27 @@ def test_only_changed_files_are_sent_again(pydock: Cli, api: Api, project: Proje
     assert output(pydock, "cat", "/all/a") == "second"
 
 
+def test_caches_out_and_in(pydock: Cli, daemon: Engine, project: Project, tmp_path: Path):
+    if not isinstance(daemon, Engine):
+        pytest.skip("commands of pydock alone")
+    mount = "--mount=type=cache,id=out-and-in,target=/c"
+    folder = project(Dockerfile=f"FROM busybox\nRUN {mount} echo kept >/c/f && chmod 640 /c/f && chown 5:6 /c/f\n")
+    build(pydock, folder, "--no-cache")
+    assert "exec.cachemount" in pydock("builder", "cache", "ls", "--mounts")
+    assert "RUN /bin/sh" in pydock("builder", "cache", "ls")
+    pydock("builder", "cache", "export", "out-and-in", "-o", str(tmp_path / "c.tar"))
+    pydock("builder", "cache", "rm", "out-and-in")
+    assert "out-and-in" not in pydock("builder", "cache", "ls", "--mounts")
+    pydock.fails("builder", "cache", "export", "out-and-in", code=1, message="no such volume")
+    pydock.fails("builder", "cache", "rm", "out-and-in", code=1, message="no such build cache")
+    pydock.fails("builder", "cache", "eat", code=1, message="unknown action eat")
+    pydock("builder", "cache", "import", "out-and-in", "-i", str(tmp_path / "c.tar"))
+    (folder / "Dockerfile").write_text(f"FROM busybox\nRUN {mount} stat -c '%a %u:%g' /c/f >/o && cat /c/f >>/o\n")
+    build(pydock, folder, "--no-cache")
+    assert output(pydock, "cat", "/o").split() == ["640", "5:6", "kept"]
+    assert daemon.api.ok("GET", "/containers/json", all="1") == []
+
+
 def test_entitlements_are_asked_for(pydock: Cli, project: Project):
     folder = project(Dockerfile="FROM busybox\nRUN --network=host ls /sys/class/net >/links\n")
     assert "network.host is not allowed" in fails(pydock, folder)[1]

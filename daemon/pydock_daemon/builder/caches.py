@@ -7,20 +7,11 @@ the time of its folder, set at each use.
 import asyncio
 import hashlib
 import os
-import re
 from typing import Any
 
 from pydock_daemon.containers.service import Containers
+from pydock_shared.buildcache import LABEL
 from pydock_shared.filters import Filters
-
-PREFIX = "build-cache-"
-LABEL = "io.pydock.build.cache"
-
-
-def volume(name: str, copy: int = 0) -> str:
-    """Return the volume of a cache; `copy` counts those that are in use side by side."""
-    plain = re.sub(r"[^a-zA-Z0-9_.-]", "-", name).strip("-.")[:40]
-    return f"{PREFIX}{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" + (f"-{copy}" if copy else "")
 
 
 def touch(containers: Containers, name: str) -> None:

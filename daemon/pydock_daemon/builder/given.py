@@ -19,10 +19,10 @@ from typing import Any
 from pydock_daemon.containers.service import Containers
 from pydock_daemon.volumes.copyup import copy_tree
 from pydock_runtime import abi, linux
+from pydock_shared.buildcache import LABEL, volume
 from pydock_shared.errors import InvalidArgument
 
 from . import caches, direct
-from .caches import LABEL
 from .mounts import RunMount
 from .session import Session
 from .state import State
@@ -87,11 +87,11 @@ class Giver:
     async def _reserved(self, mount: RunMount) -> AsyncIterator[str]:
         """Give the volume of a cache: of a locked one when nobody has it, of a private one a copy that nobody has."""
         async with AsyncExitStack() as stack:
-            name = caches.volume(mount.name)
+            name = volume(mount.name)
             if mount.sharing == "locked":
                 await stack.enter_async_context(_locked(name))
             if mount.sharing == "private":
-                copies = (caches.volume(mount.name, number) for number in itertools.count())
+                copies = (volume(mount.name, number) for number in itertools.count())
                 name = next(copy for copy in copies if not _users[copy])
             _users[name] += 1
             stack.callback(_left, name)
