@@ -11,13 +11,13 @@ from pydock_shared.errors import NotSupported
 SYSCTLS = "com.docker.network.endpoint.sysctls"
 INTERFACE = "com.docker.network.endpoint.ifname"
 PARAMETER = re.compile(r"net\.(?:ipv4|ipv6|mpls)\.[a-z0-9_-]+\.(?:IFNAME|ifname)\.[a-zA-Z0-9_-]+")
-"""The docker command line makes small letters of the placeholder."""
+"""The docker command line makes small letters of IFNAME."""
 NAME = re.compile(r"(?!\.{1,2}$)[^\s/:%\0]{1,15}")
 Pairs = tuple[tuple[str, str], ...]
 
 
 class Options(NamedTuple):
-    """What is asked of the interface: nothing of its name, or a name; parameters with a placeholder in theirs."""
+    """What is asked of the interface: nothing of its name, or a name; parameters with IFNAME in theirs."""
 
     interface: str
     sysctls: Pairs
