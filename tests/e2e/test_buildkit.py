@@ -17,6 +17,7 @@ from tests.fixtures.buildkit import GO_FOLDER, Files, connected, dial, told
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
+from tests.fixtures.registry import serving
 
 from pydock_daemon.buildkit.messages import CLASSES, make
 
@@ -289,6 +290,21 @@ def test_hard_links_and_other_files(daemon: Engine, docker: Cli, tmp_path: Path)
     script = "stat -c '%h %a' /d/a; readlink /d/link; cat /d/b"
     assert docker("run", "--rm", "links:1", "sh", "-c", script).split() == ["2", "4750", "a", "1"]
     assert "d/b" not in given.sent
+
+
+def test_a_base_that_is_elsewhere(daemon: Engine, docker: Cli, tmp_path: Path) -> None:
+    """It is fetched before the context, whose files its triggers may need."""
+    given = folders(tmp_path / "a", {"Dockerfile": "FROM busybox\nONBUILD COPY a /\n"})
+    with serving(tmp_path / "registry") as registry:
+        name = registry.name("triggers:1")
+        solved(daemon, given, ExporterAttrs={"name": name})
+        docker("push", name)
+        docker("rmi", name)
+        given = folders(tmp_path / "b", {"Dockerfile": f"FROM {name}\nCOPY b /\n", "a": "1", "b": "2", "c": "3"})
+        _, status = solved(daemon, given, ExporterAttrs={"name": "triggered:1"})
+    assert given.asked[-1]["followpaths"] == ["a", "b"]
+    assert f"[internal] load metadata for {name}" in {vertex.name for vertex in ended(status)}
+    assert docker("run", "--rm", "triggered:1", "cat", "/a", "/b") == "12"
 
 
 def test_a_cache_in_the_image(daemon: Engine, api: Api, tmp_path: Path) -> None:

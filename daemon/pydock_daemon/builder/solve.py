@@ -13,7 +13,7 @@ from pydock_daemon.containers.service import Containers
 from pydock_daemon.images import pull
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.model import Image, Platform, host_platform, parse_platform
-from pydock_daemon.images.service import Adding, Progress
+from pydock_daemon.images.service import Adding, Images, Progress
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
@@ -63,21 +63,8 @@ class Build:
         if text is None:
             raise InvalidArgument(f"Cannot locate specified Dockerfile: {name}")
         file = dockerfile.parse(text, name)
-        made, before = stages.stages(file, {**self._platforms(), **self._options.given})
+        made, before = stages.stages(file, {**platforms(self._options), **self._options.given})
         return file, made, before
-
-    def _platforms(self) -> dict[str, str]:
-        """Return the predefined arguments that tell of platforms; only this host's is built."""
-        host = host_platform()
-        found: dict[str, str] = {}
-        for word, platform in (("BUILD", host), ("TARGET", self._options.platform or host)):
-            found |= {
-                f"{word}PLATFORM": str(platform),
-                f"{word}OS": platform.os,
-                f"{word}ARCH": platform.architecture,
-                f"{word}VARIANT": platform.variant,
-            }
-        return found
 
     async def run(self) -> Image:
         """Build the target and return its image, with the names that were asked for."""
@@ -217,7 +204,7 @@ class Build:
         words = Words(at.variables(), self._file.escape)
         try:
             if instruction.name == "ARG":
-                given = {**self._platforms(), **self._options.given}
+                given = {**platforms(self._options), **self._options.given}
                 self._used |= {word.partition("=")[0] for word in instruction.text.split()}
                 shown = meta.declare(at, instruction, given, self._before, words)
             elif instruction.name in CARRIERS:
@@ -261,11 +248,30 @@ class Build:
         return found
 
     async def _pull(self, name: str, platform: Platform | None, progress: Progress) -> Image:
-        ref = reference.parse(name)
-        credentials = self._options.credentials.get(ref.domain, Credentials())
-        if self._options.session:
-            credentials = await self._options.session.credentials(ref.domain)
-        return await pull.pull(self._images, ref, platform, credentials, progress)
+        return await pulled(self._images, name, platform, self._options, progress)
+
+
+def platforms(options: Options) -> dict[str, str]:
+    """Return the predefined arguments that tell of platforms; only this host's is built."""
+    host = host_platform()
+    found: dict[str, str] = {}
+    for word, platform in (("BUILD", host), ("TARGET", options.platform or host)):
+        found |= {
+            f"{word}PLATFORM": str(platform),
+            f"{word}OS": platform.os,
+            f"{word}ARCH": platform.architecture,
+            f"{word}VARIANT": platform.variant,
+        }
+    return found
+
+
+async def pulled(images: Images, name: str, platform: Platform | None, options: Options, progress: Progress) -> Image:
+    """Return an image from its registry, with the login that the build was given for that."""
+    ref = reference.parse(name)
+    credentials = options.credentials.get(ref.domain, Credentials())
+    if options.session:
+        credentials = await options.session.credentials(ref.domain)
+    return await pull.pull(images, ref, platform, credentials, progress)
 
 
 async def _silent(record: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydock_daemon.builder import solve
-from pydock_daemon.builder.options import Options
 from pydock_daemon.builder.steps import Failed
 from pydock_daemon.images.model import Image
 from pydock_shared.errors import PydockError
@@ -38,7 +37,7 @@ class Built(NamedTuple):
     cache: Image | None
 
 
-async def build(sources: Sources, name: str, given: Mapping[str, str], options: Options) -> Built:
+async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Built:
     """Build what the attributes of a frontend ask for. Refused: an error, with BuildKit's details."""
     attributes.frontend(name, given)
     asked, report, engine = attributes.asked(given), Vertices(sources.telling), sources.engine
@@ -47,7 +46,7 @@ async def build(sources: Sources, name: str, given: Mapping[str, str], options: 
             syntax = files.parsed(asked.filename).directives.get("syntax")
             if syntax:
                 attributes.check_syntax(syntax)
-            made = replace(options, contexts=files.named)
+            made = replace(sources.options, contexts=files.named)
             work = solve.Build(
                 engine.containers, engine.build_cache, made, sources.folder, files.context, report, files.text
             )

@@ -93,7 +93,6 @@ class Job:
         """Build what a frontend is asked for; `imports` are caches besides those of the request."""
         client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
-        sources = Sources(self._engine, client, self.telling, self._folder, self._given)
         allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
         stays = any(one.kind in IMAGE for one in self._exports)
         options = replace(
@@ -106,7 +105,8 @@ class Job:
             cache_inline=caching.inline(self._caches, given),
             cache_image=any(one.kind == "registry" for one in self._caches),
         )
-        building = asyncio.ensure_future(build(sources, frontend, given, options))
+        sources = Sources(self._engine, client, self.telling, options, self._folder, self._given)
+        building = asyncio.ensure_future(build(sources, frontend, given))
         self._parts.add(building)
         try:
             return await building

@@ -209,7 +209,7 @@ class VerticesOfStage:
         if instruction is not None and instruction.name not in LAYERS:
             return
         self._number += 1
-        text = f"FROM {_whole(self._stage.base)}"
+        text = f"FROM {whole_name(self._stage.base)}"
         if instruction:
             text = VARIABLE.sub(lambda found: variables.get(found[1] or found[2], found[0]), instruction.original)
             text = " ".join(text.split())
@@ -257,7 +257,7 @@ async def pulled(drawn: Vertex, record: dict[str, Any]) -> None:
         drawn.count(f"{status.lower()} {id_}", detail.get("current", 0), detail.get("total", 0), done=done)
 
 
-def _whole(name: str) -> str:
+def whole_name(name: str) -> str:
     """Return the name of a base image as BuildKit shows it."""
     try:
         return reference.parse(name).canonical()

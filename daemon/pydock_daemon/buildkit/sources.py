@@ -7,19 +7,23 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from pydock_daemon.builder import dockerfile, fetch, tree
+from pydock_daemon.builder import dockerfile, fetch, solve, stages, tree
 from pydock_daemon.builder.dockerfile import Dockerfile
+from pydock_daemon.builder.options import Options
+from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.tree import Tree
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.body import Body
-from pydock_shared.errors import InvalidArgument, NotSupported, PydockError
+from pydock_daemon.images.model import parse_platform
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
 
 from . import contexts, filesync, wanted
 from .attributes import Asked
 from .filesync import Pack
-from .progress import Telling, Vertex, vertex
+from .progress import Telling, Vertex, pulled, vertex, whole_name
 from .session import Client
 
 UPLOADED = re.compile(r"https?://buildkit-session(/.*)?")
@@ -50,6 +54,7 @@ class Sources:
     engine: Engine
     client: Client | None
     telling: Telling
+    options: Options
     folder: Path
     given: AsyncIterator[bytes] | None
 
@@ -82,9 +87,10 @@ class Sources:
         empty.touch()
         files = Files(text, Tree.of(empty, []))
         try:
-            paths = wanted.paths(files.parsed(asked.filename), self._triggers)
-        except InvalidArgument:
-            return files
+            needed = self._needed(files.parsed(asked.filename))
+            paths = wanted.paths(needed, await self._triggers(needed, set(asked.contexts)))
+        except PydockError:
+            return files  # who builds finds it too, and tells where it is
         if ignored is None:
             ignored = await self._ignored(asked.folder)
         if paths:
@@ -92,11 +98,24 @@ class Sources:
             files.context = await self._folder_of(asked.folder, ignored, chosen, "build context", stack)
         return files
 
-    def _triggers(self, base: str) -> list[str] | None:
-        try:
-            return self.engine.images.resolve(base).settings.get("OnBuild") or []
-        except PydockError:
-            return None
+    def _needed(self, file: Dockerfile) -> list[Stage]:
+        made, _ = stages.stages(file, {**solve.platforms(self.options), **self.options.given})
+        return stages.needed(made, stages.target(made, self.options.target))
+
+    async def _triggers(self, needed: list[Stage], named: set[str]) -> dict[str, list[str]]:
+        """Return what base images do when they are built on; for that they are here afterwards."""
+        bases = {stage.base: stage.platform for stage in needed if stage.parent is None}
+        found = {}
+        for base in bases.keys() - named - {stages.SCRATCH}:
+            platform = parse_platform(bases[base]) if bases[base] else self.options.platform
+            async with vertex(self.telling, f"[internal] load metadata for {whole_name(base)}") as drawn:
+                try:
+                    image = self.engine.images.resolve(base, platform)
+                except NotFound:
+                    images = self.engine.images
+                    image = await solve.pulled(images, base, platform, self.options, partial(pulled, drawn))
+            found[base] = image.settings.get("OnBuild") or []
+        return found
 
     async def _ignored(self, folder: str) -> str:
         async with vertex(self.telling, f"[internal] load {IGNORE}") as drawn:

@@ -1,39 +1,23 @@
 """Which files of the context a Dockerfile needs, so that the client is asked for no others. Used by `sources`; pure."""
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
 
-from pydock_daemon.builder import dockerfile, fetch, stages
-from pydock_daemon.builder.dockerfile import Dockerfile, Instruction
-
-Triggers = Callable[[str], list[str] | None]
-"""Returns what an image does when it is built on, None when that is not known."""
+from pydock_daemon.builder import dockerfile, fetch
+from pydock_daemon.builder.dockerfile import Instruction
+from pydock_daemon.builder.stages import Stage
 
 
-def paths(file: Dockerfile, triggers: Triggers) -> set[str]:
-    """Return the paths of the context that the instructions copy or mount; the empty one is all of it.
+def paths(needed: Iterable[Stage], triggers: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the paths of the context that stages copy or mount; the empty one is all of it, for names with variables.
 
-    Names with variables are not known yet, and neither is what an image that is not here does when it is built on.
+    `triggers` are what base images do when they are built on, by their names.
     """
     found: set[str] = set()
-    names = {""} | {part.lower() for step in file.instructions if step.name == "FROM" for part in step.text.split()[2:]}
-    for step in file.instructions:
-        if step.name == "FROM":
-            found |= _triggered(step.text.split()[0], names, triggers)
-        found |= set(_paths(step))
-    return found
-
-
-def _triggered(base: str, names: set[str], triggers: Triggers) -> set[str]:
-    if base.lower() in names or base == stages.SCRATCH:
-        return set()
-    texts = triggers(base)
-    if texts is None:
-        return {""}
-    found: set[str] = set()
-    for text in texts:
-        for step in dockerfile.parse(text, "ONBUILD").instructions:
-            found |= set(_paths(step))
+    for stage in needed:
+        made = [] if stage.parent else triggers.get(stage.base, ())
+        steps = [step for text in made for step in dockerfile.parse(text, "ONBUILD").instructions]
+        found |= {path for step in [*steps, *stage.instructions] for path in _paths(step)}
     return found
 
 

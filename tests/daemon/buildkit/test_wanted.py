@@ -2,7 +2,7 @@
 
 import pytest
 
-from pydock_daemon.builder import dockerfile
+from pydock_daemon.builder import dockerfile, stages
 from pydock_daemon.buildkit import wanted
 
 KNOWN = {"plain": [], "triggers": ["COPY app /app", "RUN true"]}
@@ -24,8 +24,10 @@ KNOWN = {"plain": [], "triggers": ["COPY app /app", "RUN true"]}
         ("FROM plain\nRUN --mount=type=cache,target=/m --mount=from=plain,target=/n true", set()),
         ("FROM triggers", {"app"}),
         ("FROM triggers AS one\nFROM one\nCOPY b /", {"app", "b"}),
-        ("FROM unknown\nCOPY b /", {"", "b"}),
+        ("FROM plain AS no\nCOPY a /\nFROM plain\nCOPY b /", {"b"}),
+        ("FROM plain AS yes\nCOPY a /\nFROM plain\nCOPY --from=yes b /", {"a"}),
     ],
 )
 def test_paths(text: str, paths: set[str]) -> None:
-    assert wanted.paths(dockerfile.parse(text), KNOWN.get) == paths
+    made, _ = stages.stages(dockerfile.parse(text), {})
+    assert wanted.paths(stages.needed(made, made[-1]), KNOWN) == paths
