@@ -20,11 +20,11 @@ OWN_APPARMOR = "/proc/self/attr/apparmor/exec"  # since Linux 5.8; the other one
 EXEC = "/proc/self/attr/exec"
 
 
-def check(process: dict[str, Any], mount_label: str = "") -> None:
+def check(process: dict[str, Any]) -> None:
     """Raise RuntimeFailure for what this host does not have."""
     if process.get("apparmorProfile") and not has_apparmor():
         raise RuntimeFailure("apparmor: config provided but apparmor not supported", INVALID)
-    if (process.get("selinuxLabel") or mount_label) and not has_selinux():
+    if process.get("selinuxLabel") and not has_selinux():
         raise RuntimeFailure("selinux label is specified in config, but selinux is disabled or not supported", INVALID)
 
 

@@ -14,7 +14,6 @@ from pydock_runtime import (
     credentials,
     hooks,
     init,
-    labels,
     linux,
     namespaces,
     rlimits,
@@ -78,7 +77,6 @@ def spawn(
     part = spec.get("linux", {})
     process = credentials.Process(spec["process"], program, preserve=preserve)
     process.personality = scheduling.personality(part.get("personality") or {})
-    labels.check({}, part.get("mountLabel") or "")
     sysctl.check(part.get("sysctl") or {}, plan)
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as undo:

@@ -58,6 +58,10 @@ LOAD, JUMP_EQUAL, JUMP_GREATER, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x25, 0x35, 
 AT_NUMBER, AT_ARCHITECTURE = 0, 4
 # No architecture that the kernel reports: the calls of x32 are those of x86-64 with a bit set.
 X32, X32_BIT = 0x4000003E, 0x40000000
+ARCHITECTURES = (
+    "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC "
+    "PARISC64 RISCV64"
+).split()
 ERRNO_ENOSYS = 0x00050000 | 38
 
 
@@ -194,6 +198,13 @@ def _refuse_unknown(library: ctypes.CDLL, tokens: set[int], rules: Iterable[dict
             (RETURN, 0, 0, ERRNO_ENOSYS),
         ]
     return b"".join(struct.pack("=HBBI", *step) for step in code)
+
+
+def architectures() -> list[str]:
+    """Return the names of the architectures that profiles may name, as far as this libseccomp knows them."""
+    library = _library()
+    known = (name for name in ARCHITECTURES if library.seccomp_arch_resolve_name(name.lower().encode()))
+    return [f"SCMP_ARCH_{name}" for name in known]
 
 
 def _add_architecture(library: ctypes.CDLL, context: int, name: str) -> int:

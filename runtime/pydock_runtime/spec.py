@@ -22,6 +22,7 @@ FILE = "config.json"
 UNSUPPORTED = (
     "vm",
     "linux.intelRdt",
+    "linux.mountLabel",
     "linux.memoryPolicy",
     "linux.netDevices",
 )

@@ -288,8 +288,12 @@ def test_an_id_that_is_a_path_is_refused(runtime: Runtime, id: str) -> None:
     assert "invalid container ID format" in runtime("run", "--bundle", str(runtime.bundle), id).stderr
 
 
-def test_the_example_runs(runtime: Runtime) -> None:
-    runtime.ok("spec", "--bundle", str(runtime.bundle))
+@pytest.mark.parametrize("flags", [(), ("--rootless",)])
+def test_the_example_runs(runtime: Runtime, flags: tuple[str, ...]) -> None:
+    for folder in (runtime.root, *runtime.root.parents[:3]) if flags and OTHER else ():
+        if folder.stat().st_mode & 0o005 != 0o005:
+            pytest.skip("runc's user namespace cannot reach the folder")
+    runtime.ok("spec", *flags, "--bundle", str(runtime.bundle))
     path = runtime.bundle / "config.json"
     wanted = json.loads(path.read_text())
     wanted["process"] |= {"terminal": False, "args": ["sh", "-c", "hostname; ls /"]}

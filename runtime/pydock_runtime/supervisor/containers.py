@@ -227,11 +227,7 @@ class Container:
 
     def process(self, request: Request) -> Process:
         """Return the process a request means. Raises Refused."""
-        name = request.fields.get("exec")
-        process = self.init if name is None else self.execs.get(name)
-        if process is None:
-            raise Refused(protocol.NOT_FOUND, f"no such exec: {name}")
-        return process
+        return asked.process(self, request)
 
     @property
     def status(self) -> str:
@@ -256,9 +252,7 @@ class Container:
 
     def rejoin(self, request: Request) -> None:
         """Take the ends of init's streams that pydockd has held, if the supervisor that read them is gone."""
-        if self.init.stranded:
-            streams = request.fields["streams"]
-            self.init.stdio.rejoin([(stream, request.take_fd()) for stream in streams], stdin=self.init.stdin)
+        asked.rejoin(self.init, request)
 
     # What the processes tell.
 
@@ -334,8 +328,7 @@ class Container:
     def _forget_finished(self, process: Process) -> None:
         """Keep the last ones; nobody asks later for one whose output goes with its event: there is one each second."""
         finished = [name for name, other in self.execs.items() if other.status == EXITED]
-        late = [process.name] if process.capture is not None else finished[:-FINISHED_EXECS]
-        for name in late:
+        for name in [process.name] if process.capture is not None else finished[:-FINISHED_EXECS]:
             self.execs.pop(name or "", None)
 
     def _init_exited(self) -> None:

@@ -16,7 +16,7 @@ FLAGS: tuple[Flag, ...] = ()
 
 def run(call: Call) -> int:
     """Print the features."""
-    words = sorted({*options.FLAGS, *options.PROPAGATION, *options.RECURSIVE})
+    words = sorted({*options.FLAGS, *options.PROPAGATION, *options.RECURSIVE, *options.IDMAPS, options.COPY_UP})
     features = {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": specs.VERSION,
@@ -25,18 +25,19 @@ def run(call: Call) -> int:
         "linux": {
             "namespaces": sorted(namespaces.KINDS),
             "capabilities": list(capabilities.NUMBERS),
-            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
             "seccomp": {
                 "enabled": True,
                 "actions": list(seccomp.ACTIONS),
                 "operators": list(seccomp.COMPARISONS),
-                "archs": [],
-                "supportedFlags": [],
+                "archs": seccomp.architectures(),
+                "knownFlags": list(seccomp.FLAGS),
+                "supportedFlags": list(seccomp.FLAGS),
             },
-            "apparmor": {"enabled": False},
-            "selinux": {"enabled": False},
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "mountExtensions": {"idmap": {"enabled": True}},
         },
         "annotations": {"io.pydock.runtime.version": __version__},
     }

@@ -17,7 +17,7 @@ ARGUMENTS = ""
 SEALED = False
 FLAGS = (
     Flag("bundle", TEXT, "folder to write it to (default: here)", "b"),
-    Flag("rootless", SWITCH, "not supported"),
+    Flag("rootless", SWITCH, "with a user namespace in which the caller is root"),
 )
 CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 PLAIN = ["nosuid", "noexec", "nodev"]
@@ -36,12 +36,10 @@ READ_ONLY = "bus fs irq sys sysrq-trigger".split()
 
 def run(call: Call) -> int:
     """Write the file; refused when there is one."""
-    if call.has("rootless"):
-        raise RuntimeFailure("--rootless is not supported", INVALID)
     path = os.path.join(call.text("bundle") or ".", specs.FILE)
     try:
         with open(path, "x", encoding="utf-8") as file:
-            json.dump(example(), file, indent=2)
+            json.dump(rootless() if call.has("rootless") else example(), file, indent=2)
     except FileExistsError as error:
         raise RuntimeFailure(f"file {path} exists; remove it first", INVALID) from error
     return 0
@@ -74,3 +72,19 @@ def example() -> dict[str, Any]:
             "readonlyPaths": [f"/proc/{name}" for name in READ_ONLY],
         },
     }
+
+
+def rootless() -> dict[str, Any]:
+    """Return the same without what only the host's root may: a network, limits, others' groups, a new sysfs."""
+    spec = example()
+    part = spec["linux"]
+    kept = [entry for entry in part["namespaces"] if entry["type"] != "network"]
+    part["namespaces"] = [*kept, {"type": "user"}]
+    part["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
+    part["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
+    del part["resources"]
+    for mount in spec["mounts"]:
+        mount["options"] = [word for word in mount["options"] if not word.startswith(("gid=", "uid="))]
+        if mount["type"] == "sysfs":
+            mount.update(type="none", source="/sys", options=["rbind", *PLAIN, "ro"])
+    return spec
