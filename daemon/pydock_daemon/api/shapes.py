@@ -62,23 +62,44 @@ INFO = (
 )
 
 
+Absent = dict[str, "Absent | bool"]
+"""Steps of paths, down to whether a field goes in any case or only when it says nothing."""
+_ABSENT: dict[tuple[int, tuple[int, int]], Absent] = {}
+"""By table, which are all of this module's life, and version."""
+
+
 def shaped(answer: dict[str, Any], fields: tuple[Field, ...], version: tuple[int, int]) -> dict[str, Any]:
     """Return an answer without what a version does not have. What is changed is copied: parts of answers are shared."""
+    absent = _ABSENT.get((id(fields), version))
+    if absent is None:
+        absent = _ABSENT[id(fields), version] = _absent(fields, version)
+    return _without(answer, absent) if absent else answer
+
+
+def _absent(fields: tuple[Field, ...], version: tuple[int, int]) -> Absent:
+    found: Absent = {}
     for field in fields:
         if not field.since <= version < field.gone:
-            answer = _without(answer, field.path.split("."), when_empty=field.empty)
-    return answer
+            *path, last = field.path.split(".")
+            place = found
+            for step in path:
+                inner = place.setdefault(step, {})
+                assert isinstance(inner, dict), f"{field.path} is below a field that goes"
+                place = inner
+            place[last] = not field.empty
+    return found
 
 
-def _without(value: Any, path: list[str], *, when_empty: bool) -> Any:
-    step, *rest = path
-    if not isinstance(value, dict):
-        return value
-    if not rest:
-        stays = step not in value or (when_empty and value[step])
-        return value if stays else {key: inner for key, inner in value.items() if key != step}
-    keys = list(value) if step == "*" else [step] if step in value else []
-    return {**value, **{key: _without(value[key], rest, when_empty=when_empty) for key in keys}}
+def _without(value: dict[str, Any], absent: Absent) -> dict[str, Any]:
+    result = dict(value)
+    for step, inner in absent.items():
+        for key in value if step == "*" else (step,):
+            found = result.get(key)
+            if inner is True or (inner is False and not found):
+                result.pop(key, None)
+            elif isinstance(inner, dict) and isinstance(found, dict):
+                result[key] = _without(found, inner)
+    return result
 
 
 def with_old_aliases(answer: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:

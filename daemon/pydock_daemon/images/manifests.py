@@ -3,10 +3,12 @@
 Source: ImageManifestSummary of the Engine API (1.47 and later). Pure views.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from . import tree
-from .model import Image
+from .content import Content
+from .model import Image, Platform
 from .service import Images
 from .tree import Leaf
 
@@ -18,8 +20,15 @@ def descriptor(images: Images, image: Image) -> dict[str, Any]:
 
 def of_platform(images: Images, image: Image) -> dict[str, Any]:
     """Return the OCI descriptor of the manifest of one platform, which is how containers tell of their image."""
-    shown = {key: value for key, value in image.platform._asdict().items() if value}
-    return tree.descriptor(images.content, image.manifest) | {"platform": shown}
+    # A document never changes; one that is missing may come.
+    describe = _described if image.manifest in images.content else _described.__wrapped__
+    return describe(images.content, image.manifest, image.platform)
+
+
+@lru_cache(maxsize=256)
+def _described(content: Content, digest: str, platform: Platform) -> dict[str, Any]:
+    shown = {key: value for key, value in platform._asdict().items() if value}
+    return tree.descriptor(content, digest) | {"platform": shown}
 
 
 def summaries(images: Images, image: Image) -> list[dict[str, Any]]:
