@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from tests.bench import images, logs
+from tests.bench import builds, images, logs
 from tests.bench.engines import Side, family, pss, seconds_of_all
 from tests.bench.load import load
 from tests.fixtures.http import UnixConnection, ask
@@ -259,6 +259,13 @@ ROWS = (
     *(Row(f"{what} of 200, {connections} at once, p99", "ms", 1, reads(what, connections, "p99"), None)
       for what in ("list", "inspect") for connections in (1, 32)),
     *(Row(f"health checks of {count}, CPU of one", "ms", 1, health_checks(count), 0.1) for count in (20, 100)),
+    Row("build of ten RUN, cold", "s", 3, builds.cold(builds.TEN), 1.0),
+    Row("build of ten RUN, cached", "s", 3, builds.cached(builds.TEN), 0.5),
+    Row("build of ten COPY, cold", "s", 3, builds.cold(builds.COPIES), 1.0),
+    Row("build of three stages of 2 s", "s", 1, builds.cold(builds.STAGES), None),
+    Row("build, COPY of 20,000 files", "s", 1, builds.large, 1.0),
+    Row("build, the same again", "s", 1, builds.large_again, 0.5),
+    Row("build, one of 20,000 changed", "s", 1, builds.large_changed, 0.5),
     Row("log of 200 MB, written", "MB/s", 1, lambda side: logs.written(side).speed, 1.0, True),
     Row("log of 200 MB, read back", "MB/s", 1, lambda side: logs.read(side).speed, 1.0, True),
     Row("CPU per GB of log written", "s", 1, lambda side: logs.written(side).cpu, 1.0),

@@ -122,6 +122,18 @@ def test_a_cache_that_comes_from_elsewhere(
     pydock.fails("build", "--cache-to", "type=registry,ref=x,mode=max", str(folder), code=1, message="mode=max")
 
 
+def test_kinds_of_progress(pydock: Cli, project: Project):
+    folder = project(Dockerfile="FROM busybox\nRUN echo shown\n")
+    raw = pydock.result("build", "--no-cache", "--progress", "rawjson", str(folder))
+    records = [json.loads(line) for line in raw.stderr.splitlines()]
+    assert {"stream": "shown\n"} in records
+    assert raw.stdout == ""
+    quiet = pydock.result("build", "--progress", "quiet", str(folder))
+    assert quiet.stdout.strip() == next(record["aux"]["ID"] for record in records if "aux" in record)
+    assert "Step 2/2" in pydock("build", "--progress", "plain", str(folder))
+    pydock.fails("build", "--progress", "tty", str(folder), code=1, message="--progress=tty is not supported")
+
+
 def test_stages_without_the_cache(pydock: Cli, project: Project):
     folder = project(
         Dockerfile="FROM busybox AS a\nRUN cat /proc/sys/kernel/random/uuid >/a\n"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydock_client.buildoutput import Output
     from pydock_client.flags import Options
 
+PROGRESS = ("auto", "plain", "quiet", "rawjson")
 _URLS = ("http://", "https://", "git://", "github.com/", "git@")
 
 _CANNOT = "unable to prepare context"
@@ -58,6 +59,8 @@ def _build(call: Call) -> None:
     options = call.options
     for tag in options["tag"]:
         reference.parse(tag)
+    if options["progress"] not in PROGRESS:
+        raise Failure(f"--progress={options['progress']} is not supported: one of {', '.join(PROGRESS)} is")
     known = dict(buildsession.secret(text) for text in options["secret"])
     agents = dict(buildsession.agent(text) for text in options["ssh"])
     named = [_context_option(text) for text in options["build-context"]]
@@ -231,9 +234,22 @@ def _ignored(source: str, dockerfile: str) -> ignore.Patterns:
     return ignore.Patterns("")
 
 
+def _echoed(objects: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield records that are written as they came, a line of JSON each."""
+    for entry in objects:
+        print(json.dumps(entry), file=sys.stderr, flush=True)
+        yield entry
+
+
 def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    if call.options["quiet"]:
+    kind = call.options["progress"]
+    if kind == "rawjson":
+        objects = _echoed(objects)
+    if kind == "rawjson" and not call.options["quiet"]:
+        with open(os.devnull, "w") as nowhere:
+            progress.show(objects, nowhere, told.update)
+    elif call.options["quiet"] or kind == "quiet":
         with open(os.devnull, "w") as nowhere:
             progress.show(objects, nowhere, told.update)
         print(told.get("ID", ""))
@@ -276,6 +292,7 @@ BUILD = Command(
         Flag("--no-cache-filter", STRINGS, "Do not cache specified stages"),
         Flag("-o --output", LIST, 'Output destination ("dest", "type=tar,dest=path")'),
         Flag("--platform", STRING, "Platform of the image, if it is there for several"),
+        Flag("--progress", STRING, "Type of progress output (auto, plain, quiet, rawjson)", default="auto"),
         Flag("--pull", BOOL, "Always pull a newer version of the base image"),
         Flag("--push", BOOL, 'Shorthand for "--output=type=registry"'),
         Flag("-q --quiet", BOOL, "Suppress the build output and print the image ID on success"),
