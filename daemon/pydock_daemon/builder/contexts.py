@@ -27,6 +27,8 @@ LARGEST = 4 << 30
 """Bytes of contents that are kept for later builds."""
 PATIENCE = 600.0
 """Seconds after which a context that nobody builds is forgotten."""
+FRESH = 3600.0
+"""Seconds for which the time of a use is not written again."""
 LONGEST_LINE = 1 << 16
 KINDS = {"d": FOLDER, "f": FILE, "l": LINK, "o": OTHER}
 
@@ -46,8 +48,10 @@ class Contents:
         """Return the digests whose files are not here; those that are have been used now."""
         lost, now = [], time.time()
         for digest in digests:
+            path = f"{self._root}/{digest[:2]}/{digest[2:]}"
             try:
-                os.utime(self.path(digest), (now, now))
+                if now - os.stat(path).st_mtime > FRESH:  # a time that is written costs more than one that is read
+                    os.utime(path, (now, now))
             except FileNotFoundError:
                 lost.append(digest)
         return lost
@@ -116,7 +120,7 @@ class Contexts:
 
     def __init__(self, root: Path) -> None:
         self.contents = Contents(root)
-        self._begun: dict[str, tuple[list[Node], set[str]]] = {}
+        self._begun: dict[str, tuple[list[Node], set[str], list[str]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def begin(self, nodes: list[Node]) -> tuple[str, list[str]]:
@@ -129,7 +133,7 @@ class Contexts:
             self.contents.hold(digests, -1)
             raise
         name = secrets.token_hex(16)
-        self._begun[name] = nodes, digests
+        self._begun[name] = nodes, digests, missing
         self._timers[name] = asyncio.get_running_loop().call_later(PATIENCE, self.drop, name)
         return name, missing
 
@@ -146,8 +150,8 @@ class Contexts:
 
     async def tree(self, name: str) -> Listed:
         """Return the files of a context; InvalidArgument when contents are missing still."""
-        nodes, digests = self._get(name)
-        missing = await asyncio.to_thread(self.contents.missing, digests)
+        nodes, _, missing = self._get(name)
+        missing = await asyncio.to_thread(self.contents.missing, missing)
         if missing:
             raise InvalidArgument(f"the context is not whole: {len(missing)} contents were not sent")
         made = Listed.of(Path(os.devnull), nodes)
@@ -156,12 +160,12 @@ class Contexts:
 
     def drop(self, name: str) -> None:
         """Forget a context; its contents stay."""
-        _, digests = self._begun.pop(name, ([], set()))
+        _, digests, _ = self._begun.pop(name, ([], set(), []))
         self.contents.hold(digests, -1)
         if timer := self._timers.pop(name, None):
             timer.cancel()
 
-    def _get(self, name: str) -> tuple[list[Node], set[str]]:
+    def _get(self, name: str) -> tuple[list[Node], set[str], list[str]]:
         if name not in self._begun:
             raise NotFound(f"no such build context: {name}")
         return self._begun[name]
