@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -82,6 +82,7 @@ class Snapshots:
         self._children = asyncio.Semaphore(CHILDREN)
         self._sweeper = ThreadPoolExecutor(1, "snapshots")
         self.forks = ForkServer()
+        self._begun: set[str] = set()
         self._busy: set[Path] = set()
         """Folders of what is under way: unpacking, mounts, removals."""
         self._recover()
@@ -159,6 +160,10 @@ class Snapshots:
         with self._store.transaction() as db:
             db.execute("delete from layers where chain = ?", (lost.chain,))
         del self._layers[lost.chain]
+
+    def abandoned(self, owners: Container[str]) -> list[str]:
+        """Return the keys that none of the owners has; of this process's own, one may be about to be had."""
+        return [key for key in self._tops if key not in owners and key not in self._begun]
 
     def is_whole(self, key: str) -> bool:
         """Say whether a snapshot is here with its folder and all of its layers."""
@@ -246,7 +251,7 @@ class Snapshots:
             return found
         if parent and not result.has_root:
             # The merged root looks as the topmost folder does, so a layer that does not say keeps what is below.
-            _copy_root(self.diff(parent), folder / "diff")
+            mounting.copy_root(self.diff(parent), folder / "diff")
         made = Layer(chain, parent, result.diff_id, self._short(chain), result.size)
         folder.rename(self._layers_at / made.short)
         try:
@@ -303,13 +308,14 @@ class Snapshots:
         try:
             upper.mkdir()
             (folder / "work").mkdir(mode=0o700)
-            _copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
+            mounting.copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
             with self._store.transaction() as db:
                 db.execute("insert into snapshots (key, top) values (?, ?)", (key, top))
         except BaseException:
             self.discard(folder)
             raise
         self._tops[key] = top
+        self._begun.add(key)
 
     async def made(self, key: str) -> None:
         """Wait until a new snapshot can be used; here that is at once."""
@@ -341,6 +347,7 @@ class Snapshots:
 
     def remove(self, key: str) -> None:
         """Forget a snapshot; its files go in the background. Layers stay until the next sweep."""
+        self._begun.discard(key)
         if self._tops.pop(key, None) is None:
             return
         with self._store.transaction() as db:
@@ -388,10 +395,3 @@ class Snapshots:
 def driver_data(lower: list[str], upper: dict[str, str]) -> dict[str, Any]:
     """Return Docker's description of an overlay."""
     return {"Data": ({"LowerDir": ":".join(lower)} if lower else {}) | upper, "Name": "overlay2"}
-
-
-def _copy_root(source: Path, target: Path) -> None:
-    found = source.stat()
-    os.chown(target, found.st_uid, found.st_gid)
-    target.chmod(found.st_mode & 0o7777)
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))

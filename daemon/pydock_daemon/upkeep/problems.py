@@ -169,13 +169,12 @@ def _mender(engine: Engine, image: Image) -> Repair:
 
 def snapshots(engine: Engine) -> Iterator[Problem]:
     """Find writable layers of no container, and containers whose files are lost."""
-    for key in engine.snapshots.names():
-        if engine.containers.find(key) is None:
+    for key in engine.snapshots.abandoned({container.id for container in engine.containers}):
 
-            async def repair(key: str = key) -> None:
-                engine.snapshots.remove(key)
+        async def repair(key: str = key) -> None:
+            engine.snapshots.remove(key)
 
-            yield Problem("snapshot", key, "belongs to no container", repair)
+        yield Problem("snapshot", key, "belongs to no container", repair)
     for container in list(engine.containers):
         if container.state.status not in (Status.REMOVING, Status.DEAD):
             yield from _container(engine, container)
