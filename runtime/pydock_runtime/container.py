@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.seccomp import Program
 
+NOT_RUNNING = "container not running"
+"""runc's words: containerd knows by them that a signal came too late."""
 PATIENCE = 10.0
 """Seconds that killed processes have to be gone."""
 
@@ -213,10 +215,10 @@ def send_signal(record: Record, number: int) -> None:
     try:
         pidfd = os.pidfd_open(record.pid)
     except ProcessLookupError:
-        raise RuntimeFailure(f"container {record.id} is not running", INVALID) from None
+        raise RuntimeFailure(NOT_RUNNING, INVALID) from None
     try:
         if not record.alive():
-            raise RuntimeFailure(f"container {record.id} is not running", INVALID)
+            raise RuntimeFailure(NOT_RUNNING, INVALID)
         signal.pidfd_send_signal(pidfd, number)
     finally:
         os.close(pidfd)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,8 +92,19 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     rows = Path("/proc/self/mountinfo").read_text().splitlines()
     for point in sorted((row.split()[4] for row in rows if f" {folder}" in row), reverse=True):
         subprocess.run(["umount", point], check=False)
-    with contextlib.suppress(OSError):
-        cgroup.open_existing(PARENT).remove()
+    remove_cgroups()
+
+
+def remove_cgroups() -> None:
+    """Remove what podman leaves of the parent of its cgroups, as soon as its last conmon has gone."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            cgroup.open_existing(PARENT).remove()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "processes of podman are left"
+            time.sleep(0.05)
 
 
 def test_run_passes_output_input_and_exit_codes_on(podman: Podman) -> None:

@@ -327,6 +327,14 @@ def test_an_exec_of_a_paused_container_waits(runtime: Runtime) -> None:
         assert process.wait(box.PATIENCE) == 0
 
 
+def test_a_signal_that_comes_too_late_is_refused_in_the_words_engines_know(runtime: Runtime) -> None:
+    id = runtime.create("true")
+    runtime.ok("start", id)
+    runtime.wait_for(id, "stopped")
+    done = runtime("kill", id, "TERM")
+    assert (done.returncode, "container not running" in done.stderr) == (1, True)
+
+
 def test_features_are_told(runtime: Runtime) -> None:
     features = json.loads(runtime.ok("features"))
     assert {"mount", "pid", "network", "ipc", "uts", "cgroup"} <= set(features["linux"]["namespaces"])
