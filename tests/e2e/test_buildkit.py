@@ -1,19 +1,16 @@
-"""BuildKit's protocols: by docker buildx where it is installed, and by a client in Python everywhere."""
+"""BuildKit's protocols, by a client in Python."""
 
 import asyncio
 import base64
 import functools
 import io
 import json
-import os
-import subprocess
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.buildkit import GO_FOLDER, Files, connected, dial, told
+from tests.fixtures.buildkit import GO_FOLDER, Files, connected, dial, told, write
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
@@ -23,14 +20,6 @@ from pydock_daemon.buildkit.messages import CLASSES, make
 
 pytestmark = pytest.mark.root
 MOBY = {"Exporter": "moby"}
-FOLDERS = ("~/.docker/cli-plugins", *(f"/usr{part}/docker/cli-plugins" for part in ("/lib", "/libexec", "/local/lib")))
-
-
-def write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
 
 
 def solved(
@@ -348,19 +337,6 @@ def test_archives_of_a_result(daemon: Engine, docker: Cli, tmp_path: Path) -> No
     assert "the option compression=estargz of the exporter oci" in str(caught.value.exceptions)
 
 
-def test_the_docker_command_line(docker: Cli, tmp_path: Path) -> None:
-    """By whichever protocol it speaks of itself: its own older one of BuildKit, buildx, or the classic one."""
-    write(tmp_path, {"Dockerfile": "FROM busybox\nARG N\nRUN echo said $N; test $N != 3\n"})
-    done = docker.result("build", "-t", "cmd:1", "--build-arg", "N=1", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert "said 1" in done.stdout + done.stderr
-    assert docker("image", "inspect", "-f", "{{.Config.Cmd}}", "cmd:1")
-    done = docker.result("build", "--build-arg", "N=3", str(tmp_path))
-    assert done.returncode != 0
-    done = docker.result("build", "-q", "-", stdin="FROM busybox\nENV A=1\n")
-    assert docker("run", "--rm", done.stdout.strip(), "sh", "-c", "echo $A") == "1"
-
-
 def test_a_request_for_the_same(api: Api) -> None:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w") as made:
@@ -380,93 +356,3 @@ def test_a_request_for_the_same(api: Api) -> None:
     assert "cpuquota is not supported" in api("POST", "/build?version=2&cpuquota=5").body["message"]
     assert api("POST", "/build/cancel").status == 400
     assert api("POST", "/build/cancel", id="nobody").status == 200
-
-
-Plugin = Callable[..., str]
-
-
-def plugin(name: str, daemon: Engine, tmp_path: Path) -> Plugin:
-    """Return a plugin of docker as a program; the test is skipped where it is not installed."""
-    program = next((path for folder in FOLDERS if (path := Path(folder).expanduser() / name).exists()), None)
-    if program is None:
-        pytest.skip(f"the plugin {name} of docker is not installed")
-    home = tmp_path / "home"
-    environment = {
-        "DOCKER_HOST": daemon.host,
-        "DOCKER_CONFIG": str(home),
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-    }
-
-    def call(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [str(program), *arguments], env=environment, capture_output=True, text=True, timeout=25, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    return call
-
-
-@pytest.fixture
-def buildx(daemon: Engine, tmp_path: Path) -> Plugin:
-    return plugin("docker-buildx", daemon, tmp_path)
-
-
-@pytest.fixture
-def compose(daemon: Engine, tmp_path: Path) -> Plugin:
-    return plugin("docker-compose", daemon, tmp_path)
-
-
-COMPOSED = """
-name: made
-services:
-  one:
-    build: {context: app, args: {WHO: one}, target: first}
-  two:
-    build: {context: app, args: {WHO: two}, secrets: [word]}
-secrets: {word: {file: word}}
-"""
-MADE = """
-FROM busybox AS first
-ARG WHO
-COPY f /f
-RUN echo $WHO >/who
-FROM first
-RUN --mount=type=secret,id=word cat /run/secrets/word >>/who
-"""
-
-
-def test_compose_builds(api: Api, docker: Cli, compose: Plugin, tmp_path: Path) -> None:
-    write(tmp_path, {"compose.yaml": COMPOSED, "app/Dockerfile": MADE, "app/f": "f", "word": "hush"})
-    compose("-f", str(tmp_path / "compose.yaml"), "build")
-    assert docker("run", "--rm", "made-one", "cat", "/who") == "one"
-    assert docker("run", "--rm", "made-two", "cat", "/who") == "two\nhush"
-
-
-def test_buildx(api: Api, buildx: Plugin, tmp_path: Path) -> None:
-    project = write(
-        tmp_path / "p", {"Dockerfile": "FROM busybox\nCOPY . /c\nRUN echo said; cat /c/x/y\n", "x/y": "content\n"}
-    )
-    metadata = tmp_path / "metadata"
-    options = ("build", "--progress", "plain", "-t", "bx:1", "--metadata-file", str(metadata))
-    told = buildx(*options, str(project))
-    assert "[3/3] RUN echo said; cat /c/x/y" in told
-    assert "said" in told
-    assert json.loads(metadata.read_text())["containerimage.digest"] == api.ok("GET", "/images/bx:1/json")["Id"]
-    assert buildx(*options, str(project)).count("CACHED") == 2
-    secret = write(tmp_path, {"secret": "hush"}) / "secret"
-    other = write(tmp_path / "o", {"f": "from elsewhere"})
-    write(
-        project, {"Dockerfile": "FROM busybox\nRUN --mount=type=secret,id=s cp /run/secrets/s /s\nCOPY --from=o f /\n"}
-    )
-    out, asked = tmp_path / "out", ("--secret", f"id=s,src={secret}", "--build-context", f"o={other}")
-    buildx("build", *asked, "-o", str(out), str(project))
-    assert (out / "s").read_text() + (out / "f").read_text() == "hushfrom elsewhere"
-    assert (out / "bin/cat").stat().st_ino == (out / "bin/ls").stat().st_ino
-    assert "running" in buildx("ls")
-    assert "Total:" in buildx("du")
-    write(project, {"Dockerfile": "FROM busybox\nRUN exit 5\n"})
-    told = buildx(*options, str(project), code=1)
-    assert "2 | >>> RUN exit 5" in told
-    assert told.strip().endswith('process "/bin/sh -c exit 5" did not complete successfully: exit code: 5')
