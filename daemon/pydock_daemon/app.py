@@ -22,7 +22,8 @@ from aiohttp import web
 import pydock_runtime
 from pydock_daemon import __version__, config, events, listen
 from pydock_daemon.api.errors import Malformed
-from pydock_daemon.api.server import Edge, request
+from pydock_daemon.api.halfclose import Server
+from pydock_daemon.api.server import Edge, changes, request
 from pydock_daemon.builder import cache, work
 from pydock_daemon.builder.cache import Cache
 from pydock_daemon.builder.contexts import Contexts
@@ -107,7 +108,9 @@ async def serve(settings: Config) -> None:
         sockets = listen.open_all(settings, files)
         # A handler ends with its client, see api.server; an answer has no end of its own.
         edge = Edge(engine)
-        server = web.Server(edge, request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0)
+        server = Server(
+            edge, stays=changes, request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0
+        )
         runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

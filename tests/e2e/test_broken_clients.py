@@ -176,3 +176,17 @@ def test_many_connections_that_say_nothing(api: Api):
         began = time.monotonic()
         assert api("GET", "/_ping").status == 200
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        (f"POST {CREATE} HTTP/1.1", b"201"),
+        ("POST /nothing HTTP/1.1", b"404"),
+        ("POST /v9.9/containers/create HTTP/1.1", b"400"),
+    ],
+)
+def test_who_asks_for_a_change_and_ends_its_side_is_answered(api: Api, request_line: str, expected: bytes):
+    body = b'{"Image": "busybox"}'
+    head = f"{request_line}\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    assert say(api, head.encode() + body).split()[1] == expected

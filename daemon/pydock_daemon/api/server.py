@@ -62,6 +62,7 @@ SERVER = f"Pydock/{__version__} (linux)"
 def request(message: Any, payload: Any, protocol: Any, writer: Any, task: "asyncio.Task[None]") -> web.BaseRequest:
     """Make the request of a message; for aiohttp, whose own limit of a body is a megabyte."""
     loop = asyncio.get_running_loop()
+    protocol.asked = message.method, message.url.raw_path, payload
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
 
@@ -75,6 +76,19 @@ async def _read_rest(request: web.BaseRequest) -> None:
         async with asyncio.timeout(5):
             while not request.content.at_eof():
                 await request.content.readany()
+
+
+def _ends_with_its_client(method: str, handler: Any) -> bool:
+    return method == "GET" or handler in GIVEN_UP
+
+
+def changes(method: str, raw_path: str) -> bool:
+    """Say whether a request is for a change, which is ended whether the client stays or not."""
+    try:
+        found = ROUTER.find(method, split(raw_path)[1])
+    except InvalidArgument:
+        found = None
+    return not _ends_with_its_client(method, found[0] if found else None)
 
 
 class Edge:
@@ -130,7 +144,7 @@ class Edge:
             raise NotFound("page not found")
         handler, params = found
         answering = handler(Call(self._engine, request, params, version))
-        if request.method == "GET" or handler in GIVEN_UP:
+        if _ends_with_its_client(request.method, handler):
             return await self._as_long_as_asked(answering)
         # A change that was begun is ended, whether the client stays or not.
         change = asyncio.ensure_future(answering)
