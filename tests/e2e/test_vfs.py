@@ -15,6 +15,7 @@ DOCKERFILE = """\
 FROM busybox
 RUN mkdir /d && echo one >/d/one && echo two >/d/two && ln /d/two /d/same && ln -s two /d/link
 RUN rm /d/one && echo three >/d/three
+COPY large /new/large
 RUN --mount=type=bind,target=/context cat /context/Dockerfile >/copied
 FROM busybox AS other
 COPY --from=0 /d /e
@@ -82,6 +83,7 @@ def test_files_of_a_stopped_container(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_build_of_several_stages(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    (tmp_path / "large").write_bytes(os.urandom(1 << 20))  # more than a pipe holds
     cli("build", "-t", "built:1", str(tmp_path))
     assert cli("run", "--rm", "built:1", "ls", "/e") == "new"
     archive = tmp_path / "built.tar"

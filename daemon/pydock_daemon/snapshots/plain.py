@@ -32,8 +32,8 @@ class PlainSnapshots(Snapshots):
         report: Callable[[int], None] | None,
         ready: Callable[[], Awaitable[object]] | None,
     ) -> unpacking.Unpacked:
-        if ready:
-            await ready()
+        if ready and parent and parent not in self._layers:
+            await ready()  # until the layer below has been committed; who makes a layer as he goes has it
         target = folder / "diff"
         await _copy(self.diff(parent) if parent else self._layers_at / EMPTY / "diff", target)
         async with self._children:
