@@ -15,6 +15,8 @@ import tarfile
 import time
 from contextlib import suppress
 
+from pydock_shared import ignore
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,6 +31,17 @@ _SETTLED = 2 * 10**9
 _BATCH = 1 << 20
 
 Known = dict[str, "list[Any]"]
+
+
+def ignored(folder: str, dockerfile: str) -> Patterns:
+    """Return what of a folder is not sent: by `<Dockerfile>.dockerignore`, or else by .dockerignore."""
+    for name in (f"{dockerfile}{ignore.FILE}", ignore.FILE):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                return ignore.Patterns(file.read())
+        except FileNotFoundError:
+            continue
+    return ignore.Patterns("")
 
 
 def send(daemon: Daemon, folder: str, ignored: Patterns, kept: Collection[str], more: dict[str, bytes]) -> str:

@@ -17,6 +17,9 @@ from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.http import Api, UnixConnection
 
+from pydock_client import Client
+from pydock_shared.errors import PydockError
+
 pytestmark = pytest.mark.root
 CLASSIC = {"DOCKER_BUILDKIT": "0"}
 BUILDKIT = pytest.mark.skipif(bool(OTHER_HOST), reason="dockerd's own builder knows only the old syntax")
@@ -304,6 +307,22 @@ def test_by_docker_py(daemon: Engine, project: Project):
         assert "built:1" in image.tags
         assert any("Successfully built" in entry.get("stream", "") for entry in logs)
         assert client.containers.run("built:1", ["cat", "/x"], remove=True) == b"1\n2\n"
+
+
+def test_by_the_sdk(daemon: Engine, tmp_path: Path):
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nARG WHO\nCOPY . /c\nRUN ls /c; echo $WHO; test $WHO = me\n")
+    (tmp_path / ".dockerignore").write_text("secret\n")
+    (tmp_path / "secret").touch()
+    (tmp_path / "shown").touch()
+    said: list[str] = []
+    with Client(daemon.host) as client:
+        image = client.images.build(str(tmp_path), tags=["sdk:1"], arguments={"WHO": "me"}, say=said.append)
+        assert image.tags == ["sdk:1"]
+        assert "shown\nme\n" in "".join(said)
+        assert "secret" not in "".join(said)
+        with pytest.raises(PydockError, match=r"returned a non-zero code: 1|exit code: 1"):
+            client.images.build(str(tmp_path), arguments={"WHO": "you"})
+        client.images.remove("sdk:1")
 
 
 def test_the_cache_is_listed_and_pruned(cli: Cli, api: Api, daemon: Engine):

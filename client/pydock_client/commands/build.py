@@ -145,7 +145,7 @@ def _named(call: Call, value: str) -> str:
         return value
     if not os.path.isdir(value):
         raise Failure(f"failed to get build context {value}: stat {value}: no such file or directory")
-    return f"context:{buildcontext.send(call.daemon, value, _ignored(value, ''), (ignore.FILE,), {})}"
+    return f"context:{buildcontext.send(call.daemon, value, buildcontext.ignored(value, ''), (ignore.FILE,), {})}"
 
 
 def _send(call: Call, query: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _send(call: Call, query: dict[str, Any]) -> dict[str, Any]:
     else:
         query["dockerfile"], more = _dockerfile(source, options["file"])
         kept = (query["dockerfile"], f"{query['dockerfile']}{ignore.FILE}", ignore.FILE)
-        ignored = _ignored(source, query["dockerfile"])
+        ignored = buildcontext.ignored(source, query["dockerfile"])
         try:
             query["context"] = buildcontext.send(call.daemon, source, ignored, kept, more)
         except NotFound:  # an engine of another kind
@@ -221,17 +221,6 @@ def _dockerfile(source: str, path: str) -> tuple[str, dict[str, bytes]]:
         return inside, {}
     with open(found, "rb") as file:
         return _STRANGER, {_STRANGER: file.read()}
-
-
-def _ignored(source: str, dockerfile: str) -> ignore.Patterns:
-    """Return what is not sent: by `<Dockerfile>.dockerignore`, or else by .dockerignore."""
-    for name in (f"{dockerfile}{ignore.FILE}", ignore.FILE):
-        try:
-            with open(os.path.join(source, name), encoding="utf-8", errors="replace") as file:
-                return ignore.Patterns(file.read())
-        except FileNotFoundError:
-            continue
-    return ignore.Patterns("")
 
 
 def _echoed(objects: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

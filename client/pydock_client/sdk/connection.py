@@ -51,8 +51,11 @@ class Connection:
     def send(
         self, method: str, path: str, query: Json | None = None, body: Any = None, *, stream: bool = False
     ) -> requests.Response:
-        """Send a request, a body of bytes or a file as it is and another as JSON; the error of the answer is raised."""
-        raw = body is None or isinstance(body, bytes) or hasattr(body, "read")
+        """Send a request; the error of the answer is raised.
+
+        A body of bytes, a file or an iterator of pieces goes as it is, another one as JSON.
+        """
+        raw = body is None or isinstance(body, bytes | Iterator) or hasattr(body, "read")
         try:
             answer: requests.Response = self._session.request(
                 method,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
+from pydock_client import buildcontext
 from pydock_client.sdk.connection import Connection, Json, Thing, lines
-from pydock_shared import reference
+from pydock_client.tarballs import pack_context
+from pydock_shared import ignore, reference
 
 
 class Image(Thing):
@@ -71,6 +74,29 @@ class Images:
         for _ in lines(self._connection.send("POST", "/images/create", query, stream=True)):
             continue
         return self.get(parsed.familiar(), platform=platform)
+
+    def build(
+        self,
+        folder: str,
+        *,
+        tags: Sequence[str] = (),
+        dockerfile: str = "Dockerfile",
+        arguments: Json | None = None,
+        say: Callable[[str], object] = lambda text: None,
+        **query: Any,
+    ) -> Image:
+        """Build an image of a folder, without what its .dockerignore names; `say` is given the output as it comes.
+
+        `query` are further parameters of `POST /build`: `target`, `nocache`, `platform`. PydockError: a step failed.
+        """
+        kept = (dockerfile, f"{dockerfile}{ignore.FILE}", ignore.FILE)
+        body = pack_context(folder, buildcontext.ignored(folder, dockerfile), kept, {})
+        query |= {"t": list(tags), "dockerfile": dockerfile, "buildargs": json.dumps(arguments or {})}
+        identity = ""
+        for entry in lines(self._connection.send("POST", "/build", query, body, stream=True)):
+            say(entry.get("stream", ""))
+            identity = (entry.get("aux") or {}).get("ID", identity)
+        return self.get(identity)
 
     def push(self, name: str, *, platform: str = "") -> str:
         """Send an image to its registry and return the digest it has there.
