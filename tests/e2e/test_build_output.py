@@ -79,17 +79,18 @@ def test_squash_makes_one_layer_of_the_new_ones(pydock: Cli, api: Api, project: 
     assert sum(step["Size"] > 0 for step in steps) == 2
 
 
-def test_the_same_digest_twice(pydock: Cli, fresh_daemon: Callable[..., Engine], project: Project, tmp_path: Path):
+def test_the_same_digest_twice(fresh_daemon: Callable[..., Engine], project: Project, tmp_path: Path):
     folder = project(Dockerfile=f"{LAYERED}ARG SOURCE_DATE_EPOCH\nRUN echo $SOURCE_DATE_EPOCH >/epoch\n", f="F")
     options = ["--output", "type=image,rewrite-timestamp=true", "--build-arg", "SOURCE_DATE_EPOCH=1500000000"]
-    build(pydock, folder, *options)
-    other = fresh_daemon()
-    build(Cli("pydock", other.host, tmp_path), folder, *options)
-    first, second = (api.ok("GET", "/images/built:1/json") for api in (Api(pydock.host[7:]), other.api))
+    engines = [fresh_daemon(), fresh_daemon()]
+    tools = [Cli("pydock", engine.host, tmp_path) for engine in engines]
+    for tool in tools:
+        build(tool, folder, *options)
+    first, second = (engine.api.ok("GET", "/images/built:1/json") for engine in engines)
     assert (first["Id"], first["Descriptor"]["digest"]) == (second["Id"], second["Descriptor"]["digest"])
-    assert output(pydock, "stat", "-c", "%Y", "/d/e/2") == "1500000000"
-    assert first["RootFS"]["Layers"][0] == Api(pydock.host[7:]).ok("GET", "/images/busybox/json")["RootFS"]["Layers"][0]
-    pydock.fails(
+    assert output(tools[0], "stat", "-c", "%Y", "/d/e/2") == "1500000000"
+    assert first["RootFS"]["Layers"][0] == engines[0].api.ok("GET", "/images/busybox/json")["RootFS"]["Layers"][0]
+    tools[0].fails(
         "build", options[0], options[1], str(folder), code=1, message="needs the build argument SOURCE_DATE_EPOCH"
     )
 
