@@ -50,6 +50,7 @@ class Front:
             return
         if message:
             connection = socket.socket(fileno=descriptors[0])
+            connection.set_inheritable(False)  # as it comes, programs that are started would keep it open
             task: asyncio.Task[object] = self._loop.create_task(
                 self._loop.connect_accepted_socket(self._protocol, connection)
             )
