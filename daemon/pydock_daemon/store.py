@@ -1,8 +1,9 @@
 """The database of pydockd: one SQLite file in WAL mode, one writer, explicit transactions.
 
-Used on the event-loop thread only; a commit costs about 15 us (`synchronous=NORMAL`: a power cut may lose the last
-transactions, never the consistency; a crash of the daemon loses nothing). Every noun declares its own tables as
-`SCHEMA` and passes them to `Store.open`. The store owns the connection until `close`.
+The file is locked for one daemon alone, which so needs no shared memory file beside it: a new one of those could not be
+made on a full disk. Used on the event-loop thread only; a commit costs about 15 us (`synchronous=NORMAL`: a power cut
+may lose the last transactions, never the consistency; a crash of the daemon loses nothing). Every noun declares its own
+tables as `SCHEMA` and passes them to `Store.open`. The store owns the connection until `close`.
 
 A full disk must not keep the end of a container from being written down, nor an image from being removed. So the
 database has room set aside: its log has the size from the start that it would get anyhow, and its file has free pages.
@@ -51,7 +52,13 @@ class Store:
         """Open or create the database and make the tables that are missing."""
         db = sqlite3.connect(path, isolation_level=None)
         db.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=2000"):
+        for pragma in (
+            "locking_mode=EXCLUSIVE",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "busy_timeout=2000",
+        ):
             db.execute(f"PRAGMA {pragma}")
         for schema in schemas:
             db.executescript(schema)

@@ -86,7 +86,9 @@ def test_killed_before_the_start_was_written_down(engine: Engine, tmp_path: Path
     docker, port = Cli("docker", engine.host, tmp_path), free_port()
     create = ("create", "--name", "web", "-p", f"{port}:80", "busybox")
     docker(*create, "sh", "-c", "echo started; sleep 0.5; exit 9" if ended else "echo started; exec sleep 60")
+    engine.kill()
     created = _states(engine)
+    engine.start()
     docker("start", "web")
     engine.kill()
     _states(engine, created)
@@ -102,7 +104,7 @@ def test_killed_before_the_start_was_written_down(engine: Engine, tmp_path: Path
 
 
 def _states(engine: Engine, written: list[tuple[str, str]] | None = None) -> list[tuple[str, str]]:
-    """The states of the containers in the database of a daemon; they are `written` to it when given."""
+    """The states of the containers in the database of a killed daemon; they are `written` to it when given."""
     with contextlib.closing(sqlite3.connect(engine.root / "data/pydock.db")) as database, database:
         for row in written or ():
             database.execute("update containers set state = ?2 where id = ?1", row)
