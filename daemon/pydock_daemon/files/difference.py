@@ -1,7 +1,8 @@
 """What a container has changed, as a list and as a layer: `GET /containers/{id}/changes` and commit. Used by `child`.
 
 As in Docker this compares two trees: a folder counts as changed when its mode or owner is another or something in it
-has changed, a file also by its size and time. Only what was written is walked; the tree below is looked up beside it.
+has changed, a file also by its size and time and, which Docker does not see, by what is in it. Only what was written
+is walked; the tree below is looked up beside it.
 """
 
 import functools
@@ -9,6 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from pydock_daemon.snapshots import layer
@@ -31,7 +33,7 @@ class Change(NamedTuple):
 def changes(*, layered: bool = False) -> Iterator[Change]:
     """Yield the changes in a `difference` view, a folder before what is in it, names sorted.
 
-    With `layered` they are those of a layer: also files and attributes that differ in nothing Docker would list.
+    With `layered` they are those of a layer: also files and attributes that differ in nothing worth a line.
     """
     yield from _inside("", opaque=_hides(""), below=True, layered=layered)
 
@@ -40,7 +42,7 @@ def layer_tar() -> Iterator[bytes]:
     """Yield the layer that makes the image below into the container's tree; nothing when they are the same."""
     links: layer.Links = {}
     empty = True
-    if _differs(os.lstat(WRITTEN), os.lstat(LOWER)):
+    if _differs(os.lstat(WRITTEN), os.lstat(LOWER)) or layer.attributes(WRITTEN) != layer.attributes(LOWER):
         empty = False
         yield from layer.member(".", WRITTEN, links)
     for change in changes(layered=True):
@@ -94,7 +96,7 @@ def _one(path: str, *, below: bool, layered: bool) -> Iterator[Change]:
     empty = first is None if is_folder else not new.st_size
     if not old and not (empty and path in MOUNT_POINTS):
         yield Change(ADDED, path)
-    elif old and (first or _changed(path, new, old) or (layered and _belongs(path, new, old))):
+    elif old and (first or (layered and _belongs(path, new, old)) or _changed(path, new, old)):
         yield Change(MODIFIED, path)
     if first:
         yield first
@@ -107,10 +109,10 @@ def _hides(path: str) -> bool:
 
 
 def _belongs(path: str, new: os.stat_result, old: os.stat_result) -> bool:
-    """Say whether a layer must have a file again that has the size and the time of the one below.
+    """Say whether a layer must have a file again that looks as the one below.
 
-    What overlayfs has copied was written to, whatever its time says since; of a whole tree one sees only that a file
-    has other names than below, as a layer without it would tear those apart, or other attributes.
+    What overlayfs has copied was written to; of a whole tree one sees that a file has other names than below, as a
+    layer without it would tear those apart, or other attributes.
     """
     if stat.S_ISDIR(new.st_mode) or os.path.exists(WHOLE):
         is_linked = not stat.S_ISDIR(new.st_mode) and max(new.st_nlink, old.st_nlink) > 1
@@ -139,7 +141,38 @@ def _found(path: str) -> os.stat_result | None:
 
 
 def _changed(path: str, new: os.stat_result, old: os.stat_result) -> bool:
-    return _differs(new, old) or _capability(WRITTEN + path) != _capability(LOWER + path)
+    if _differs(new, old) or _capability(WRITTEN + path) != _capability(LOWER + path):
+        return True
+    return new.st_ctime_ns not in _untouched() and not _same_contents(path, new)
+
+
+@functools.cache
+def _untouched() -> range:
+    """Return the times of change of files of which it is known that nobody wrote to them."""
+    try:
+        with open(WHOLE) as file:
+            return range(*json.load(file))
+    except FileNotFoundError:
+        return range(0)
+
+
+def _same_contents(path: str, status: os.stat_result) -> bool:
+    """Compare what is in two files of one kind and size."""
+    if stat.S_ISLNK(status.st_mode):
+        return os.readlink(WRITTEN + path) == os.readlink(LOWER + path)
+    if not stat.S_ISREG(status.st_mode):
+        return True
+    with ExitStack() as stack:
+        files = []
+        for tree in (WRITTEN, LOWER):
+            files.append(layer.opened(tree + path))
+            stack.callback(os.close, files[-1])
+        while True:
+            new, old = (os.read(file, layer.PIECE) for file in files)
+            if new != old:
+                return False
+            if not new:
+                return True
 
 
 def _differs(new: os.stat_result, old: os.stat_result) -> bool:

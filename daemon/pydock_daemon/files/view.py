@@ -10,11 +10,13 @@ this process ends.
     difference   below `/lower` what the container was made from, below `/written` the folder of what it wrote
 """
 
+import json
 import os
 import stat
 import sys
 from typing import Any
 
+from pydock_daemon.snapshots import layer
 from pydock_runtime import abi, linux
 from pydock_runtime.rootfs import inroot
 
@@ -22,7 +24,8 @@ UMOUNT_NOFOLLOW = 8
 KERNEL = ("/dev", "/proc", "/sys")
 LOWER, WRITTEN = "/lower", "/written"
 WHOLE = "/whole"
-"""Is there when what was written is no folder of overlayfs but the whole tree."""
+"""Is there when what was written is no folder of overlayfs but a copy of the whole tree: with two times of change, from
+the first of which to before the second a file has that is as it was copied."""
 
 
 class Gone(Exception):
@@ -70,7 +73,8 @@ def difference(view: dict[str, Any]) -> None:
     overlay, stage = view["overlay"], view["stage"]
     if "plain" in overlay:
         linux.mount("tmpfs", stage, "tmpfs", abi.MS_NODEV | abi.MS_NOSUID, "mode=700")
-        os.mkdir(stage + WHOLE)
+        with open(stage + WHOLE, "w") as file:
+            json.dump(overlay["copied"], file)
         below, written = overlay["below"], overlay["plain"]
     else:
         below = inroot.by_descriptor(_throwaway(stage, overlay["base"], overlay["lower"]))
@@ -109,11 +113,7 @@ def _throwaway(stage: str, base: str, lower: list[str]) -> int:
     upper, work = f"{stage}/upper", f"{stage}/work"
     os.mkdir(upper)
     os.mkdir(work)
-    # The root of a mount looks as its topmost folder does.
-    found = os.stat(os.path.join(base, lower[0]))
-    os.chown(upper, found.st_uid, found.st_gid)
-    os.chmod(upper, stat.S_IMODE(found.st_mode))
-    os.utime(upper, ns=(found.st_atime_ns, found.st_mtime_ns))
+    layer.copy_root(os.path.join(base, lower[0]), upper)
     return _overlay(stage, base, lower, upper, work)
 
 

@@ -105,7 +105,7 @@ def member(name: str, path: str, links: Links) -> Iterator[bytes]:
     """Yield one file as it stands in an archive; nothing when it has gone, or is a socket."""
     try:
         status = os.lstat(path)
-        file = _open(path) if stat.S_ISREG(status.st_mode) else -1
+        file = opened(path) if stat.S_ISREG(status.st_mode) else -1
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
@@ -124,7 +124,7 @@ def member(name: str, path: str, links: Links) -> Iterator[bytes]:
             os.close(file)
 
 
-def _open(path: str) -> int:
+def opened(path: str) -> int:
     """Open a file for reading; what has become a pipe meanwhile is not waited for."""
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
@@ -162,6 +162,16 @@ def attributes(path: Place) -> dict[str, bytes]:
         for key in os.listxattr(path, follow_symlinks=False)
         if key.startswith(KEPT_XATTRS) and not key.startswith("user.overlay.")
     }
+
+
+def copy_root(source: Place, target: Place) -> None:
+    """Let the root of a layer look as another: the merged root looks as the topmost one does."""
+    found = os.stat(source)
+    os.chown(target, found.st_uid, found.st_gid)
+    os.chmod(target, stat.S_IMODE(found.st_mode))
+    for key, value in attributes(source).items():
+        os.setxattr(target, key, value)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _contents(file: int, count: int) -> Iterator[bytes]:

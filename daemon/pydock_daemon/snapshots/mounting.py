@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pydock_runtime import linux
@@ -34,11 +33,3 @@ def in_own_folder(folder: str, action: Callable[[], None]) -> None:
     thread.join()
     if failure:
         raise PydockError(f"mounting a snapshot failed: {failure[0]}") from failure[0]
-
-
-def copy_root(source: Path, target: Path) -> None:
-    """Let the root of a layer look as another: the merged root looks as the topmost one does."""
-    found = source.stat()
-    os.chown(target, found.st_uid, found.st_gid)
-    target.chmod(found.st_mode & 0o7777)
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))

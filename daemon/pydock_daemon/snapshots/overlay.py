@@ -251,7 +251,7 @@ class Snapshots:
             return found
         if parent and not result.has_root:
             # The merged root looks as the topmost folder does, so a layer that does not say keeps what is below.
-            mounting.copy_root(self.diff(parent), folder / "diff")
+            layer.copy_root(self.diff(parent), folder / "diff")
         made = Layer(chain, parent, result.diff_id, self._short(chain), result.size)
         folder.rename(self._layers_at / made.short)
         try:
@@ -308,7 +308,7 @@ class Snapshots:
         try:
             upper.mkdir()
             (folder / "work").mkdir(mode=0o700)
-            mounting.copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
+            layer.copy_root(self.diff(top) if top else self._layers_at / EMPTY / "diff", upper)
             with self._store.transaction() as db:
                 db.execute("insert into snapshots (key, top) values (?, ?)", (key, top))
         except BaseException:

@@ -16,6 +16,8 @@ from pydock_shared.errors import NotFound, PydockError
 from . import layer, unpacking
 from .overlay import EMPTY, Snapshots
 
+COPIED = "copied"
+"""A file beside the tree of a container, made when that was copied."""
 COPY = ("cp", "--archive", "--no-target-directory", "--reflink=auto", "--sparse=auto")
 
 
@@ -41,17 +43,34 @@ class PlainSnapshots(Snapshots):
 
     async def made(self, key: str) -> None:
         """Copy the tree that a snapshot begins with; PydockError when that fails."""
+        self.upper(key).chmod(0o700)  # cp leaves folders the group's bit that they inherit
         await _copy(self._below(key), self.upper(key))
+        (self._containers_at / key / COPIED).touch()
 
     def _below(self, key: str) -> Path:
         top = self._tops[key]
         return self.diff(top) if top else self._layers_at / EMPTY / "diff"
 
     def overlay(self, key: str) -> dict[str, Any]:
-        """Return the tree of a snapshot as `plain`, and as `below` that of its image; NotFound when there is none."""
+        """Return the tree of a snapshot as `plain`, and as `below` that of its image; NotFound when there is none.
+
+        `copied` has the times between which the one was made from the other.
+        """
         if key not in self._tops:
             raise NotFound(f"snapshot does not exist: {key}")
-        return {"plain": str(self.upper(key)), "below": str(self._below(key))}
+        return {"plain": str(self.upper(key)), "below": str(self._below(key)), "copied": self._copied(key)}
+
+    def _copied(self, key: str) -> list[int]:
+        """Return the times of change between which a tree was copied; none where that is not known.
+
+        The folder for overlayfs is made before the copy and never used. A backup that is put back changes that time,
+        and leaves the other.
+        """
+        folder = self._containers_at / key
+        try:
+            return [(folder / "work").stat().st_ctime_ns, (folder / COPIED).stat().st_mtime_ns]
+        except FileNotFoundError:
+            return [0, 0]
 
     def usage(self, key: str) -> int:
         """Return the bytes by which a snapshot is larger than its image; walks the disk."""

@@ -3,26 +3,27 @@
 import asyncio
 import json
 import os
-import random
 import shutil
 import stat
 import struct
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.daemon.snapshots.conftest import Bench
 from tests.daemon.snapshots.conftest import bench as bench
 from tests.daemon.snapshots.test_plain import plain as plain
 from tests.fixtures.archives import device, entry, folder, hard_link, symlink, tar
 
 from pydock_daemon.files import process
+from pydock_daemon.snapshots.layer import END
 
 pytestmark = pytest.mark.root
-Alter = Callable[[Path, random.Random], None]
-NAMES = ["a", "b", "c", "B", "\udcff", "n" * 60]
+Picture = dict[str, tuple[object, ...]]
 
 
 async def output(bench: Bench, key: str, verb: str) -> bytes:
@@ -42,9 +43,9 @@ async def changes(bench: Bench, key: str) -> list[str]:
     return [f"{'CAD'[change['Kind']]} {change['Path']}" for change in found or ()]
 
 
-def picture(root: Path) -> dict[str, tuple[object, ...]]:
+def picture(root: Path) -> Picture:
     """Everything about a tree that a layer keeps; the time of a folder is that of what was last put in it."""
-    found: dict[str, tuple[object, ...]] = {}
+    found: Picture = {}
     for at, folders, files in os.walk(root):
         for name in [".", *folders, *files]:
             path = os.path.join(at, name)
@@ -65,101 +66,166 @@ def picture(root: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def some_folder(tree: Path, chance: random.Random) -> Path:
-    """A folder of the tree, any of them."""
-    return Path(chance.choice([at for at, _, _ in os.walk(tree)]))
+Step = tuple[str, str, Any]
+"""A verb of STEPS, a path, and what the verb takes besides."""
+NAMES = st.sampled_from(["a", "b", "c", "B", "\udcff", "n" * 60])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 
 
-def change(tree: Path, chance: random.Random, alterations: Sequence[Alter]) -> None:
-    """Do one thing to a tree."""
-    path = some_folder(tree, chance) / chance.choice(NAMES)
-    if path.is_symlink() or path.exists():
-        if chance.random() < 0.5:
-            chance.choice(alterations)(path, chance)
-            return
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        if chance.random() < 0.4:
-            return
-    kind = chance.choice(["file", "file", "folder", "folder", "link", "hard", "pipe", "device", "moved"])
-    files = [found for found in tree.rglob("*") if found.is_file() and not found.is_symlink()]
-    if kind == "file" or (kind in ("hard", "moved") and not files):
-        path.write_bytes(chance.randbytes(chance.randrange(2000)))
-    elif kind == "folder":
-        path.mkdir(mode=chance.choice([0o755, 0o700]))
-    elif kind == "link":
-        path.symlink_to(chance.choice(NAMES))
-    elif kind == "hard":
-        os.link(chance.choice(files), path)
-    elif kind == "moved":
-        chance.choice(files).rename(path)
-    elif kind == "device":
-        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, chance.randrange(1, 9)))
-    else:
-        os.mkfifo(path)
+def room(tree: Path, path: str) -> Path:
+    """Make folders of all that is above a path, and remove what is there."""
+    at = tree / path
+    for above in [tree / above for above in Path(path).parents][::-1]:
+        if above.is_symlink() or not above.is_dir():
+            above.unlink(missing_ok=True)
+            above.mkdir()
+    if at.is_dir() and not at.is_symlink():
+        shutil.rmtree(at)
+    at.unlink(missing_ok=True)
+    return at
 
 
-def alter_owner(path: Path, chance: random.Random) -> None:
-    os.chown(path, chance.randrange(9), chance.randrange(9), follow_symlinks=False)
+def write(tree: Path, path: str, data: bytes) -> None:
+    is_there = (tree / path).is_file() and not (tree / path).is_symlink()
+    (tree / path if is_there else room(tree, path)).write_bytes(data)
 
 
-def alter_mode(path: Path, chance: random.Random) -> None:
-    if not path.is_symlink():
-        path.chmod(chance.choice([0o4755, 0o2711, 0o1777, 0o600, 0]))
-
-
-def alter_time(path: Path, chance: random.Random) -> None:
-    moment = chance.randrange(1, 1 << 61)
-    os.utime(path, ns=(moment, moment), follow_symlinks=False)
-
-
-def alter_attribute(path: Path, chance: random.Random) -> None:
-    if path.is_symlink() or not (path.is_file() or path.is_dir()):
-        return
-    if path.is_file() and chance.random() < 0.3:
-        os.setxattr(path, "security.capability", struct.pack("<5I", 0x02000001, chance.randrange(1, 99), 0, 0, 0))
-    elif (keys := os.listxattr(path)) and chance.random() < 0.3:
-        os.removexattr(path, keys[0])
-    else:
-        os.setxattr(path, f"user.{chance.choice('abc')}", chance.randbytes(chance.randrange(20)))
-
-
-def alter_contents(path: Path, chance: random.Random) -> None:
+def forge(tree: Path, path: str, byte: bytes) -> None:
     """Write as many other bytes, and say that it was never done."""
-    if path.is_file() and not path.is_symlink():
-        before = path.stat()
-        path.write_bytes(chance.randbytes(before.st_size))
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if (tree / path).is_file() and not (tree / path).is_symlink():
+        before = (tree / path).stat()
+        (tree / path).write_bytes(byte * before.st_size)
+        os.utime(tree / path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-ALTERATIONS = [alter_owner, alter_mode, alter_time, alter_attribute, alter_attribute, alter_contents]
+def hard(tree: Path, path: str, source: str) -> None:
+    if path != source and (at := room(tree, path)) and is_thing(tree / source):
+        os.link(tree / source, at, follow_symlinks=False)
 
 
-@pytest.mark.parametrize(("kind", "seed"), [*(("bench", n) for n in range(16)), *(("plain", n) for n in range(8))])
-async def test_a_layer_makes_the_tree_again(request: pytest.FixtureRequest, kind: str, seed: int) -> None:
+def move(tree: Path, path: str, source: str) -> None:
+    if path != source and (at := room(tree, path)) and is_thing(tree / source):
+        (tree / source).rename(at)
+
+
+def is_thing(at: Path) -> bool:
+    """Say whether there is something that is no folder."""
+    return os.path.lexists(at) and (at.is_symlink() or not at.is_dir())
+
+
+def attribute(tree: Path, path: str, value: tuple[str, bytes | None]) -> None:
+    """Set or remove an attribute of a file or folder."""
+    at, (key, data) = tree / path, value
+    if at.is_symlink() or not (at.is_file() or (at.is_dir() and key.startswith("user."))):
+        return
+    if data is not None:
+        os.setxattr(at, key, data)
+    elif key in os.listxattr(at):
+        os.removexattr(at, key)
+
+
+def altered(change: Callable[[Path, Any], None], *, links: bool = True) -> Callable[[Path, str, Any], None]:
+    """Make a verb of a function that changes something about what is there already."""
+
+    def verb(tree: Path, path: str, value: Any) -> None:
+        at = tree / path
+        if os.path.lexists(at) and (links or not at.is_symlink()):
+            change(at, value)
+
+    return verb
+
+
+STEPS: dict[str, tuple[Callable[[Path, str, Any], object], st.SearchStrategy[Any]]] = {
+    "write": (write, st.binary(max_size=20)),
+    "write much": (write, st.integers(1, 255).map(lambda byte: bytes([byte]) * 2000)),
+    "forge": (forge, st.sampled_from([b"x", b"y"])),
+    "folder": (lambda tree, path, mode: room(tree, path).mkdir(mode), st.sampled_from([0o755, 0o700])),
+    "link": (lambda tree, path, target: room(tree, path).symlink_to(target), NAMES),
+    "hard": (hard, PATHS),
+    "move": (move, PATHS),
+    "pipe": (lambda tree, path, mode: os.mkfifo(room(tree, path), mode), st.just(0o600)),
+    "device": (
+        lambda tree, path, minor: os.mknod(room(tree, path), stat.S_IFCHR | 0o600, os.makedev(1, minor)),
+        st.integers(1, 9),
+    ),
+    "remove": (lambda tree, path, _: room(tree, path), st.none()),
+    "owner": (
+        altered(lambda at, owner: os.chown(at, *owner, follow_symlinks=False)),
+        st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    ),
+    "mode": (
+        altered(lambda at, mode: at.chmod(mode), links=False),
+        st.sampled_from([0, 0o600, 0o4755, 0o2711, 0o1777]),
+    ),
+    "time": (
+        altered(lambda at, moment: os.utime(at, ns=(moment, moment), follow_symlinks=False)),
+        st.integers(0, 1 << 61),
+    ),
+    "attribute": (
+        attribute,
+        st.tuples(st.sampled_from(["user.a", "user.b"]), st.none() | st.binary(max_size=9)),
+    ),
+    "capability": (
+        attribute,
+        st.integers(0, 9).map(
+            lambda bits: ("security.capability", struct.pack("<5I", 0x02000001, bits, 0, 0, 0) if bits else None)
+        ),
+    ),
+}
+ROOT = {"owner", "mode", "attribute"}
+"""What can be done to the root as well, where it is one step of ten."""
+MANY = st.lists(
+    st.sampled_from(sorted(STEPS)).flatmap(
+        lambda verb: st.tuples(st.just(verb), PATHS | st.just(".") if verb in ROOT else PATHS, STEPS[verb][1])
+    ),
+    max_size=12,
+)
+
+
+def take(tree: Path, steps: list[Step]) -> None:
+    """Do the steps, each where it is possible."""
+    for verb, path, value in steps:
+        STEPS[verb][0](tree, path, value)
+
+
+@pytest.mark.parametrize("kind", ["bench", "plain"])
+@settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=MANY, second=st.lists(MANY, max_size=3).map(lambda lists: [step for steps in lists for step in steps]))
+async def test_a_layer_makes_the_tree_again(
+    request: pytest.FixtureRequest, kind: str, first: list[Step], second: list[Step]
+) -> None:
     bench: Bench = request.getfixturevalue(kind)
-    chance = random.Random(seed)
-    # Of whole trees only sizes and times are compared.
-    alterations = ALTERATIONS if kind == "bench" else ALTERATIONS[:-1]
     base = await bench.unpack(tar([folder("a"), folder("a/b"), entry("a/b/c", b"1"), entry("b", b"2"), folder("c")]))
-    bench.snapshots.prepare("first", [base.chain])
-    await bench.snapshots.made("first")
-    with bench.snapshots.mounted("first") as tree:
-        for _ in range(15):
-            change(tree, chance, alterations)
-    below = await bench.unpack(await output(bench, "first", "layer"), base)
-    bench.snapshots.prepare("second", [base.chain, below.chain])
-    await bench.snapshots.made("second")
-    with bench.snapshots.mounted("second") as tree:
+    chain = [base.chain]
+    try:
+        await on_top(bench, "first", chain, first)
+        below = await bench.unpack(await output(bench, "first", "layer") or END, base)
+        chain.append(below.chain)
+        before, after = await on_top(bench, "second", chain, second)
+        above = await bench.unpack(await output(bench, "second", "layer") or END, below)
+        chain.append(above.chain)
+        again, _ = await on_top(bench, "third", chain, [])
+        assert again == after
+        compare(await changes(bench, "second"), before, after)
+    finally:
+        for key in ("first", "second", "third"):
+            bench.snapshots.remove(key)
+        bench.snapshots.sweep([])
+
+
+async def on_top(bench: Bench, key: str, chain: list[str], steps: list[Step]) -> tuple[Picture, Picture]:
+    """Do steps in a new snapshot; return what it was before and after."""
+    bench.snapshots.prepare(key, chain)
+    await bench.snapshots.made(key)
+    with bench.snapshots.mounted(key) as tree:
         before = picture(tree)
-        for _ in range(25):
-            change(tree, chance, alterations)
-        after = picture(tree)
-    above = await bench.unpack(await output(bench, "second", "layer"), below)
-    bench.snapshots.prepare("third", [base.chain, below.chain, above.chain])
-    await bench.snapshots.made("third")
-    with bench.snapshots.mounted("third") as tree:
-        assert picture(tree) == after
-    said = {line[2:]: line[0] for line in await changes(bench, "second")}
+        take(tree, steps)
+        return before, picture(tree)
+
+
+def compare(listed: list[str], before: Picture, after: Picture) -> None:
+    """Check that what is listed as changed is what differs."""
+    said = {line[2:]: line[0] for line in listed}
     shown = {os.fsencode(path).decode(errors="replace"): path for path in {*before, *after}}
     for path, kind in said.items():
         there = (shown[path] in before, shown[path] in after)
@@ -183,6 +249,7 @@ async def changed(bench: Bench, *commands: str) -> list[str]:
     """What changes when these commands have run in a container's tree."""
     base = await bench.unpack(tar(BASE))
     bench.snapshots.prepare("k", [base.chain])
+    await bench.snapshots.made("k")
     with bench.snapshots.mounted("k") as tree:
         for command in commands:
             await asyncio.to_thread(subprocess.run, ["sh", "-c", command], check=True, cwd=tree)
@@ -214,6 +281,16 @@ CHANGES = [
 @pytest.mark.parametrize(("commands", "expected"), CHANGES)
 async def test_what_counts_as_a_change(bench: Bench, commands: list[str], expected: list[str]) -> None:
     assert await changed(bench, *commands) == expected
+
+
+@pytest.mark.parametrize("kind", ["bench", "plain"])
+async def test_a_rewrite_with_the_same_size_and_time_is_a_change(request: pytest.FixtureRequest, kind: str) -> None:
+    bench: Bench = request.getfixturevalue(kind)
+    forged = "touch -r file time; printf N >file; touch -r time file; rm time"
+    said = await changed(
+        bench, forged, "ln -s elif new; touch -hr link new; mv new link", "chmod 600 same; chmod 644 same"
+    )
+    assert said == ["C /file", "C /link"]
 
 
 async def test_no_changes_are_no_layer(bench: Bench) -> None:
