@@ -117,3 +117,24 @@ def test_buildx(api: Api, buildx: Plugin, tmp_path: Path) -> None:
     told = buildx(*options, str(project), code=1)
     assert "2 | >>> RUN exit 5" in told
     assert told.strip().endswith('process "/bin/sh -c exit 5" did not complete successfully: exit code: 5')
+
+
+BAKED = """
+group "default" { targets = ["base", "upon"] }
+target "base" {
+  args = { WHO = "first" }
+  tags = ["baked:base"]
+}
+target "upon" {
+  dockerfile-inline = "FROM base\\nRUN cat /who >/again"
+  contexts = { base = "target:base" }
+  tags = ["baked:upon"]
+}
+"""
+
+
+def test_bake(docker: Cli, buildx: Plugin, tmp_path: Path) -> None:
+    """A target stands on the result of another, which it is given by name."""
+    project = write(tmp_path / "p", {"Dockerfile": "FROM busybox\nARG WHO\nRUN echo $WHO >/who\n", "b.hcl": BAKED})
+    buildx("bake", "-f", str(project / "b.hcl"), "--set", f"*.context={project}")
+    assert docker("run", "--rm", "baked:upon", "cat", "/again") == "first"

@@ -18,7 +18,6 @@ from .routing import Call, empty
 from .stream import ProgressStream, progress_stream
 
 PROTOCOL = "h2c"
-EXPOSED = "X-Docker-Expose-Session-"
 
 
 def _check(call: Call) -> None:
@@ -44,24 +43,13 @@ async def grpc(call: Call) -> web.StreamResponse:
 async def session(call: Call) -> web.StreamResponse:
     """POST /session: the client answers, for as long as it likes."""
     _check(call)
-    headers = call.request.headers
-    name = headers.get(f"{EXPOSED}Uuid", "")
-    if not name:
-        raise InvalidArgument("no session id in request")
-    from pydock_daemon.buildkit.session import Client
+    from pydock_daemon.buildkit.session import identity, serve
 
+    headers = call.request.headers
+    who = identity(lambda name: headers.getall(name, ()))
     await call.request.read()
     hijacked = hijack(call.request, protocol=PROTOCOL)
-    methods = frozenset(path.lower() for path in headers.getall(f"{EXPOSED}Grpc-Method", ()))
-    client = Client(hijacked.socket, headers.get(f"{EXPOSED}Name", ""), headers.get(f"{EXPOSED}Sharedkey", ""), methods)
-    sessions = call.engine.buildkit.sessions
-    try:
-        await client.open()
-        sessions.put(name, client)
-        await client.gone()
-    finally:
-        sessions.drop(name, client)
-        client.close()
+    await serve(call.engine.buildkit.sessions, hijacked.socket, who)
     return hijacked
 
 

@@ -20,7 +20,7 @@ from pydock_daemon.containers.service import Containers
 from pydock_daemon.volumes.copyup import copy_tree
 from pydock_runtime import abi, linux
 from pydock_shared.buildcache import LABEL, volume
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, PydockError
 
 from . import caches, direct
 from .mounts import RunMount
@@ -150,7 +150,7 @@ class Giver:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 await session.forward(mount.name, reader, writer)
-            except ConnectionError:
+            except (ConnectionError, PydockError):
                 pass  # the program in the container sees the end of its connection
             finally:
                 writer.close()

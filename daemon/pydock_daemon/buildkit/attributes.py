@@ -19,7 +19,8 @@ OURS = ("docker/dockerfile", "docker.io/docker/dockerfile", "docker/dockerfile-u
 IGNORED = ("cmdline", "source", "frontend.caps", "multi-platform", "contextkey", "dockerfilekey", "contextsubdir",
            "context", "cache-imports", "build-arg:BUILDKIT_INLINE_CACHE", "build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR",
            "build-arg:BUILDKIT_SYNTAX")  # fmt: skip
-"""What is read elsewhere, or says nothing about the result."""
+ELSEWHERE = ("context:", "input-metadata:", "local-sessionid:", "vcs:")
+"""What is read elsewhere, or says nothing about the result; by the whole names, and by how they begin."""
 NETWORKS = {"default": "", "sandbox": "", "host": "host", "none": "none"}
 
 
@@ -32,6 +33,8 @@ class Asked:
     folder: str = "context"
     remote: str = ""
     contexts: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+    """The sessions that give folders, by the names of these; the others are given by the build's own."""
 
 
 def frontend(name: str, given: Mapping[str, str]) -> None:
@@ -59,6 +62,7 @@ def asked(given: Mapping[str, str]) -> Asked:
         folder=given.get("contextkey") or "context",
         remote=given.get("context", ""),
         contexts={name[8:]: value for name, value in given.items() if name.startswith("context:")},
+        sessions={name[16:]: value for name, value in given.items() if name.startswith("local-sessionid:")},
     )
 
 
@@ -69,7 +73,7 @@ def options(given: Mapping[str, str], tags: list[Reference]) -> Options:
     arguments: dict[str, str] = {}
     labels: dict[str, str] = {}
     for name, value in given.items():
-        if name in IGNORED or name.startswith(("context:", "vcs:")):
+        if name in IGNORED or name.startswith(ELSEWHERE):
             continue
         if name.startswith("build-arg:"):
             arguments[name[10:]] = value

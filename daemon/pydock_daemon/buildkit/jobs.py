@@ -18,9 +18,10 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
-from . import attributes, caching
+from . import attributes, caching, inputs
 from .exporters import IMAGE, Export, Result, carry_out, check
 from .frontend import Built, Refused, build
+from .messages import make
 from .progress import Telling
 from .session import Client
 from .sources import Sources
@@ -55,7 +56,8 @@ class Job:
         try:
             built: Built | None
             if self._request.Frontend:
-                built = await self.solve(self._request.Frontend, self._request.FrontendAttrs, ())
+                request = self._request
+                built = await self.solve(request.Frontend, request.FrontendAttrs, (), request.FrontendInputs)
             else:
                 built = await self._result()
             return await self._export(built) if built else {}
@@ -89,8 +91,13 @@ class Job:
             raise NotFound(f"no such reference {name}")
         return self._results[name]
 
-    async def solve(self, frontend: str, given: Mapping[str, str], imports: Iterable[Any]) -> Built:
-        """Build what a frontend is asked for; `imports` are caches besides those of the request."""
+    async def solve(
+        self, frontend: str, given: Mapping[str, str], imports: Iterable[Any], definitions: Mapping[str, Any]
+    ) -> Built:
+        """Build what a frontend is asked for; `imports` are caches besides those of the request.
+
+        `definitions` are results of other builds, by name.
+        """
         client = await self._client()
         tags = [tag for export in self._exports for tag in export.tags]
         allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
@@ -105,7 +112,10 @@ class Job:
             cache_inline=caching.inline(self._caches, given),
             cache_image=any(one.kind == "registry" for one in self._caches),
         )
-        sources = Sources(self._engine, client, self.telling, options, self._folder, self._given)
+        sources = Sources(
+            self._engine, client, self.telling, options, self._folder, self._given, attributes.asked(given).sessions,
+            {name: inputs.image(one) for name, one in definitions.items()},
+        )  # fmt: skip
         building = asyncio.ensure_future(build(sources, frontend, given))
         self._parts.add(building)
         try:
@@ -122,15 +132,16 @@ class Job:
         client: Client = await self._buildkit.sessions.get(self._request.Session)
         return client
 
-    async def part(self, request: Any) -> str:
-        """Build for the bridge; return the name of the result."""
+    async def part(self, request: Any) -> Any:
+        """Build for the bridge; return the result, as a message."""
         if not request.Frontend:
             if getattr(request.Definition, "def"):
                 raise NotSupported("a build from LLB is not supported: only Dockerfiles are")
-            return ""
+            return make("Result")
         name = uuid.uuid4().hex
-        self._results[name] = await self.solve(request.Frontend, request.FrontendOpt, request.CacheImports)
-        return name
+        built = await self.solve(request.Frontend, request.FrontendOpt, request.CacheImports, request.FrontendInputs)
+        self._results[name] = built
+        return make("Result", ref=make("Ref", id=name, **{"def": inputs.definition(built.image.id)}))
 
     def returned(self, message: Any) -> None:
         """Take in what the client says is the result."""

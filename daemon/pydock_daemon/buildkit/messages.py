@@ -1,8 +1,8 @@
 """The messages of BuildKit's protocols, made at run time from a table of numbers, types and names.
 
-Sources of the numbers: control.proto, gateway.proto, worker.proto, filesync.proto, secrets.proto and ssh.proto of
-BuildKit, wire.proto and stat.proto of fsutil. Only what is read or written here is in the table; protobuf keeps what it
-does not know to itself. Names of packages do not go over the wire, so there are none.
+Sources of the numbers: control.proto, gateway.proto, ops.proto, worker.proto, filesync.proto, secrets.proto and
+ssh.proto of BuildKit, wire.proto and stat.proto of fsutil. Only what is read or written here is in the table; protobuf
+keeps what it does not know to itself. Names of packages do not go over the wire, so there are none.
 """
 
 from typing import Any
@@ -15,12 +15,15 @@ Timestamp       1 int64 seconds, 2 int32 nanos
 Bytes           1 bytes data
 Any             1 string type_url, 2 bytes value
 Failure         1 int32 code, 2 string message, 3 *Any details
-Definition      1 *bytes def
+Definition      1 *bytes def, 2 %Empty metadata
+Op              1 *Input inputs, 3 Source source
+Input           1 string digest, 2 int64 index
+Source          1 string identifier
 Platform        1 string Architecture, 2 string OS, 3 string Variant
 
 Solve           1 string Ref, 2 Definition Definition, 3 string Exporter, 4 %string ExporterAttrs, 5 string Session,
-                6 string Frontend, 7 %string FrontendAttrs, 8 Caches Cache, 9 *string Entitlements, 11 bool Internal,
-                13 *Exporter Exporters
+                6 string Frontend, 7 %string FrontendAttrs, 8 Caches Cache, 9 *string Entitlements,
+                10 %Definition FrontendInputs, 11 bool Internal, 13 *Exporter Exporters
 Exporter        1 string Type, 2 %string Attrs
 Caches          4 *CacheEntry Exports, 5 *CacheEntry Imports
 CacheEntry      1 string Type, 2 %string Attrs
@@ -48,10 +51,11 @@ Record          1 string ID, 2 bool Mutable, 3 bool InUse, 4 int64 Size, 6 Times
 
 Capability      1 string ID, 2 bool Enabled
 Pong            1 *Capability FrontendAPICaps, 2 *Capability LLBCaps, 3 *Worker Workers
-SolvePart       1 Definition Definition, 2 string Frontend, 3 %string FrontendOpt, 12 *CacheEntry CacheImports
+SolvePart       1 Definition Definition, 2 string Frontend, 3 %string FrontendOpt, 12 *CacheEntry CacheImports,
+                13 %Definition FrontendInputs
 SolvedPart      3 Result result
 Result          1 string refDeprecated, 3 Ref ref, 10 %bytes metadata
-Ref             1 string id
+Ref             1 string id, 2 Definition def
 Return          1 Result result, 2 Failure error
 
 Packet          1 int32 type, 2 Stat stat, 3 uint32 ID, 4 bytes data

@@ -3,7 +3,9 @@
 Sources: control.proto and gateway.proto of BuildKit. What is not here is answered with UNIMPLEMENTED and its name.
 """
 
+import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +18,7 @@ from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
 
+from . import session
 from .jobs import Job
 from .messages import make, timestamp
 from .state import BuildKit
@@ -28,7 +31,8 @@ BUILD = "buildkit-controlapi-buildid"
 """The header by which the bridge is told which build is meant."""
 SERVING = 1
 FRONTEND = ("solve.base", "solve.inlinereturn", "resolveimage", "return", "returnmap", "proto.refarray",
-            "reference.output", "frontend.inputs", "gateway.solve.metadata", "gateway.warnings")  # fmt: skip
+            "reference.output", "frontend.inputs", "gateway.evaluate", "gateway.solve.evaluate",
+            "gateway.solve.metadata", "gateway.warnings")  # fmt: skip
 """What a client may use of the bridge, in the words of caps.go; attestations are not among them, nor is what reads."""
 LLB = ("source.image", "source.local", "source.local.followpaths", "source.local.sharedkeyhint", "source.git",
        "source.http", "exec.meta.base", "exec.mount.bind", "exec.mount.cache", "exec.mount.tmpfs", "exec.mount.secret",
@@ -55,8 +59,10 @@ class Services:
             f"{CONTROL}Info": (self._info, "Empty"),
             f"{CONTROL}DiskUsage": (self._usage, "UsageOf"),
             f"{CONTROL}Prune": (self._prune, "Prune"),
+            f"{CONTROL}Session": (self._session, "Bytes"),
             f"{BRIDGE}Ping": (self._ping, "Empty"),
             f"{BRIDGE}Solve": (self._part, "SolvePart"),
+            f"{BRIDGE}Evaluate": (_nothing, "Empty"),  # what is solved here is evaluated
             f"{BRIDGE}Return": (self._return, "Return"),
             f"{BRIDGE}Warn": (_nothing, "Empty"),
             f"{HEALTH}Check": (_healthy, "Empty"),
@@ -78,6 +84,19 @@ class Services:
         async for message in job.telling.follow():
             await stream.send_message(message)
 
+    async def _session(self, stream: Any) -> None:
+        """Have the client among those that can be asked, as `POST /session` does: its bytes go by messages here."""
+        who = session.identity(lambda name: stream.metadata.getall(name, ()))
+        ours, theirs = socket.socketpair()
+        with ours:
+            ours.setblocking(False)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(_received(stream, ours))
+                sending = group.create_task(_sent(stream, ours))
+                await session.serve(self._buildkit.sessions, theirs, who)
+                reading.cancel()
+                sending.cancel()
+
     async def _job(self, stream: Any) -> Job:
         name = stream.metadata.get(BUILD, "")
         if not name:
@@ -95,9 +114,7 @@ class Services:
     async def _part(self, stream: Any) -> None:
         request = await stream.recv_message()
         job = await self._job(stream)
-        name = await job.part(request)
-        result = make("Result", ref=make("Ref", id=name)) if name else make("Result")
-        await stream.send_message(make("SolvedPart", result=result))
+        await stream.send_message(make("SolvedPart", result=await job.part(request)))
 
     async def _return(self, stream: Any) -> None:
         request = await stream.recv_message()
@@ -163,6 +180,19 @@ def _record(entry: Mapping[str, Any]) -> Any:
         LastUsedAt=timestamp(entry["LastUsedAt"]), UsageCount=entry["UsageCount"], Description=entry["Description"],
         RecordType=entry["Type"], Shared=entry["Shared"],
     )  # fmt: skip
+
+
+async def _received(stream: Any, sock: socket.socket) -> None:
+    """Bring what the client sends to a socket."""
+    while (message := await stream.recv_message()) is not None:
+        await asyncio.get_running_loop().sock_sendall(sock, message.data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+async def _sent(stream: Any, sock: socket.socket) -> None:
+    """Bring what comes from a socket to the client."""
+    while piece := await asyncio.get_running_loop().sock_recv(sock, session.PIECE):
+        await stream.send_message(make("Bytes", data=piece))
 
 
 async def _nothing(stream: Any) -> None:

@@ -1,4 +1,4 @@
-"""One client that can be asked: its files, secrets, ssh agents and logins. Made by `api.buildkit`, used by the builder.
+"""One client that can be asked: its files, secrets, ssh agents and logins. Made by the fronts, used by the builder.
 
 The promises are those of `builder.session.Session`. Sources: session/{auth,secrets,sshforward} of BuildKit.
 """
@@ -6,15 +6,16 @@ The promises are those of `builder.session.Session`. Sources: session/{auth,secr
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_daemon.images.auth import Credentials
-from pydock_shared.errors import NotFound, NotSupported, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
 from pydock_shared.reference import HUB
 
 from .messages import make
+from .state import Waiting
 from .transport import Caller
 
 FILES = "/moby.filesync.v1.FileSync/DiffCopy"
@@ -28,15 +29,45 @@ EVERY, PATIENCE = 15.0, 60.0
 UPLOAD = "/moby.upload.v1.Upload/Pull"
 HUB_HOST = "registry-1.docker.io"
 PIECE = 1 << 15
+EXPOSED = "x-docker-expose-session-"
+"""How the names of a session's headers begin."""
+
+
+class Identity(NamedTuple):
+    """What a client says of itself: `methods` are what it answers, `shared_key` names the files that it gives."""
+
+    id: str
+    name: str
+    shared_key: str
+    methods: frozenset[str]
+
+
+def identity(headers: Callable[[str], Iterable[str]]) -> Identity:
+    """Return who a client is by its headers, which are asked for in lower case. InvalidArgument: it does not say."""
+    uuid, name, key = (next(iter(headers(f"{EXPOSED}{word}")), "") for word in ("uuid", "name", "sharedkey"))
+    if not uuid:
+        raise InvalidArgument("no session id in request")
+    return Identity(uuid, name, key, frozenset(path.lower() for path in headers(f"{EXPOSED}grpc-method")))
+
+
+async def serve(sessions: Waiting, sock: socket.socket, who: Identity) -> None:
+    """Have a client among those that can be asked, until it goes. The socket belongs to this call."""
+    client = Client(sock, who)
+    try:
+        await client.open()
+        sessions.put(who.id, client)
+        await client.gone()
+    finally:
+        sessions.drop(who.id, client)
+        client.close()
 
 
 class Client:
     """The client of builds behind one connection of `/session`. The socket belongs to it."""
 
-    def __init__(self, sock: socket.socket, name: str, shared_key: str, methods: frozenset[str]) -> None:
-        """`methods` are what the client says it answers; `shared_key` names the files that it gives."""
+    def __init__(self, sock: socket.socket, who: Identity) -> None:
         self.caller = Caller(sock)
-        self.name, self.shared_key, self._methods = name, shared_key, methods
+        self.name, self.shared_key, self._methods = who.name, who.shared_key, who.methods
 
     async def open(self) -> None:
         """Begin to be able to ask."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import posixpath
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from .progress import Telling, Vertex, pulled, vertex, whole_name
 from .session import Client
 
 UPLOADED = re.compile(r"https?://buildkit-session(/.*)?")
-IMAGE, LOCAL = "docker-image://", "local:"
+IMAGE, LOCAL, INPUT = "docker-image://", "local:", "input:"
 IGNORE = ".dockerignore"
 
 
@@ -48,7 +48,8 @@ class Files:
 class Sources:
     """Files for one build. `folder` is for those on the way, and the caller's to remove.
 
-    `client` is nobody where a request has no session; `given` is then the context, an archive.
+    `client` is nobody where a request has no session; `given` is then the context, an archive. `sessions` are of other
+    clients, by the names of the folders that these give; `inputs` the results of other builds, by name.
     """
 
     engine: Engine
@@ -57,6 +58,8 @@ class Sources:
     options: Options
     folder: Path
     given: AsyncIterator[bytes] | None
+    sessions: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asked(self) -> Client:
@@ -64,6 +67,13 @@ class Sources:
         if self.client is None:
             raise InvalidArgument("the build needs files of the client, and has no session")
         return self.client
+
+    async def _giver(self, folder: str) -> Client:
+        """Return who gives a folder."""
+        if folder not in self.sessions:
+            return self.asked
+        client: Client = await self.engine.buildkit.sessions.get(self.sessions[folder])
+        return client
 
     @asynccontextmanager
     async def opened(self, asked: Asked) -> AsyncIterator[Files]:
@@ -132,14 +142,18 @@ class Sources:
         )
         async with vertex(self.telling, f"[internal] load {what}") as drawn:
             count = drawn.counting("transferring context:")
-            kept = self.engine.build_cache.contexts
-            found = await stack.enter_async_context(contexts.synced(kept, self.asked, folder, question, count.add))
+            kept, client = self.engine.build_cache.contexts, await self._giver(folder)
+            found = await stack.enter_async_context(contexts.synced(kept, client, folder, question, count.add))
             count.end()
             return found
 
     async def _named(self, name: str, place: str, archive: str, stack: AsyncExitStack) -> Tree | str:
         if place.startswith(IMAGE):
             return place.removeprefix(IMAGE)
+        if place.startswith(INPUT):
+            if place.removeprefix(INPUT) not in self.inputs:
+                raise InvalidArgument(f"invalid input {place.removeprefix(INPUT)} for context {name}")
+            return self.inputs[place.removeprefix(INPUT)]
         if place.startswith(LOCAL):
             folder = place.removeprefix(LOCAL)
             ignored = await self._ignored(folder)
@@ -187,7 +201,7 @@ class Sources:
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             question = filesync.metadata(folder, followpaths=paths)
-            nodes = await filesync.receive(self.asked, question, Pack(opened), count.add)
+            nodes = await filesync.receive(await self._giver(folder), question, Pack(opened), count.add)
         finally:
             os.close(opened)
         count.end()

@@ -102,6 +102,18 @@ class _Methods:
         }
 
 
+class _Known(dict[str, Handler]):
+    """The methods by their paths; grpclib's own answer to another path has no content type, and Go stumbles over it."""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """Return a method; for what there is not, one that says so."""
+
+        async def unknown(stream: Any) -> None:
+            raise GRPCError(Status.UNIMPLEMENTED, f"the method {path} is not supported")
+
+        return super().get(path) or Handler(unknown, Cardinality.STREAM_STREAM, CLASSES["Empty"], object)
+
+
 def _at_edge(method: Method, path: str) -> Method:
     """Return a method whose errors are gRPC's."""
 
@@ -129,7 +141,9 @@ async def serve(sock: socket.socket, methods: Mapping[str, tuple[Method, str]]) 
 
     The socket belongs to this call. What a client that goes has asked for is cancelled, and waited for.
     """
-    inner = Server([_Methods(methods)], status_details_codec=_Details())._protocol_factory()
+    server = Server([_Methods(methods)], status_details_codec=_Details())
+    server._mapping = _Known(server._mapping)
+    inner = server._protocol_factory()
     connection = _Connection(inner)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_accepted_socket(lambda: connection, sock)

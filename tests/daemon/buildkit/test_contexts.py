@@ -12,7 +12,7 @@ from tests.fixtures.buildkit import Files
 
 from pydock_daemon.builder.kept import Kept
 from pydock_daemon.buildkit import contexts
-from pydock_daemon.buildkit.session import Client
+from pydock_daemon.buildkit.session import Client, Identity
 from pydock_daemon.buildkit.transport import serve
 
 
@@ -26,7 +26,7 @@ async def client(tmp_path: Path) -> AsyncIterator[tuple[Client, Files]]:
     files = Files({"context": root})
     ours, theirs = socket.socketpair()
     answering = asyncio.create_task(serve(theirs, files.methods()))
-    made = Client(ours, "n", "key", frozenset(path.lower() for path in files.methods()))
+    made = Client(ours, Identity("i", "n", "key", frozenset(path.lower() for path in files.methods())))
     await made.open()
     yield made, files
     made.close()

@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.buildkit import Files
 
 from pydock_daemon.buildkit import session
-from pydock_daemon.buildkit.session import Client
+from pydock_daemon.buildkit.session import Client, Identity
 from pydock_daemon.buildkit.transport import serve
 
 
@@ -16,7 +16,7 @@ async def client():
     ours, theirs = socket.socketpair()
     files = Files({}, agents=("a",), logins={"x:5": ("me", "word"), "registry-1.docker.io": ("", "token")})
     answering = asyncio.create_task(serve(theirs, files.methods()))
-    made = Client(ours, "n", "k", frozenset(path.lower() for path in files.methods()))
+    made = Client(ours, Identity("i", "n", "k", frozenset(path.lower() for path in files.methods())))
     await made.open()
     yield made
     made.close()
@@ -64,7 +64,7 @@ async def test_a_client_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(session, "PATIENCE", 0.1)
     ours, theirs = socket.socketpair()
     with theirs:
-        made = Client(ours, "n", "k", frozenset([session.HEALTH.lower()]))
+        made = Client(ours, Identity("i", "n", "k", frozenset([session.HEALTH.lower()])))
         await made.open()
         async with asyncio.timeout(5):
             await made.gone()
