@@ -47,10 +47,11 @@ _held: list[int] = []
 class Sets:
     """The five sets of a process as bit masks."""
 
-    __slots__ = ("ambient", "bounding", "effective", "inheritable", "permitted")
+    __slots__ = ("ambient", "dropped", "effective", "inheritable", "permitted")
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        self.bounding = mask(spec.get("bounding"))
+        bounding = mask(spec.get("bounding"))
+        self.dropped = [number for number in range(len(NAMES)) if not bounding >> number & 1]
         self.effective = mask(spec.get("effective"))
         self.permitted = mask(spec.get("permitted"))
         self.inheritable = mask(spec.get("inheritable"))
@@ -63,14 +64,13 @@ class Sets:
 
 def drop_bounding(sets: Sets) -> None:
     """Take everything out of the bounding set that is not in it; needs CAP_SETPCAP, so it comes first."""
-    for number in range(len(NAMES)):
-        if not sets.bounding >> number & 1:
-            try:
-                linux.prctl(abi.PR_CAPBSET_DROP, number)
-            except OSError as error:
-                # A capability this kernel does not know.
-                if error.errno != errno.EINVAL:
-                    raise
+    for number in sets.dropped:
+        try:
+            linux.prctl(abi.PR_CAPBSET_DROP, number)
+        except OSError as error:
+            # A capability this kernel does not know.
+            if error.errno != errno.EINVAL:
+                raise
 
 
 def apply(sets: Sets, *, root: bool) -> None:

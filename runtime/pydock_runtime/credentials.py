@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.labels import Labels
+    from pydock_runtime.linux import Strings
     from pydock_runtime.listener import Listener
     from pydock_runtime.seccomp import Program
 
@@ -32,7 +33,10 @@ class Process:
     """`process` of a spec, checked and turned into what the kernel takes, before the root is changed."""
 
     __slots__ = (
+        "_envp",
+        "_has_home",
         "args",
+        "argv",
         "capabilities",
         "cwd",
         "env",
@@ -72,6 +76,15 @@ class Process:
         self.listener: Listener | None = None
         self.filter = program
         self.preserve = preserve
+        self.argv = linux.strings(self.args)
+        self._envp = linux.strings(self.env, room=1)
+        self._has_home = any(entry.startswith(b"HOME=") for entry in self.env)
+
+    def environment(self, home: bytes) -> Strings:
+        """Return the environment for `linux.exec_file`, with this HOME where it has none."""
+        if not self._has_home:
+            self._envp[len(self.env)] = b"HOME=" + home
+        return self._envp
 
 
 def become(process: Process, before: Callable[[], None] | None = None) -> NoReturn:
@@ -104,10 +117,7 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
         linux.prctl(abi.PR_SET_NO_NEW_PRIVS, 1)
     os.umask(process.umask)
     _default_signals()
-    env = process.env
-    if not any(entry.startswith(b"HOME=") for entry in env):
-        env = [*env, b"HOME=" + account.home]
-    path = program.find(process.args[0], env)
+    path = program.find(process.args[0], process.env)
     if before is not None:
         before()
     if process.labels is not None:
@@ -115,7 +125,7 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     if process.filter is not None and process.no_new_privileges:
         _load(process)
     linux.close_range(3 + process.preserve, LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
-    raise program.failure(path, linux.exec_file(path, process.args, env))
+    raise program.failure(path, linux.exec_file(path, process.argv, process.environment(account.home)))
 
 
 def prepare(process: Process, spec: dict[str, Any], state: dict[str, Any], status: str) -> None:
@@ -199,4 +209,4 @@ def _no_cwd(cwd: str, error: OSError) -> RuntimeFailure:
 def _default_signals() -> None:
     for number in IGNORED:
         linux.default_signal(number)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    linux.unblock_signals()

@@ -126,7 +126,7 @@ def _help(
     story: Callable[[socket.socket], None], channel: socket.socket, stdio: tuple[int, int, int] | None
 ) -> NoReturn:
     def whole() -> NoReturn:
-        init.forget_parent(channel, stdio=stdio)
+        init.forget_parent(channel, kept=stdio or ())
         story(channel)
         os._exit(0)
 

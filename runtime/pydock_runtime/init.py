@@ -26,7 +26,7 @@ from pydock_runtime.rootfs import prepare, sources
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, NoReturn, Protocol
 
     from pydock_runtime.cgroup import Cgroup
@@ -47,6 +47,7 @@ class Work:
     __slots__ = (
         "bundle",
         "cgroup",
+        "entrances",
         "gate",
         "keyring",
         "overlay",
@@ -86,6 +87,8 @@ class Work:
         self.bundle = bundle
         self.overlay = overlay
         self.cgroup = cgroup
+        # What is opened here is not looked for in the child, to which every page is new.
+        self.entrances = [] if plan.user else cgroup.entrances()
         self.plan = plan
         self.process = process
         self.stdio = stdio
@@ -112,12 +115,12 @@ def run(work: Told, story: Callable[[], NoReturn]) -> NoReturn:
 
 def _story(work: Work) -> NoReturn:
     spec, plan = work.spec, work.plan
-    forget_parent(work.sync, work.gate, stdio=work.stdio, preserve=work.process.preserve)
+    forget_parent(work.sync, work.gate, kept=(*(work.stdio or ()), *work.entrances), preserve=work.process.preserve)
     opened = _settled(work) if work.settles else {}
     if plan.user:
         usermaps.become_root()
     else:
-        work.cgroup.add(0)
+        join_cgroup(work.entrances)
         credentials.score(work.process.oom_score_adj)
         # In its cgroup, so a cgroup namespace made now has it as its root.
         for path, flag in plan.enter:
@@ -180,15 +183,20 @@ def _prepared(work: Work) -> None:
     hooks.run(hooks.of(work.spec, hooks.CREATE_CONTAINER), work.state, hooks.CREATING, os.getpid())
 
 
-def forget_parent(*channels: socket.socket | None, stdio: tuple[int, ...] | None = None, preserve: int = 0) -> None:
+def forget_parent(*channels: socket.socket | None, kept: Sequence[int] = (), preserve: int = 0) -> None:
     """Close what the parent had open, but for these, and keep others from looking into this process before it execs.
 
     Without it a container at its gate would hold the pipes and client connections of all the others open.
     """
     linux.prctl(abi.PR_SET_DUMPABLE, 0)
-    linux.close_all_but(
-        [*(channel.fileno() for channel in channels if channel), *(stdio or ()), *range(3, 3 + preserve)]
-    )
+    linux.close_all_but([*(channel.fileno() for channel in channels if channel), *kept, *range(3, 3 + preserve)])
+
+
+def join_cgroup(entrances: Sequence[int]) -> None:
+    """Move this process into a cgroup, and close what `Cgroup.entrances` has opened for it."""
+    for fd in entrances:
+        os.write(fd, b"0")
+        os.close(fd)
 
 
 def _gate(work: Work, console: int | None) -> socket.socket:

@@ -132,7 +132,7 @@ def _story(work: _Work, home: int) -> NoReturn:
     os.close(home)
     # Everything that is done by paths of the host comes before its namespaces are left.
     kept = (work.target, *work.entrances, *(work.stdio or ()))
-    init.forget_parent(work.sync, stdio=kept, preserve=work.process.preserve)
+    init.forget_parent(work.sync, kept=kept, preserve=work.process.preserve)
     credentials.score(work.process.oom_score_adj)
     scheduling.pin(work.process.scheduling.initial)
     credentials.prepare(work.process, work.spec, work.state, hooks.RUNNING)
@@ -144,9 +144,7 @@ def _story(work: _Work, home: int) -> NoReturn:
     os.close(work.target)
     if kinds & abi.CLONE_NEWUSER:
         usermaps.become_root()
-    for fd in work.entrances:
-        os.write(fd, b"0")
-        os.close(fd)
+    init.join_cgroup(work.entrances)
     scheduling.pin(work.process.scheduling.final)
     os.setsid()
     credentials.leave_keyring()
@@ -193,7 +191,7 @@ class _Setting:
 
 
 def _configure(work: _Setting, target: int, interfaces: list[dict[str, Any]]) -> NoReturn:
-    init.forget_parent(work.sync, stdio=(target,))
+    init.forget_parent(work.sync, kept=(target,))
     linux.setns(target, abi.CLONE_NEWNET)
     netconf.configure(interfaces)
     sync.send(work.sync, {"ready": True})

@@ -79,7 +79,7 @@ def spawn(
     process.personality = scheduling.personality(part.get("personality") or {})
     sysctl.check(part.get("sysctl") or {}, plan)
     ours, theirs = sync.pair()
-    with theirs, contextlib.ExitStack() as undo:
+    with theirs, contextlib.ExitStack() as opened, contextlib.ExitStack() as undo:
         undo.enter_context(ours)
         work = init.Work(
             spec,
@@ -93,6 +93,8 @@ def spawn(
             pivot=pivot,
             stdio=stdio,
         )
+        for fd in work.entrances:
+            opened.callback(os.close, fd)
         work.sync, work.gate = theirs, gate
         if plan.needs_helper:
             pid, pidfd = by_helper(lambda _: _fork_into(work))

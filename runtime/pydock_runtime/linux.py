@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import struct
 
 from pydock_runtime import abi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Strings = ctypes.Array[ctypes.c_char_p]
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -41,16 +45,14 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-class _CapHeader(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
 class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
 _SIG_DFL = ctypes.create_string_buffer(32)
 """struct sigaction of the kernel: all zero is the default action."""
+_NO_SIGNALS = ctypes.create_string_buffer(128)
+"""An empty sigset_t."""
 
 
 def _check(result: int, path: str | None = None) -> int:
@@ -235,9 +237,8 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     words = []
     for shift in (0, 32):
         words += [(value >> shift) & 0xFFFFFFFF for value in (effective, permitted, inheritable)]
-    data = (ctypes.c_uint32 * 6)(*words)
-    header = _CapHeader(abi.CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+    # Bytes, and no structures of ctypes: a type that is made for one call is the dearest thing in a forked child.
+    _check(_libc.capset(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), struct.pack("=6I", *words)), "capset")
 
 
 def set_domain_name(name: str) -> None:
@@ -289,6 +290,11 @@ def default_signal(number: int) -> None:
     )
 
 
+def unblock_signals() -> None:
+    """Let every signal through; `signal.pthread_sigmask` returns objects, and takes longer than the call for it."""
+    _check(_libc.sigprocmask(ctypes.c_int(signal.SIG_SETMASK), _NO_SIGNALS, None), "sigprocmask")
+
+
 def inotify_init() -> int:
     """Return an inotify descriptor that does not block."""
     return _check(_libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)), "inotify")
@@ -299,10 +305,13 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     return _check(_libc.inotify_add_watch(ctypes.c_int(fd), os.fsencode(path), ctypes.c_uint32(mask)), path)
 
 
-def exec_file(path: bytes, arguments: Sequence[bytes], environment: Sequence[bytes]) -> OSError:
+def strings(words: Sequence[bytes], *, room: int = 0) -> Strings:
+    """Return what `exec_file` takes, with room for more words before the null pointer at the end."""
+    return (ctypes.c_char_p * (len(words) + room + 1))(*words)
+
+
+def exec_file(path: bytes, arguments: Strings, environment: Strings) -> OSError:
     """Replace this program; return the error when that fails, so that the next candidate can be tried."""
-    argv = (ctypes.c_char_p * (len(arguments) + 1))(*arguments, None)
-    envp = (ctypes.c_char_p * (len(environment) + 1))(*environment, None)
-    _libc.execve(path, argv, envp)
+    _libc.execve(path, arguments, environment)
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number), os.fsdecode(path))

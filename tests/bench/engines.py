@@ -68,12 +68,12 @@ def pss(pids: list[int]) -> float:
 def seconds_of_cpu(side: Side, container: str) -> float:
     """What an engine has used so far, its shim of this container counted, the container itself not."""
     inside = _below({side.api.ok("GET", f"/containers/{container}/json")["State"]["Pid"]}, _parents())
-    return sum(map(_seconds_of_cpu, set(family(side, [container])) - inside))
+    return sum(map(seconds_of_process, set(family(side, [container])) - inside))
 
 
 def seconds_of_all(side: Side, containers: list[str]) -> float:
     """What an engine and its shims have used so far, children that have ended counted: probes, and who starts them."""
-    return sum(_seconds_of_cpu(pid, ended=True) for pid in family(side, containers))
+    return sum(seconds_of_process(pid, ended=True) for pid in family(side, containers))
 
 
 def family(side: Side, containers: list[str]) -> list[int]:
@@ -92,7 +92,8 @@ def _below(pids: set[int], parents: dict[int, int]) -> set[int]:
     return found
 
 
-def _seconds_of_cpu(pid: int, *, ended: bool = False) -> float:
+def seconds_of_process(pid: int, *, ended: bool = False) -> float:
+    """What a process has used so far, with `ended` its children that have ended too."""
     with contextlib.suppress(OSError):
         ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11 : 15 if ended else 13]
         return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

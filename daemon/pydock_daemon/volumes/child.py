@@ -29,7 +29,7 @@ class Refused(Exception):
 
 def mount(source: str, target: str, type: str, words: str) -> None:
     """Mount as mount(8) would with `-i -t type -o words`: first all but propagation, then that, then `ro` of a bind."""
-    wanted = options.Options([word for word in words.split(",") if word])
+    wanted = options.of({"options": [word for word in words.split(",") if word]})
     flags = wanted.flags
     try:
         linux.mount(source, target, type, flags, wanted.data)

@@ -79,12 +79,11 @@ class Cgroup:
                 _fill_cpuset(self._layout.hierarchies[name], folder)
 
     def add(self, pid: int) -> None:
-        """Move a process into the cgroup; 0 is the caller itself."""
-        name = "cgroup.procs" if pid else SELF
+        """Move another process into the cgroup."""
         for folder in self._folders.values():
-            files.write(folder, name, str(pid))
+            files.write(folder, "cgroup.procs", str(pid))
 
-    def entrances(self, _pid: int) -> list[int]:
+    def entrances(self, _beside: int = 0) -> list[int]:
         """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`)."""
         return files.entrances(list(self._folders.values()), SELF)
 

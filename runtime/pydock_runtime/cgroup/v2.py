@@ -65,18 +65,18 @@ class Cgroup:
                     files.write(folder, "cgroup.subtree_control", word)
 
     def add(self, pid: int) -> None:
-        """Move a process into the cgroup; 0 is the caller itself."""
+        """Move another process into the cgroup."""
         files.write(self._folder, "cgroup.procs", str(pid))
 
-    def entrances(self, pid: int) -> list[int]:
+    def entrances(self, beside: int = 0) -> list[int]:
         """Return descriptors that let a process in which can no longer see the host's files (see `files.entrances`).
 
         A container that passes controllers on (a systemd or an engine inside) may have no process in its top group any
-        more: then the way leads to where `pid` is, its first process.
+        more: then the way leads to where process `beside` is, its first one.
         """
         folder = self._folder
-        if files.read(folder, "cgroup.subtree_control").strip():
-            place = files.read(f"/proc/{pid}", "cgroup").strip().removeprefix("0::")
+        if beside and files.read(folder, "cgroup.subtree_control").strip():
+            place = files.read(f"/proc/{beside}", "cgroup").strip().removeprefix("0::")
             if place.startswith(f"{self.path}/"):
                 folder = self._point + place
         return files.entrances([folder], "cgroup.procs")

@@ -6,6 +6,7 @@ What hides a file is the host's /dev/null: the container's could be a link to so
 from __future__ import annotations
 
 import os
+import stat
 
 from pydock_runtime import abi, linux
 from pydock_runtime.rootfs import inroot
@@ -19,9 +20,11 @@ def mask(root: int, paths: list[str]) -> None:
             continue
         target = inroot.by_descriptor(place)
         try:
-            linux.mount("/dev/null", target, None, abi.MS_BIND)
-        except NotADirectoryError:
-            linux.mount("tmpfs", target, "tmpfs", abi.MS_RDONLY, "size=0k")
+            # A bind mount that the kernel refuses, of a file over a directory, makes it wait for a grace period.
+            if stat.S_ISDIR(os.fstat(place).st_mode):
+                linux.mount("tmpfs", target, "tmpfs", abi.MS_RDONLY, "size=0k")
+            else:
+                linux.mount("/dev/null", target, None, abi.MS_BIND)
         finally:
             os.close(place)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from pydock_runtime import abi
 
 TYPE_CHECKING = False
@@ -91,7 +93,7 @@ COPY_UP = "tmpcopyup"
 
 
 class Options:
-    """The options of one mount, sorted by who carries them out."""
+    """The options of one mount, sorted by who carries them out; not changed once made."""
 
     __slots__ = (
         "clear",
@@ -105,7 +107,8 @@ class Options:
         "tmpcopyup",
     )
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: tuple[str, ...], *, bind: bool) -> None:
+        """`bind`: its type says already that the source is a path."""
         self.flags = 0
         self.clear = 0
         self.propagation = 0
@@ -132,6 +135,8 @@ class Options:
             else:
                 data.append(word)
         self.data = ",".join(data)
+        if bind:
+            self.flags |= abi.MS_BIND
 
     @property
     def is_bind(self) -> bool:
@@ -163,7 +168,10 @@ class Options:
 
 def of(mount: dict[str, Any]) -> Options:
     """Return the options of an entry of `mounts`; a mount of type `bind` need not say so again."""
-    options = Options(mount.get("options") or [])
-    if mount.get("type") == "bind" and not options.is_bind:
-        options.flags |= abi.MS_BIND
-    return options
+    return _sorted(tuple(mount.get("options") or ()), mount.get("type") == "bind")
+
+
+@functools.lru_cache(256)
+def _sorted(words: tuple[str, ...], bind: bool) -> Options:
+    """Sort them once for all containers that ask for the same, and before the fork for what is done after it."""
+    return Options(words, bind=bind)

@@ -53,9 +53,7 @@ def open_all(entries: list[dict[str, Any]], user_namespace: str | None) -> dict[
 
 
 def _is_mapped(mount: dict[str, Any]) -> bool:
-    # Asked of every mount of every container, so the words are not sorted here.
-    words = mount.get("options") or ()
-    return bool(mount.get("uidMappings") or mount.get("gidMappings") or any(word in words for word in options.IDMAPS))
+    return bool(mount.get("uidMappings") or mount.get("gidMappings") or options.of(mount).idmap)
 
 
 def _map(tree: int, mount: dict[str, Any], chosen: options.Options, user_namespace: str | None) -> None:

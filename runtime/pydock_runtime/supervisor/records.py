@@ -31,7 +31,8 @@ class Records:
     def write(self, container: str, name: str, record: dict[str, Any]) -> None:
         """Put a record in place of the one of that name. Raises OSError."""
         folder = os.path.join(self._root, container)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
         path = os.path.join(folder, name)
         fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
         try:
@@ -52,11 +53,13 @@ class Records:
     def remove(self, container: str) -> None:
         """Remove all records of a container; nothing happens when there are none. What is not ours stays."""
         folder = os.path.join(self._root, container)
-        for name in (STATE, EXIT, STATE + ".tmp", EXIT + ".tmp"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, name))
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+        for names in ((EXIT, STATE), (EXIT + ".tmp", STATE + ".tmp")):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+                return
 
     def containers(self) -> list[str]:
         """Return the ids of all containers with a folder."""
