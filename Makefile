@@ -5,6 +5,7 @@ SOCKET  := /var/run/pydock.sock
 LOG     := /var/log/pydockd.log
 ORACLE  ?= unix:///var/run/docker.sock
 PYDOCK  := $(BIN)/pydock -H unix://$(SOCKET)
+JOBS    ?= 2
 FOLDERS := shared runtime daemon client tests
 export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
@@ -34,11 +35,11 @@ format: .venv/dev ## rewrite the code as `check` wants it
 	$(BIN)/ruff format $(FOLDERS)
 	$(BIN)/ruff check --fix $(FOLDERS)
 
-test: .venv/dev .venv/tools/ready ## the whole test suite
-	$(BIN)/pytest --quiet tests
+test: .venv/dev .venv/tools/ready ## the whole test suite, two files at a time (JOBS)
+	$(BIN)/pytest --quiet --numprocesses $(JOBS) --dist loadfile tests
 
 e2e: .venv/dev .venv/tools/ready ## only the tests that drive a whole engine
-	$(BIN)/pytest --quiet tests/e2e
+	$(BIN)/pytest --quiet --numprocesses $(JOBS) --dist loadfile tests/e2e
 
 e2e-oracle: .venv/dev .venv/tools/ready ## the same against a dockerd, to prove the tests: ORACLE=unix:///var/run/docker.sock
 	PYDOCK_TEST_HOST=$(ORACLE) $(BIN)/pytest --quiet tests/e2e

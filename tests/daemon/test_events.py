@@ -40,6 +40,7 @@ async def test_a_slow_reader_loses_nothing(store):
 
 async def test_events_outlive_the_daemon(store, tmp_path):
     Events(store).publish("volume", "create", "data", {})
+    store.close()
     again = Store.open(tmp_path / "db", [events.SCHEMA])
     found = Events(again).between(0, None)
     again.close()

@@ -65,6 +65,7 @@ async def send(name: str, records: list[Record] = RECORDS, **given: str) -> None
         ("rfc5424", rf"1 {ISO}{ZONE} {HOST} 180e1e14fdca {PID} 180e1e14fdca - hi"),
         ("rfc5424micro", rf"1 {ISO}\.922123{ZONE} {HOST} 180e1e14fdca {PID} 180e1e14fdca - hi"),
     ],
+    ids=["default", "rfc3164", "rfc5424", "rfc5424micro"],
 )
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 async def test_syslog(kind: str, format_: str, line: str) -> None:
