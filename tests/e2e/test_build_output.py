@@ -1,5 +1,6 @@
 """What becomes of a build of `pydock build`: files, archives, squashed and reproducible images, caches."""
 
+import base64
 import json
 import tarfile
 from collections.abc import Callable, Iterator
@@ -127,12 +128,32 @@ def test_kinds_of_progress(pydock: Cli, project: Project):
     folder = project(Dockerfile="FROM busybox\nRUN echo shown\n")
     raw = pydock.result("build", "--no-cache", "--progress", "rawjson", str(folder))
     records = [json.loads(line) for line in raw.stderr.splitlines()]
-    assert {"stream": "shown\n"} in records
-    assert raw.stdout == ""
-    quiet = pydock.result("build", "--progress", "quiet", str(folder))
-    assert quiet.stdout.strip() == next(record["aux"]["ID"] for record in records if "aux" in record)
+    names = {vertex["digest"]: vertex["name"] for record in records for vertex in record.get("vertexes", ())}
+    logs = [(names[log["vertex"]], log["data"]) for record in records for log in record.get("logs", ())]
+    assert logs == [("[2/2] RUN echo shown", base64.b64encode(b"shown\n").decode())]
+    assert (raw.stdout, list(names.values())[-1]) == ("", "exporting to image")
+    quiet = pydock.result("build", "--progress", "quiet", str(folder)).stdout.strip()
+    written = [count["id"] for record in records for count in record.get("statuses", ())]
+    assert f"writing image {quiet}" in written
     assert "Step 2/2" in pydock("build", "--progress", "plain", str(folder))
-    pydock.fails("build", "--progress", "tty", str(folder), code=1, message="--progress=tty is not supported")
+    pydock.fails("build", "--progress", "tty", str(folder), code=1, message="failed to get console")
+
+
+def test_a_build_on_a_terminal(pydock: Cli, project: Project):
+    """It is drawn as docker buildx draws it, and says of a step that fails what it wrote."""
+    folder = project(Dockerfile="FROM busybox\nRUN echo 1st; sleep 0.3\nARG N\nRUN echo 2nd $N; test $N = 1\n")
+    with pydock.terminal("build", "--no-cache", "-t", "drawn:1", "--build-arg", "N=1", str(folder)) as shown:
+        shown.until(b"=> => # 1st")
+        assert shown.wait() == 0
+    last = shown.output.rpartition(b"[+] Building")[2].decode()
+    assert "s (4/4) FINISHED" in last
+    assert "=> => naming to docker.io/library/drawn:1" in last
+    with pydock.terminal("build", "--build-arg", "N=2", str(folder)) as shown:
+        assert shown.wait() != 0
+    last = shown.output.rpartition(b"[+] Building")[2].decode()
+    assert " => CACHED [2/3] RUN echo 1st; sleep 0.3" in last
+    assert " => ERROR [3/3] RUN echo 2nd 2; test 2 = 1" in last
+    assert "> [3/3] RUN echo 2nd 2; test 2 = 1:\r\n2nd 2\r\n------" in last
 
 
 def test_stages_without_the_cache(pydock: Cli, project: Project):

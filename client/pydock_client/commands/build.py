@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import ExitStack
 
-from pydock_client import auth, buildcontext, buildoutput, buildsession, progress
+from pydock_client import auth, buildcontext, buildoutput, buildsession, buildsteps, progress
 from pydock_client.command import Call, Command, Failure
 from pydock_client.commands.archives import pieces
 from pydock_client.create import pairs
@@ -21,12 +22,12 @@ from pydock_shared.errors import NotFound
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, TextIO
 
     from pydock_client.buildoutput import Output
     from pydock_client.flags import Options
 
-PROGRESS = ("auto", "plain", "quiet", "rawjson")
+PROGRESS = ("auto", "plain", "quiet", "rawjson", "tty")
 _URLS = ("http://", "https://", "git://", "github.com/", "git@")
 
 _CANNOT = "unable to prepare context"
@@ -67,14 +68,15 @@ def _build(call: Call) -> None:
     outputs = _outputs(options)
     sources = [buildoutput.cache(text, "cache-from") for text in options["cache-from"]]
     targets = [buildoutput.cache(text, "cache-to") for text in options["cache-to"]]
-    query = _query(call) | _result(options, outputs, targets)
+    kind = _kind(options)
+    query = _query(call) | _result(options, outputs, targets) | {"trace": kind in ("tty", "rawjson")}
     query["contexts"] = json.dumps({name: _named(call, value) for name, value in named}) if named else ""
     with ExitStack() as stack:
         images = [_cache_image(call, fields, stack) for fields in sources]
         query["cachefrom"] = json.dumps(images) if images else ""
         if known or agents:
             query["session"] = stack.enter_context(buildsession.Session(call.daemon, known, agents)).name
-        told = _send(call, query)
+        told = _send(call, query, kind)
     _finish(call, outputs, targets, told)
 
 
@@ -148,7 +150,7 @@ def _named(call: Call, value: str) -> str:
     return f"context:{buildcontext.send(call.daemon, value, buildcontext.ignored(value, ''), (ignore.FILE,), {})}"
 
 
-def _send(call: Call, query: dict[str, Any]) -> dict[str, Any]:
+def _send(call: Call, query: dict[str, Any], kind: str) -> dict[str, Any]:
     """Send the build and show how it goes; return what is told of its result."""
     options, (source,) = call.options, call.arguments
     body: Iterator[bytes] | None = None
@@ -169,8 +171,8 @@ def _send(call: Call, query: dict[str, Any]) -> dict[str, Any]:
     if call.settings.config.get("auths"):
         known = {server: auth.load(call.settings, server) for server in call.settings.config["auths"]}
         headers["X_Registry_Config"] = auth.encode(known)
-    answer = call.daemon.request("POST", "/build", query, body, **headers)
-    return _shown(call, answer.objects())
+    began = time.monotonic()
+    return _shown(call, kind, call.daemon.request("POST", "/build", query, body, **headers).objects(), began)
 
 
 def _query(call: Call) -> dict[str, Any]:
@@ -223,29 +225,46 @@ def _dockerfile(source: str, path: str) -> tuple[str, dict[str, bytes]]:
         return _STRANGER, {_STRANGER: file.read()}
 
 
-def _echoed(objects: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield records that are written as they came, a line of JSON each."""
-    for entry in objects:
-        print(json.dumps(entry), file=sys.stderr, flush=True)
-        yield entry
+def _kind(options: Options) -> str:
+    """Return how the build is shown: on a terminal it is drawn, elsewhere told."""
+    kind = "quiet" if options["quiet"] and options["progress"] != "rawjson" else str(options["progress"])
+    terminal = _out(options).isatty() and os.environ.get("TERM") != "dumb"
+    if kind == "tty" and not terminal:
+        raise Failure("failed to get console: provided file is not a console")
+    return ("tty" if terminal else "plain") if kind == "auto" else kind
 
 
-def _shown(call: Call, objects: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _out(options: Options) -> TextIO:
+    """Return where the build is shown: not where its result goes."""
+    to_stdout = any(text == "-" or text.endswith("dest=-") for text in options["output"])
+    return sys.stderr if to_stdout else sys.stdout
+
+
+def _shown(call: Call, kind: str, objects: Iterator[dict[str, Any]], began: float) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    kind = call.options["progress"]
-    if kind == "rawjson":
-        objects = _echoed(objects)
-    if kind == "rawjson" and not call.options["quiet"]:
-        with open(os.devnull, "w") as nowhere:
-            progress.show(objects, nowhere, told.update)
-    elif call.options["quiet"] or kind == "quiet":
-        with open(os.devnull, "w") as nowhere:
-            progress.show(objects, nowhere, told.update)
+    with ExitStack() as stack:
+        out = _out(call.options)
+        if kind == "tty":
+            from pydock_client import buildscreen  # it draws with rich, which takes a while to import
+
+            objects = stack.enter_context(buildscreen.drawn(objects, out, began))
+        elif kind == "rawjson":
+            objects = _echoed(objects)
+        if kind in ("quiet", "rawjson"):
+            out = stack.enter_context(open(os.devnull, "w"))
+        progress.show(objects, out, told.update)
+    if kind == "quiet":
         print(told.get("ID", ""))
-    else:
-        to_stdout = any(text == "-" or text.endswith("dest=-") for text in call.options["output"])
-        progress.show(objects, sys.stderr if to_stdout else sys.stdout, told.update)
     return told
+
+
+def _echoed(objects: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Write what is told of steps as it came, a line of JSON each; yield the rest."""
+    for entry in objects:
+        if entry.get("id") != buildsteps.ID:
+            yield entry
+            continue
+        print(json.dumps(entry["aux"]), file=sys.stderr, flush=True)
 
 
 BUILD = Command(
@@ -281,7 +300,7 @@ BUILD = Command(
         Flag("--no-cache-filter", STRINGS, "Do not cache specified stages"),
         Flag("-o --output", LIST, 'Output destination ("dest", "type=tar,dest=path")'),
         Flag("--platform", STRING, "Platform of the image, if it is there for several"),
-        Flag("--progress", STRING, "Type of progress output (auto, plain, quiet, rawjson)", default="auto"),
+        Flag("--progress", STRING, "Type of progress output (auto, plain, quiet, rawjson, tty)", default="auto"),
         Flag("--pull", BOOL, "Always pull a newer version of the base image"),
         Flag("--push", BOOL, 'Shorthand for "--output=type=registry"'),
         Flag("-q --quiet", BOOL, "Suppress the build output and print the image ID on success"),

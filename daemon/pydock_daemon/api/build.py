@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import contexts, entitlements, fetch, prune, report, solve, tree, work
+from pydock_daemon.builder import contexts, entitlements, fetch, prune, solve, tree, work
 from pydock_daemon.builder.options import Options
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
@@ -22,7 +22,7 @@ from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import HUB, Reference
 
-from . import buildkit, buildsession
+from . import buildkit, buildsession, buildtrace
 from .routing import Call, json_response
 from .stream import progress_stream
 
@@ -47,10 +47,12 @@ async def build_image(call: Call) -> web.StreamResponse:
     try:
         (context, text), options = await _context(call, folder, options)
         async with progress_stream(call) as stream:
-            engine = call.engine
-            told = report.Words(stream.send, quiet=options.quiet)
-            build = solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text)
-            await build.run()
+            engine, traced = call.engine, call.flag("trace")
+            async with buildtrace.reported(stream, options, traced=traced) as told:
+                build = solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text)
+                image = await build.run()
+            if traced:
+                await stream.send({"aux": {"ID": image.id}})
             if build.cache_image:
                 await stream.send({"aux": {"Cache": build.cache_image.id}})
         return await stream.finish()

@@ -16,7 +16,7 @@ from pydock_shared.errors import NotSupported
 from pydock_shared.reference import Reference
 
 from . import filesend
-from .progress import Telling, Vertex, vertex
+from .progress import Telling, Vertex, exported, vertex
 from .session import Client
 
 IMAGE = ("moby", "image")
@@ -59,15 +59,9 @@ class Result:
 
 
 async def _image(result: Result, export: Export) -> dict[str, str]:
-    """Tell of an image that is in this engine already, with its names: the build has committed it.
-
-    `push` is carried out by the client: with the docker driver buildx asks for it by `/images/NAME/push`.
-    """
+    """Tell of the image. `push` is the client's affair: with the docker driver buildx asks for `/images/NAME/push`."""
     async with vertex(result.telling, "exporting to image") as drawn:
-        drawn.count("exporting layers", 0, done=True)
-        drawn.count(f"writing image {result.image.id}", 0, done=True)
-        for name in export.names:
-            drawn.count(f"naming to {name.canonical()}", 0, done=True)
+        exported(drawn, result.image, export.names)
     names = ",".join(name.canonical() for name in export.names)
     return result.digests | ({"image.name": names} if names else {})
 

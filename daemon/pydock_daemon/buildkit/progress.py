@@ -169,8 +169,9 @@ class Failure(NamedTuple):
 class Vertices:
     """The report of a build as vertices."""
 
-    def __init__(self, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, telling: Telling, *, exported: bool = False) -> None:
+        """`exported` tells of the image as well; else its exporter does."""
+        self._telling, self._exported = telling, exported
         self.failed: Failure | None = None
         """Where an error came from."""
         self._many = False
@@ -185,7 +186,10 @@ class Vertices:
         return VerticesOfStage(self, self._telling, stage, f"{name} " if self._many else "")
 
     async def done(self, image: Image, tags: list[Reference], unused: list[str]) -> None:
-        """Tell nothing: the result is told by its exporter."""
+        """Tell what the exporter of an image tells, where there is none."""
+        if self._exported:
+            async with vertex(self._telling, "exporting to image") as drawn:
+                exported(drawn, image, tags)
 
 
 class VerticesOfStage:
@@ -247,6 +251,14 @@ class VerticesOfStage:
             drawn = self._vertex.digest if self._vertex else ""
             self._report.failed = Failure(step.line, step.end, drawn) if step else Failure(line, line, drawn)
         self._close(words(error) if error else "")
+
+
+def exported(drawn: Vertex, image: Image, names: list[Reference]) -> None:
+    """Tell of an image that is in this engine already, with its names: the build has committed it."""
+    drawn.count("exporting layers", 0, done=True)
+    drawn.count(f"writing image {image.id}", 0, done=True)
+    for name in names:
+        drawn.count(f"naming to {name.canonical()}", 0, done=True)
 
 
 async def pulled(drawn: Vertex, record: dict[str, Any]) -> None:
