@@ -3,7 +3,6 @@
 import os
 import platform
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ TELLS_EXIT_CODES = tuple(map(int, platform.release().split(".")[:2])) >= (6, 15)
 
 
 @pytest.fixture
-def engine(fresh_daemon: Callable[..., Engine]) -> Engine:
-    return fresh_daemon()
+def engine(own_daemon: Engine) -> Engine:
+    return own_daemon
 
 
 @pytest.fixture
@@ -68,6 +67,21 @@ def test_a_terminal(engine: Engine, docker: Cli):
         attached.type(b"echo $((6*7)) && exit 5\n")
         attached.until(b"42")
         assert attached.wait() == 5
+    docker("rm", "tty")
+
+
+@pytest.mark.skipif(not TELLS_EXIT_CODES, reason="before Linux 6.15 nobody but the parent learns an exit code")
+def test_an_end_that_no_supervisor_saw(engine: Engine, docker: Cli):
+    dies = "trap 'echo last words; exit 9' TERM; while :; do sleep 0.01; done"
+    identifier = docker("run", "-d", "--name", "dies", "busybox", "sh", "-c", dies)
+    eventually((engine.root / "exec" / "containers" / identifier / "state.json").exists)
+    pid = int(docker("inspect", "-f", "{{.State.Pid}}", "dies"))
+    [old] = engine.supervisors()
+    os.kill(old, signal.SIGKILL)
+    os.kill(pid, signal.SIGTERM)
+    assert docker("wait", "dies") == "9"
+    assert docker("logs", "dies") == "last words"
+    docker("rm", "dies")
 
 
 def test_killed_in_the_moment_of_a_start(engine: Engine, docker: Cli):

@@ -3,7 +3,7 @@
 The processes live on, and so do their records. The ends of their streams come back from a pydockd that held
 duplicates of them (`rejoin`); where there is none their output is lost from there on, and a process that writes gets
 SIGPIPE. Exit codes are learnt by pidfd, which Linux >= 6.15 tells to others than the parent once init has reaped the
-process. Execs are not adopted.
+process, if somebody had one open when it ended: pydockd had. Execs are not adopted.
 """
 
 from __future__ import annotations
@@ -115,6 +115,13 @@ class AdoptedProcess(Process):
     def stranded(self) -> bool:
         """Whether it runs and nobody has given us the ends of its streams."""
         return self.status == RUNNING and not self.stdio.ends()
+
+    def recognise(self, pidfd: int) -> None:
+        """Own the pidfd that pydockd has held: of a process that is gone it still tells the exit code."""
+        if self.child.pidfd < 0:
+            self.child.pidfd = pidfd
+        elif pidfd >= 0:
+            os.close(pidfd)
 
     def watch(self) -> None:
         """Watch it from now on; one that is dead ends with an unknown code, once its last output is read."""

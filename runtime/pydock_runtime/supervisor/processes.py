@@ -118,6 +118,9 @@ class Process:
         """Whether it runs, and the ends of its streams are lost to us."""
         return False
 
+    def recognise(self, pidfd: int) -> None:
+        """Take what another supervisor has held, where it is worth more than what this one has."""
+
     def describe(self) -> dict[str, Any]:
         """Return the line of an exec in hello."""
         ended = self.status == EXITED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydock_runtime.supervisor.processes import EXITED, RUNNING, STARTING, start_time
+from pydock_runtime.supervisor.protocol import PIDFD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ def exit_event(container: Container, process: Process) -> dict[str, Any]:
 
 
 def hold_event(container: Container) -> tuple[dict[str, Any], list[int]]:
-    """Return the event that gives pydockd duplicates of the ends of init's streams, and those ends."""
+    """Return the event that gives pydockd duplicates of the ends of init's streams and of its pidfd, and those."""
     ends = container.init.stdio.ends()
+    if container.init.child.pidfd >= 0:
+        ends = [*ends, (PIDFD, container.init.child.pidfd)]
     return {"event": "hold", "container": container.id, "streams": [stream for stream, _ in ends], "fds": len(ends)}, [
         end for _, end in ends
     ]

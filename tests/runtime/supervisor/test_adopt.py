@@ -77,10 +77,23 @@ def test_the_last_words_of_one_that_died_meanwhile(house: House) -> None:
 
     try:
         taken_over(house, die)
-        assert house.exit(name)["code"] == UNKNOWN
+        assert house.exit(name)["code"] == (7 if TELLS_EXIT_CODES else UNKNOWN)
         assert house.logged(name) == b"first\nlast\n"
     finally:
         go.unlink()
+
+
+@pytest.mark.skipif(not TELLS_EXIT_CODES, reason="before Linux 6.15 nobody but the parent learns an exit code")
+def test_a_signal_that_nobody_saw(house: House) -> None:
+    name, pid = started(house, "sh", "-c", "exec sleep 100 >&- 2>&-")
+    wait_until(lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    def die() -> None:
+        os.kill(pid, 9)
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+    taken_over(house, die)
+    assert house.exit(name)["code"] == 137
 
 
 def test_clients_of_an_adopted_container(house: House) -> None:
