@@ -9,9 +9,9 @@ JOBS    ?= 2
 FOLDERS := shared runtime daemon client tests
 export PATH := $(CURDIR)/.venv/tools/usr/bin:$(PATH)
 
-.PHONY: help demo check format test e2e e2e-oracle build-oracle fuzz crash bench all packages clean
+.PHONY: help demo check format test e2e e2e-oracle build-oracle debian-oracle fuzz crash bench all packages clean
 help: ## what can be made (this list)
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed packages ## start pydockd if none runs, make busybox:latest, run a container
 	@$(PYDOCK) version >/dev/null 2>&1 || { \
@@ -52,6 +52,9 @@ crash: .venv/dev .venv/tools/ready ## kill the daemon two hundred times, crowd i
 
 build-oracle: .venv/dev .venv/tools/ready ## build the corpus here and by a dockerd with buildx, compare: ORACLE=unix:///...
 	$(BIN)/python -m tests.dockerfiles.oracle $(ORACLE) $(CASES)
+
+debian-oracle: .venv/dev .venv/tools/ready ## the same with what people write, on a Debian with packages from the mirror, PyPI and npm
+	$(BIN)/python -m tests.dockerfiles.oracle --debian $(ORACLE) $(CASES)
 
 bench: .venv/dev .venv/tools/ready ## compare with a dockerd (docs/performance.md says how to name one)
 	$(BIN)/python -m tests.bench

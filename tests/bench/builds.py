@@ -1,12 +1,15 @@
 """Builds: `pydock build` beside `docker build` with buildx. Used by `rows`; contexts are made once for each side."""
 
+import functools
 import os
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.engines import Side
+from tests.fixtures import debian
 from tests.fixtures.cli import Cli
 
 FOLDERS, FILES, SIZE = 200, 100, 26_000
@@ -15,6 +18,21 @@ COPIES = "FROM busybox\n" + "".join(f"COPY small /copy-{number}\n" for number in
 STAGES = "".join(f"FROM busybox AS s{number}\nRUN sleep 2; echo {number} >/out\n" for number in range(3))
 STAGES += "FROM scratch\n" + "".join(f"COPY --from=s{number} /out /{number}\n" for number in range(3))
 LARGE = "FROM busybox\nCOPY . /all/\nRUN ls /all >/list\n"
+INSTALL = "RUN apt-get install -y --no-install-recommends"
+APT = f"""FROM bench-debian
+ENV DEBIAN_FRONTEND=noninteractive
+RUN apt-get update
+{INSTALL} less
+{INSTALL} bc file
+{INSTALL} jq
+{INSTALL} netcat-openbsd
+RUN rm -rf /var/lib/apt/lists/*
+RUN useradd --create-home app
+COPY --chown=app small /home/app/
+USER app
+"""
+# Both on the network of the host: a dockerd that runs on it may keep containers of others from the world.
+HOST_NETWORK = ("--network=host", "--allow=network.host")
 LIMIT = 600
 
 
@@ -53,19 +71,37 @@ def _large(side: Side) -> Path:
     return folder
 
 
-def cold(text: str) -> Callable[[Side], float]:
+def cold(text: str, *options: str) -> Callable[[Side], float]:
     """Nothing from the cache."""
-    return lambda side: _build(side, text, _small(side), "--no-cache")
+
+    def measure(side: Side) -> float:
+        _base(side, text)
+        return _build(side, text, _small(side), "--no-cache", *options)
+
+    return measure
 
 
-def cached(text: str) -> Callable[[Side], float]:
+def cached(text: str, *options: str) -> Callable[[Side], float]:
     """Everything from the cache."""
 
     def measure(side: Side) -> float:
-        _build(side, text, _small(side))
-        return _build(side, text, _small(side))
+        _base(side, text)
+        _build(side, text, _small(side), *options)
+        return _build(side, text, _small(side), *options)
 
     return measure
+
+
+def _base(side: Side, text: str) -> None:
+    """Load the Debian that a Dockerfile may begin with, unless the engine has it."""
+    if text is APT and side.api("GET", "/images/bench-debian/json").status == 404:
+        side.api.ok("POST", "/images/load", _debian())
+
+
+@functools.cache
+def _debian() -> bytes:
+    with tempfile.TemporaryDirectory(prefix="pydock-bench-debian-") as folder:
+        return debian.image(Path(folder) / "debian.tar", "bench-debian").read_bytes()
 
 
 def large(side: Side) -> float:

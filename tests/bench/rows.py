@@ -262,6 +262,8 @@ ROWS = (
     Row("build of ten RUN, cold", "s", 3, builds.cold(builds.TEN), 1.0),
     Row("build of ten RUN, cached", "s", 3, builds.cached(builds.TEN), 0.5),
     Row("build of ten COPY, cold", "s", 3, builds.cold(builds.COPIES), 1.0),
+    Row("build with apt on Debian, cold", "s", 3, builds.cold(builds.APT, *builds.HOST_NETWORK), 1.0),
+    Row("build with apt on Debian, cached", "s", 3, builds.cached(builds.APT, *builds.HOST_NETWORK), 0.5),
     Row("build of three stages of 2 s", "s", 1, builds.cold(builds.STAGES), None),
     Row("build, COPY of 20,000 files", "s", 1, builds.large, 1.0),
     Row("build, the same again", "s", 1, builds.large_again, 0.5),

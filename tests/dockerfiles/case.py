@@ -1,4 +1,7 @@
-"""The corpus: small Dockerfiles of our own with their contexts, and what an image of each must have. Used by its tests.
+"""The corpus: Dockerfiles of our own with their contexts, and what an image of each must have. Used by its tests.
+
+Those of `corpus` are small and begin with a busybox; their facts are kept. Those of `debian` are what people write, on
+a Debian, and install packages: they are only compared, as what a mirror gives changes.
 
 A case is one text file. It begins with a title; then come sections, each below a line `-- NAME [WORDS] --`:
 
@@ -9,6 +12,7 @@ A case is one text file. It begins with a title; then come sections, each below 
     -- ../outside --         a file beside the context
     -- fails --              a regular expression that the error has; the build must fail
     -- refused --            the same, for us alone
+    -- varies --             lines `PATTERN WHY`: files that are others each time, of which the contents do not count
     -- facts --              what `facts.of` finds, written by `make build-oracle` from dockerd's image
 """
 
@@ -20,10 +24,11 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CORPUS = Path(__file__).with_name("corpus")
+CORPUS, DEBIAN = (Path(__file__).with_name(name) for name in ("corpus", "debian"))
 HEADER = re.compile(r"^-- (.+?) --$", re.MULTILINE)
+WORD = re.compile(r"(.+) ([0-7]{3,4}|=|/)")
 LONG_AGO = 1_700_000_000
-BASE = "corpus-base"
+NO_FILES = ("options", "fails", "refused", "varies", "facts")
 
 
 @dataclass
@@ -47,6 +52,10 @@ class Case:
         """Return what the error says with which a program refuses the case, nothing when it builds it."""
         return (self.section("fails") or (self.section("refused") if program == "pydock" else "")).strip()
 
+    def varying(self) -> list[str]:
+        """Return the patterns of paths whose contents are others each time."""
+        return [line.split()[0] for line in self.section("varies").splitlines()]
+
     def options(self, folder: Path) -> list[str]:
         """Return the flags of `build`, for a folder into which the case was written."""
         words = shlex.split(self.section("options"))
@@ -57,7 +66,7 @@ class Case:
         context = folder / "context"
         context.mkdir()
         for header, text in self.sections:
-            if header not in ("options", "fails", "refused", "facts"):
+            if header not in NO_FILES:
                 _write(context, header, text)
         for path in [*folder.rglob("*"), folder]:
             os.utime(path, (LONG_AGO, LONG_AGO), follow_symlinks=False)
@@ -77,7 +86,8 @@ def _write(context: Path, header: str, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(target)
         return
-    name, _, word = header.partition(" ")
+    found = WORD.fullmatch(header)
+    name, word = found.groups() if found else (header, "")
     path = context / name
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     if word == "=":
@@ -117,6 +127,6 @@ def read(path: Path) -> Case:
     )
 
 
-def cases() -> list[Case]:
-    """Return every case, by name."""
-    return [read(path) for path in sorted(CORPUS.glob("*.case"))]
+def cases(folder: Path = CORPUS) -> list[Case]:
+    """Return every case of a folder, by name."""
+    return [read(path) for path in sorted(folder.glob("*.case"))]

@@ -3,14 +3,15 @@
 `of` takes what `docker save` writes. Times are told of files that are older than a day: those that a build preserved.
 """
 
+import fnmatch
 import hashlib
-import io
 import json
 import posixpath
 import tarfile
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import IO, Any
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 DAY = 86_400
@@ -18,20 +19,52 @@ SHORT = 60
 Tree = dict[str, str]
 
 
-def of(saved: bytes, base: bytes) -> list[str]:
-    """Return the facts of an image, beside those of what it was made from."""
-    before, config = _read(base)
-    tree, config = _read(saved, before, config["rootfs"]["diff_ids"])
+@dataclass(frozen=True)
+class Found:
+    """The files of an image and its configuration."""
+
+    tree: Tree
+    config: dict[str, Any]
+
+    @property
+    def layers(self) -> list[str]:
+        """The digests of its layers."""
+        return list(self.config["rootfs"]["diff_ids"])
+
+
+def of(saved: IO[bytes], base: Found, varying: Sequence[str] = ()) -> list[str]:
+    """Return the facts of an image, beside those of what it was made from, if it was.
+
+    `varying` are patterns of paths of whose files the contents and times do not count.
+    """
+    found = read(saved, base)
+    before = base.tree if _is_above(found, base) else {}
+    tree = dict(found.tree)
     for path, fact in before.items():  # the time of a folder changes with what is made in it
         if fact.startswith("dir") and tree.get(path, "").partition(" @")[0] == fact.partition(" @")[0]:
             tree[path] = fact
-    lines = [f"{path} {fact}" for path, fact in sorted(tree.items()) if before.get(path) != fact]
+    changed = {path: fact for path, fact in sorted(tree.items()) if before.get(path) != fact}
+    lines = [f"{path} {_without_content(fact) if _is_one(path, varying) else fact}" for path, fact in changed.items()]
     lines += [f"{path} gone" for path in sorted(set(before) - set(tree))]
+    config = found.config
     settings = config.get("config") or {}
     lines += [f"config {key} {json.dumps(settings[key], sort_keys=True)}" for key in sorted(settings) if settings[key]]
     lines += [f"author {config['author']}"] if config.get("author") else []
     lines += [_history(step) for step in config["history"]]
     return lines
+
+
+def _is_above(found: Found, base: Found) -> bool:
+    return found.layers[: len(base.layers)] == base.layers
+
+
+def _is_one(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def _without_content(fact: str) -> str:
+    kind, mode, owner, *_ = fact.split(" ")
+    return f"{kind} {mode} {owner} varies" if kind == "file" else fact
 
 
 def _history(step: dict[str, Any]) -> str:
@@ -40,29 +73,30 @@ def _history(step: dict[str, Any]) -> str:
     return json.dumps("history " + " ".join(word for word in words if word))[1:-1]
 
 
-def _read(saved: bytes, below: Tree | None = None, known: Sequence[str] = ()) -> tuple[Tree, dict[str, Any]]:
-    """Return the tree and the configuration; `below` is what the `known` layers are."""
-    with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
+def read(saved: IO[bytes], base: Found | None = None) -> Found:
+    """Return what `docker save` wrote; the layers of the base are not read again."""
+    with tarfile.open(fileobj=saved) as archive:
         entry = json.load(_file(archive, "manifest.json"))[0]
-        config = json.load(_file(archive, entry["Config"]))
-        count = len(known) if config["rootfs"]["diff_ids"][: len(known)] == list(known) else 0
-        layers = [_file(archive, name).read() for name in entry["Layers"][count:]]
-    tree: Tree = dict(below or {}) if count else {}
-    for layer in layers:
-        apply(tree, layer)
-    return tree, config
+        found = Found({}, json.load(_file(archive, entry["Config"])))
+        layers = entry["Layers"]
+        if base and _is_above(found, base):
+            found.tree.update(base.tree)
+            layers = layers[len(base.layers) :]
+        for name in layers:
+            apply(found.tree, _file(archive, name))
+    return found
 
 
-def _file(archive: tarfile.TarFile, name: str) -> io.BufferedIOBase:
+def _file(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     found = archive.extractfile(name)
     assert found
-    return found  # type: ignore[return-value]
+    return found
 
 
-def apply(tree: Tree, layer: bytes) -> None:
+def apply(tree: Tree, layer: IO[bytes]) -> None:
     """Put a layer, as a tar archive, on a tree."""
-    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-        links = []
+    with tarfile.open(fileobj=layer) as archive:
+        links: dict[str, list[str]] = {}
         for member in archive:
             path = _absolute(member.name)
             folder, name = posixpath.split(path)
@@ -71,21 +105,21 @@ def apply(tree: Tree, layer: bytes) -> None:
             elif name.startswith(WHITEOUT):
                 _remove(tree, posixpath.join(folder, name.removeprefix(WHITEOUT)))
             elif member.islnk():
-                links.append((path, _absolute(member.linkname)))
+                links.setdefault(_absolute(member.linkname), []).append(path)
             else:
                 if not member.isdir():
                     _remove(tree, path)
                 tree[path] = _fact(archive, member)
-        for path, target in links:
-            first, second = sorted((path, target))
-            tree[path] = tree[target]
-            tree[second] = f"{tree[target]} ={first}"
+        for target, names in links.items():
+            fact = tree[target]
+            first, *others = sorted((target, *names))
+            tree |= {first: fact} | dict.fromkeys(others, f"{fact} ={first}")
 
 
 def _remove(tree: Tree, path: str, *, inside: bool = False) -> None:
-    for other in [
-        other for other in tree if other.startswith(f"{path.rstrip('/')}/") or (other == path and not inside)
-    ]:
+    if not inside and not tree.pop(path, "").startswith("dir"):
+        return
+    for other in [other for other in tree if other.startswith(f"{path.rstrip('/')}/")]:
         del tree[other]
 
 

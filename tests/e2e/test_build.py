@@ -274,6 +274,10 @@ def test_contexts_and_sources_by_address(api: Api, cli: Cli, daemon: Engine, tmp
         assert output(cli, "cat", "/x") == "alone"
         assert "Successfully built" in api("POST", "/build", t="built:1", remote=f"{address}/context.tar").body
         assert output(cli, "cat", "/got/page", "/x") == "added\npacked"
+        adding = f"FROM busybox\nADD {address}/context.tar /as-it-is/\nADD --unpack {address}/context.tar /unpacked/\n"
+        assert "Successfully built" in by_api(api, adding, t="built:1")
+        assert output(cli, "ls", "/as-it-is") == "context.tar"
+        assert output(cli, "ls", "/unpacked").split() == ["Dockerfile", "x"]
         wrong = by_api(api, f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {address}/page /p\n")
         assert "digest mismatch" in wrong
         assert api("POST", "/build", remote=f"{address}/missing").status == 500

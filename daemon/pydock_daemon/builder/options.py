@@ -12,6 +12,9 @@ from .session import Session
 from .tree import Tree
 
 EPOCH = "SOURCE_DATE_EPOCH"
+NAMING = "BUILDKIT_SANDBOX_HOSTNAME"
+SANDBOX = "buildkitsandbox"
+"""The name of the host in which BuildKit runs everything, unless that argument gives another."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Options:
         """Return the time that the image bears, in nanoseconds."""
         return time.time_ns() if self.epoch is None else self.epoch * 10**9
 
+    @property
+    def hostname(self) -> str:
+        """Return the name that the host has for every RUN: the same one, lest it make results others."""
+        return self.given.get(NAMING) or SANDBOX
+
     def container(self) -> dict[str, Any]:
         """Return the part of a container's settings that is the same for every RUN."""
-        return {"HostConfig": dict(self.host_config)}
+        return {"Hostname": self.hostname, "HostConfig": dict(self.host_config)}

@@ -21,7 +21,7 @@ from . import dockerfile, inline, meta, rewrite, stages, state
 from .cache import EXPORTED, WHOLE, Cache, key
 from .dockerfile import Instruction
 from .expand import Words
-from .options import Options
+from .options import EPOCH, NAMING, Options
 from .report import Report, Track
 from .stages import Stage
 from .state import State
@@ -96,7 +96,7 @@ class Build:
         if self._options.labels:
             final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
         image = await self._image(final)
-        unused = sorted(set(self._options.given) - self._used - PROXIES - {"SOURCE_DATE_EPOCH"})
+        unused = sorted(set(self._options.given) - self._used - PROXIES - {EPOCH, NAMING})
         for tag in self._options.tags:
             self._images.publish("tag", image.id, tag.familiar())
         await self._report.done(image, self._options.tags, unused)

@@ -92,6 +92,7 @@ class Steps:
         origins = {mount: await self._origin_of(mount) for mount in mounted}
         arguments = {name: value for name, value in sorted(at.arguments.items()) if name not in PROXIES}
         relevant = {name: at.settings.get(name) for name in ("Env", "User", "WorkingDir")}
+        relevant["Hostname"] = self._options.hostname
         named = [(str(mount), origins[mount].key if mount in origins else "") for mount in wanted.mounts]
         step = key(
             "run",
@@ -201,38 +202,42 @@ class Steps:
             owners=bool(instruction.flag("from")),
         )
         place = forms.absolute(destination, at.settings.get("WorkingDir") or "/")
-        unpack = instruction.name == "ADD" and not instruction.flag("from")
-        if instruction.flag("unpack") is not None:
-            unpack = forms.on(instruction, "unpack")
+        asked = forms.on(instruction, "unpack") if instruction.flag("unpack") is not None else None
         flags = [f"--{name}={words.one(value)}" for name in ("chown", "chmod") if (value := instruction.flag(name))]
         documents = [f"<<{document.name}" for document in instruction.heredocs]
         shown = " ".join([instruction.name, *flags, *sources, *documents, destination, "# buildkit"])
         origins = await self._origins(instruction, sources, words)
-        taken = [Copying(origin, names, place, owner, rules, unpack) for origin, names in origins]
+        taken = [
+            Copying(origin, names, place, owner, rules, unpack=unpacked if asked is None else asked)
+            for origin, names, unpacked in origins
+        ]
         await self._copy_all(at, taken, shown)
 
     async def _origins(
         self, instruction: Instruction, sources: list[str], words: Words
-    ) -> list[tuple[Tree | State, list[str]]]:
-        """Return where the sources come from: the context, a stage or image, addresses, documents in the Dockerfile."""
-        origins: list[tuple[Tree | State, list[str]]] = []
+    ) -> list[tuple[Tree | State, list[str], bool]]:
+        """Return where the sources come from: the context, a stage or image, addresses, documents in the Dockerfile.
+
+        Each with its names there, and whether archives are unpacked by themselves: those that ADD has of the context.
+        """
+        origins: list[tuple[Tree | State, list[str], bool]] = []
         name = words.one(instruction.flag("from") or "")
         remote = [text for text in sources if instruction.name == "ADD" and fetch.is_remote(text)]
         local = [text for text in sources if text not in remote]
         if name:
-            origins.append((await self._source(name), local))
+            origins.append((await self._source(name), local, False))
         elif local:
-            origins.append((self._context, local))
+            origins.append((self._context, local, instruction.name == "ADD"))
         checksum = instruction.flag("checksum")
         for text in remote:
             archive_path = self._new_file()
             found = await fetch.add(text, archive_path, checksum, keep_git=forms.on(instruction, "keep-git-dir"))
-            origins.append((Tree(archive_path), [found]))
+            origins.append((Tree(archive_path), [found], False))
         for heredoc in instruction.heredocs:
             text = words.one(forms.protected(heredoc.text)) if heredoc.expand else heredoc.text
             archive_path = self._new_file()
             archive_path.write_bytes(tree.one_file(heredoc.name, text.encode()))
-            origins.append((Tree(archive_path), [heredoc.name]))
+            origins.append((Tree(archive_path), [heredoc.name], False))
         return origins
 
     async def _copy_all(self, at: State, taken: list[Copying], shown: str, *, told: bool = True) -> None:

@@ -7,13 +7,15 @@ from .model import Container
 from .service import Containers
 
 TARGETS = {"/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname", "/etc/hosts": "hosts"}
+OF_A_BUILD = {"/etc/resolv.conf": "resolv.conf", "/etc/hosts": "hosts"}
 
 
 def paths(containers: Containers, container: Container) -> dict[str, str]:
     """Return the host paths by their path inside, of the container whose network it uses."""
     owner = network_owner(containers, container)
     directory = containers.directory(owner)
-    return {target: str(directory / name) for target, name in TARGETS.items()}
+    targets = OF_A_BUILD if container.in_build else TARGETS
+    return {target: str(directory / name) for target, name in targets.items()}
 
 
 def network_owner(containers: Containers, container: Container) -> Container:

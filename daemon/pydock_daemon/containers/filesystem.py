@@ -106,7 +106,7 @@ async def _stopped(
 @asynccontextmanager
 async def _sources(containers: Containers, container: Container, *, bare: bool) -> AsyncIterator[list[dict[str, Any]]]:
     """Give what is bound into the container, in order; the child has mounts of its own as soon as it has begun."""
-    if bare:
+    if bare or container.in_build:
         yield []
         return
     user = f"{container.id} {secrets.token_hex(4)}"

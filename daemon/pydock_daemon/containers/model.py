@@ -151,6 +151,8 @@ class Container:
     """The newest record of the kernel's log that was read for this container."""
     hidden: list[str] = field(default_factory=list)
     """Variables of its program that no record may have: the secrets of a build."""
+    in_build: bool = False
+    """It is a step of a build, and has BuildKit's hosts file; its host name is a file of the image's own."""
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

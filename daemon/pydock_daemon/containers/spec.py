@@ -147,9 +147,10 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
     covered = {mount["destination"] for mount in own}
     if "/dev/shm" not in covered:
         mounts.append(_shm(container, facts))
+    bound = ["rbind", "rprivate", *(["ro"] if container.in_build else [])]
     for target, path in facts.files.items():
         if target not in covered:
-            mounts.append({"destination": target, "type": "bind", "source": path, "options": ["rbind", "rprivate"]})
+            mounts.append({"destination": target, "type": "bind", "source": path, "options": bound})
     for mount in own:
         mounts = [other for other in mounts if other["destination"] != mount["destination"]]
     spec["mounts"] = mounts + sorted(own, key=lambda mount: mount["destination"].count("/"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
-from pydock_daemon.networks.naming import hosts_file
+from pydock_daemon.networks.naming import hosts_file, hosts_of_build
 from pydock_shared.errors import Conflict, NotModified, PydockError, Unavailable
 
 from . import attach, devices, discard, files, initprogram, links, modes, naming, netns, runtimes, seccomp, sources
@@ -170,10 +170,10 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
     host, networks = container.host, containers.networks
     hostname = container.config.hostname or os.uname().nodename
     files.write(directory, "hostname", hostname + "\n")
-    files.write(
-        directory,
-        "hosts",
-        hosts_file(
+    if container.in_build:
+        text = hosts_of_build(networks, hostname, host.extra_hosts or [])
+    else:
+        text = hosts_file(
             networks,
             hostname,
             container.config.domainname or "",
@@ -181,8 +181,8 @@ def _write_files(containers: Containers, container: Container, endpoints: Sequen
             links.hosts_lines(containers, container),
             endpoints,
             host.network_mode or "",
-        ),
-    )
+        )
+    files.write(directory, "hosts", text)
     files.write(directory, "resolv.conf", naming.resolv_conf(containers, container, own=naming.wanted(endpoints)))
 
 
@@ -211,7 +211,8 @@ def environment(container: Container, linked: Sequence[str] = ()) -> list[str]:
     """Return the variables of the main process, Docker's own ones first, then those of links."""
     config = container.config
     given = {entry.partition("=")[0] for entry in config.env or ()}
-    own = [DEFAULT_PATH, f"HOSTNAME={config.hostname or os.uname().nodename}"] + (["TERM=xterm"] if config.tty else [])
+    named = [] if container.in_build else [f"HOSTNAME={config.hostname or os.uname().nodename}"]
+    own = [DEFAULT_PATH, *named] + (["TERM=xterm"] if config.tty else [])
     return [entry for entry in (*own, *linked) if entry.partition("=")[0] not in given] + list(config.env or ())
 
 

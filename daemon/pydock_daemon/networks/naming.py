@@ -69,3 +69,9 @@ def hosts_file(
         return hosts.HOST_FILE.read_text() + hosts.text(added)
     own = hosts.own_lines([ip for endpoint in endpoints for ip in endpoint.ips], hostname, domain)
     return hosts.text([*hosts.FIXED, *added, *linked, *own])
+
+
+def hosts_of_build(networks: "Networks", hostname: str, extra: Sequence[str]) -> str:
+    """Return the text of the hosts file of a step of a build, which is BuildKit's: no address makes it another."""
+    added = hosts.extra_lines(extra, networks.by_name["bridge"].gateway)
+    return hosts.text([f"{hosts.FIXED[0]} {hostname}", hosts.FIXED[1], *added])
