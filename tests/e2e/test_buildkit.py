@@ -379,3 +379,23 @@ def test_a_method_that_there_is_not(daemon: Engine) -> None:
 
     with pytest.raises(NotSupported, match="Control/Nothing is not supported"):
         asyncio.run(run())
+
+
+def test_records_of_builds(daemon: Engine, tmp_path: Path) -> None:
+    given = folders(tmp_path, {"Dockerfile": "FROM busybox\nLABEL a=1\n"})
+
+    fails(daemon, given, {"target": "recorded"})
+    solved(daemon, given, Internal=True)
+
+    async def listed() -> list[Any]:
+        async with (
+            connected(daemon.host, given) as client,
+            client.caller.call(f"{CONTROL}/ListenBuildHistory", "HistoryOf", "BuildEvent") as stream,
+        ):
+            await stream.send_message(make("HistoryOf", EarlyExit=True), end=True)
+            found = []
+            while (event := await stream.recv_message()) is not None:
+                found.append(event.record)
+            return found
+
+    assert 'target stage "recorded" could not be found' in asyncio.run(listed())[0].error.message

@@ -21,6 +21,7 @@ from pydock_shared.reference import Reference
 from . import attributes, caching, inputs
 from .exporters import IMAGE, Export, Result, carry_out, check
 from .frontend import Built, Refused, build
+from .history import History
 from .messages import make
 from .progress import Telling
 from .session import Client
@@ -47,7 +48,16 @@ class Job:
         self._folder = Path()
 
     async def run(self) -> dict[str, str]:
-        """Do it all, and return what the exporters say."""
+        """Do it all, and return what the exporters say; a build that is not the client's own affair is recorded."""
+        if self._request.Internal:
+            return await self._run()
+        history = History(self._buildkit, self._engine.config.data_root)
+        async with history.recorded(self._request, self.telling) as record:
+            answer = await self._run()
+            record.ExporterResponse.update(answer)
+            return answer
+
+    async def _run(self) -> dict[str, str]:
         name, self._running = self._request.Ref, asyncio.current_task()
         root = self._engine.config.data_root / "builds"
         root.mkdir(mode=0o700, exist_ok=True)

@@ -49,6 +49,13 @@ UsageOf         1 *string filter
 Record          1 string ID, 2 bool Mutable, 3 bool InUse, 4 int64 Size, 6 Timestamp CreatedAt, 7 Timestamp LastUsedAt,
                 8 int64 UsageCount, 9 string Description, 10 string RecordType, 11 bool Shared, 12 *string Parents
 
+HistoryOf       1 bool ActiveOnly, 2 string Ref, 3 bool EarlyExit, 4 *string Filter, 5 int32 Limit
+BuildEvent      1 int32 type, 2 BuildRecord record
+BuildRecord     1 string Ref, 2 string Frontend, 3 %string FrontendAttrs, 4 *Exporter Exporters, 5 Failure error,
+                6 Timestamp CreatedAt, 7 Timestamp CompletedAt, 9 %string ExporterResponse, 14 bool pinned,
+                15 int32 numCachedSteps, 16 int32 numTotalSteps, 17 int32 numCompletedSteps
+UpdateRecord    1 string Ref, 2 bool Pinned, 3 bool Delete, 4 bool Finalize
+
 Capability      1 string ID, 2 bool Enabled
 Pong            1 *Capability FrontendAPICaps, 2 *Capability LLBCaps, 3 *Worker Workers
 SolvePart       1 Definition Definition, 2 string Frontend, 3 %string FrontendOpt, 12 *CacheEntry CacheImports,

@@ -38,13 +38,13 @@ class Telling:
     """The messages about one build, in their order, for whoever follows it."""
 
     def __init__(self) -> None:
-        self._messages: list[Any] = []
+        self.messages: list[Any] = []
         self._grown = asyncio.Event()
         self._ended = False
 
     def send(self, **parts: list[Any]) -> None:
         """Add a message: `vertexes`, `statuses`, `logs`, `warnings`."""
-        self._messages.append(make("Status", **parts))
+        self.messages.append(make("Status", **parts))
         self._wake()
 
     def end(self) -> None:
@@ -60,8 +60,8 @@ class Telling:
         """Yield all messages, those to come as well, until the end."""
         at = 0
         while True:
-            while at < len(self._messages):
-                yield self._messages[at]
+            while at < len(self.messages):
+                yield self.messages[at]
                 at += 1
             if self._ended:
                 return

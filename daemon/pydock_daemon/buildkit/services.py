@@ -8,17 +8,19 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from pydock_daemon import __version__
 from pydock_daemon.builder import prune
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.model import host_platform
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
 
 from . import session
+from .history import History
 from .jobs import Job
 from .messages import make, timestamp
 from .state import BuildKit
@@ -37,7 +39,7 @@ FRONTEND = ("solve.base", "solve.inlinereturn", "resolveimage", "return", "retur
 LLB = ("source.image", "source.local", "source.local.followpaths", "source.local.sharedkeyhint", "source.git",
        "source.http", "exec.meta.base", "exec.mount.bind", "exec.mount.cache", "exec.mount.tmpfs", "exec.mount.secret",
        "exec.mount.ssh", "exec.meta.network", "exec.meta.ulimit", "exec.meta.cgroup.parent", "file.base", "platform",
-       "meta.description", "exporter.multiple", "exporter.sourcedateepoch")  # fmt: skip
+       "meta.description", "exporter.multiple", "exporter.sourcedateepoch", "gc.freespacefilter")  # fmt: skip
 
 
 LABELS = {"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}
@@ -49,6 +51,7 @@ class Services:
 
     def __init__(self, engine: Engine, buildkit: BuildKit) -> None:
         self._engine, self._buildkit = engine, buildkit
+        self._history = History(buildkit, engine.config.data_root)
 
     def methods(self) -> Mapping[str, tuple[Method, str]]:
         """Return the methods by their paths, each with the message that it takes."""
@@ -60,6 +63,8 @@ class Services:
             f"{CONTROL}DiskUsage": (self._usage, "UsageOf"),
             f"{CONTROL}Prune": (self._prune, "Prune"),
             f"{CONTROL}Session": (self._session, "Bytes"),
+            f"{CONTROL}ListenBuildHistory": (self._records, "HistoryOf"),
+            f"{CONTROL}UpdateBuildHistory": (self._update, "UpdateRecord"),
             f"{BRIDGE}Ping": (self._ping, "Empty"),
             f"{BRIDGE}Solve": (self._part, "SolvePart"),
             f"{BRIDGE}Evaluate": (_nothing, "Empty"),  # what is solved here is evaluated
@@ -78,6 +83,10 @@ class Services:
 
     async def _status(self, stream: Any) -> None:
         request = await stream.recv_message()
+        if self._buildkit.jobs.find(request.Ref) is None and self._history.has(request.Ref):
+            for message in await self._history.status(request.Ref):
+                await stream.send_message(message)
+            return
         job: Job = await self._buildkit.jobs.get(request.Ref)
         # Clients set their clock by it: BuildKit's solver has this header.
         await stream.send_initial_metadata(metadata={"buildkit-current-timestamp": rfc3339(time.time_ns())})
@@ -96,6 +105,20 @@ class Services:
                 await session.serve(self._buildkit.sessions, theirs, who)
                 reading.cancel()
                 sending.cancel()
+
+    async def _records(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        if request.Filter:
+            raise NotSupported(f"the filter {request.Filter[0]} of build records is not supported")
+        async with aclosing(self._history.listen(request)) as events:
+            async for event in events:
+                await stream.send_message(event)
+
+    async def _update(self, stream: Any) -> None:
+        request = await stream.recv_message()
+        if not request.Finalize:  # there is nothing to finalize: all is written when a build ends
+            await self._history.update(request.Ref, pinned=request.Pinned, delete=request.Delete)
+        await stream.send_message(make("Empty"))
 
     async def _job(self, stream: Any) -> Job:
         name = stream.metadata.get(BUILD, "")

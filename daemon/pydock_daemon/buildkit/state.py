@@ -44,9 +44,14 @@ class Waiting:
 
 
 class BuildKit:
-    """What the connections of BuildKit's clients share: sessions by their id, jobs and their contexts by their ref."""
+    """What the connections of BuildKit's clients share: sessions by their id, jobs and their contexts by their ref.
+
+    `building` are the records of builds under way by their refs, `listeners` the queues of those who are told of them.
+    """
 
     def __init__(self) -> None:
         self.sessions = Waiting("session")
         self.jobs = Waiting("job")
         self.uploads = Waiting("upload")
+        self.building: dict[str, Any] = {}
+        self.listeners: set[asyncio.Queue[Any]] = set()
