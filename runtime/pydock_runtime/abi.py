@@ -128,6 +128,7 @@ _GENERIC = {
     "sched_setattr": 274,
     "ioprio_set": 30,
     "seccomp": 277,
+    "set_mempolicy": 237,
 }
 _BY_MACHINE = {
     "x86_64": {
@@ -138,6 +139,7 @@ _BY_MACHINE = {
         "sched_setattr": 314,
         "ioprio_set": 251,
         "seccomp": 317,
+        "set_mempolicy": 238,
     },
     "s390x": {
         "pivot_root": 217,
@@ -147,6 +149,7 @@ _BY_MACHINE = {
         "sched_setattr": 345,
         "ioprio_set": 282,
         "seccomp": 348,
+        "set_mempolicy": 270,
     },
     "ppc64le": {
         "pivot_root": 203,
@@ -156,6 +159,7 @@ _BY_MACHINE = {
         "sched_setattr": 355,
         "ioprio_set": 273,
         "seccomp": 358,
+        "set_mempolicy": 261,
     },
     "armv7l": {
         "pivot_root": 218,
@@ -165,6 +169,7 @@ _BY_MACHINE = {
         "sched_setattr": 380,
         "ioprio_set": 314,
         "seccomp": 383,
+        "set_mempolicy": 321,
     },
 }
 _NUMBERS = _BY_MACHINE.get(_MACHINE, _GENERIC)
@@ -175,3 +180,4 @@ SYS_KEYCTL = _NUMBERS["keyctl"]
 SYS_SCHED_SETATTR = _NUMBERS["sched_setattr"]
 SYS_IOPRIO_SET = _NUMBERS["ioprio_set"]
 SYS_SECCOMP = _NUMBERS["seccomp"]
+SYS_SET_MEMPOLICY = _NUMBERS["set_mempolicy"]

@@ -55,7 +55,8 @@ class Sets:
         self.effective = mask(spec.get("effective"))
         self.permitted = mask(spec.get("permitted"))
         self.inheritable = mask(spec.get("inheritable"))
-        self.ambient = mask(spec.get("ambient"))
+        # The kernel has no others, and runc says nothing of them either: they are in its own example.
+        self.ambient = mask(spec.get("ambient")) & self.inheritable & self.permitted
         missing = self.permitted & ~held()
         if missing:
             names = ", ".join(f"CAP_{name}" for number, name in enumerate(NAMES) if missing >> number & 1)

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 
-from pydock_runtime import abi, cgroup, hooks, launch, seccomp, state, sync
+from pydock_runtime import abi, cgroup, hooks, launch, resctrl, seccomp, state, sync
 from pydock_runtime import spec as specs
 from pydock_runtime.cgroup import systemd as scopes
 from pydock_runtime.errors import INVALID, RuntimeFailure
@@ -105,6 +105,7 @@ def create(
                 keyring=keyring,
                 pivot=pivot,
             )
+        undo.callback(_forget_share, record)
         undo.callback(kill, child)
         await_ready(child, record)
         around.close()
@@ -258,8 +259,16 @@ def destroy(record: Record) -> None:
             time.sleep(0.01)
     if record.unit:
         scopes.stop(record.unit)
+    _forget_share(record)
     state.remove(record.folder)
     run_last_hooks(record)
+
+
+def _forget_share(record: Record) -> None:
+    """Remove the container's own group of resctrl, if it has asked for one."""
+    asked = record.spec.get("linux", {}).get("intelRdt")
+    if asked is not None:
+        resctrl.remove(record.id, asked)
 
 
 def write_pid_file(path: str, pid: int) -> None:

@@ -9,7 +9,19 @@ import errno
 import os
 import signal
 
-from pydock_runtime import abi, capabilities, labels, linux, listener, namespaces, program, rlimits, scheduling, user
+from pydock_runtime import (
+    abi,
+    capabilities,
+    labels,
+    linux,
+    listener,
+    mempolicy,
+    namespaces,
+    program,
+    rlimits,
+    scheduling,
+    user,
+)
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -44,6 +56,7 @@ class Process:
         "labels",
         "limits",
         "listener",
+        "memory_policy",
         "no_new_privileges",
         "oom_score_adj",
         "personality",
@@ -71,6 +84,7 @@ class Process:
         self.oom_score_adj: int | None = spec.get("oomScoreAdj")
         self.scheduling = scheduling.Scheduling(spec)
         self.personality: int | None = None
+        self.memory_policy: tuple[int, int] | None = None
         labels.check(spec)
         self.labels: Labels | None = None
         self.listener: Listener | None = None
@@ -86,6 +100,11 @@ class Process:
             self._envp[len(self.env)] = b"HOME=" + home
         return self._envp
 
+    def take(self, part: dict[str, Any]) -> None:
+        """Take what is the container's and not of a `process`, from the `linux` of its spec; RuntimeFailure."""
+        self.personality = scheduling.personality(part.get("personality") or {})
+        self.memory_policy = mempolicy.check(part.get("memoryPolicy"))
+
 
 def become(process: Process, before: Callable[[], None] | None = None) -> NoReturn:
     """Turn this process, already inside its namespaces and root, into the user's program.
@@ -97,6 +116,8 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     process.scheduling.apply()
     if process.personality is not None:
         linux.personality(process.personality)
+    if process.memory_policy is not None:
+        mempolicy.apply(process.memory_policy)
     account = user.resolve(process.user)
     _own_stdio(account)
     # As root first: it may lie where only root can go. A network file system may know the user only: again, below.

@@ -123,7 +123,7 @@ def _story(work: Work) -> NoReturn:
         join_cgroup(work.entrances)
         credentials.score(work.process.oom_score_adj)
         # In its cgroup, so a cgroup namespace made now has it as its root.
-        for path, flag in plan.enter:
+        for path, flag in plan.entered():
             namespaces.enter(path, flag)
     if plan.unshare:
         linux.unshare(plan.unshare)

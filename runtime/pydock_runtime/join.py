@@ -13,17 +13,17 @@ from pydock_runtime import (
     credentials,
     hooks,
     init,
+    interfaces,
     launch,
     linux,
     namespaces,
-    netconf,
+    resctrl,
     rlimits,
     scheduling,
     sync,
     terminal,
     usermaps,
 )
-from pydock_runtime.errors import RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Work:
         self.state = state
         self.stdio = stdio
         self.kinds = namespaces.of_process(pid)
-        self.entrances = cgroup.entrances(pid)
+        self.entrances = [*cgroup.entrances(pid), *resctrl.entrances(pid)]
 
 
 def spawn_exec(
@@ -71,18 +71,18 @@ def spawn_exec(
     program: Program | None,
     preserve: int = 0,
     state: dict[str, Any] | None = None,
-    personality: dict[str, Any] | None = None,
+    part: dict[str, Any] | None = None,
 ) -> launch.Child:
     """Fork a process into the namespaces of process `pid` and into `cgroup`; RuntimeFailure, OSError when it cannot be.
 
     Messages as for `launch.spawn`, without a gate. `process` is complete in itself: nothing is taken from the
-    container's own spec, so `personality` (of its `linux`) and `state` (for a seccomp listener) come with it.
+    container's own spec, so its `linux` (`part`) and `state` (for a seccomp listener) come with it.
     """
     target = linux.pidfd_open(pid)
     opened = [target]
     try:
         prepared = credentials.Process(process, program, preserve=preserve)
-        prepared.personality = scheduling.personality(personality or {})
+        prepared.take(part or {})
         work = _Work(pid, target, prepared, spec=process, stdio=stdio, cgroup=cgroup, state=state or {})
         opened += work.entrances
         ours, work.sync = sync.pair()
@@ -158,41 +158,13 @@ def _story(work: _Work, home: int) -> NoReturn:
     credentials.become(work.process)
 
 
-def configure(pid: int, interfaces: list[dict[str, Any]]) -> None:
-    """Configure interfaces in the network namespace of process `pid`, as `netconf.configure` does; waits, some 2 ms.
+def configure(pid: int, wanted: list[dict[str, Any]]) -> None:
+    """Configure interfaces in the network namespace of process `pid`, as `interfaces.configure` does.
 
     RuntimeFailure says which interface cannot be, OSError that the process has gone.
     """
     target = linux.pidfd_open(pid)
-    ours, theirs = sync.pair()
-    with ours, theirs:
-        try:
-            child, pidfd = linux.clone3(0, exit_signal=0)
-            if child == 0:
-                work = _Setting(theirs)
-                init.run(work, lambda: _configure(work, target, interfaces))
-        finally:
-            os.close(target)
-        theirs.close()
-        message, _ = sync.receive(ours)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
-        os.close(pidfd)
-    if message is None:
-        raise RuntimeFailure("the helper that configures interfaces died")
-    if "error" in message:
-        raise RuntimeFailure(message["error"]["message"], message["error"]["kind"])
-
-
-class _Setting:
-    __slots__ = ("sync",)
-
-    def __init__(self, channel: socket.socket) -> None:
-        self.sync = channel
-
-
-def _configure(work: _Setting, target: int, interfaces: list[dict[str, Any]]) -> NoReturn:
-    init.forget_parent(work.sync, kept=(target,))
-    linux.setns(target, abi.CLONE_NEWNET)
-    netconf.configure(interfaces)
-    sync.send(work.sync, {"ready": True})
-    os._exit(0)
+    try:
+        interfaces.configure(target, wanted)
+    finally:
+        os.close(target)

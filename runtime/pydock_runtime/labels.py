@@ -1,4 +1,6 @@
-"""AppArmor profiles and SELinux labels: asked for before the root changes, in force from exec on. For init, join.
+"""AppArmor profiles and SELinux labels of processes: asked for before the root changes, in force from exec on.
+
+Used by init and join. Labels of mounts are here too, for rootfs.
 
 The file is opened by the host's /proc, which nobody in the container can have mounted something else over
 (CVE-2019-16884, CVE-2019-19921).
@@ -18,14 +20,31 @@ APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
 SELINUX = "/sys/fs/selinux/enforce"
 OWN_APPARMOR = "/proc/self/attr/apparmor/exec"  # since Linux 5.8; the other one is for whichever module is the first
 EXEC = "/proc/self/attr/exec"
+ATTRIBUTE = "security.selinux"
 
 
 def check(process: dict[str, Any]) -> None:
-    """Raise RuntimeFailure for what this host does not have."""
+    """Raise RuntimeFailure for what of a `process` this host does not have."""
     if process.get("apparmorProfile") and not has_apparmor():
         raise RuntimeFailure("apparmor: config provided but apparmor not supported", INVALID)
     if process.get("selinuxLabel") and not has_selinux():
         raise RuntimeFailure("selinux label is specified in config, but selinux is disabled or not supported", INVALID)
+
+
+def check_mounts(label: str | None) -> None:
+    """Raise RuntimeFailure for a `linux.mountLabel` on a host without SELinux: the kernel would refuse the mounts."""
+    if label and not has_selinux():
+        raise RuntimeFailure("mount label is specified in config, but selinux is disabled or not supported", INVALID)
+
+
+def mount_data(data: str, label: str) -> str:
+    """Return the data of a mount that gives all its files a label; mount(8), "context"."""
+    return ",".join(filter(None, (data, f'context="{label}"' if label else "")))
+
+
+def set_on_file(path: str, label: str) -> None:
+    """Give a file a label. Raises OSError."""
+    os.setxattr(path, ATTRIBUTE, os.fsencode(label) + b"\0")
 
 
 def has_apparmor() -> bool:

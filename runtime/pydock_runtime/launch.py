@@ -14,10 +14,12 @@ from pydock_runtime import (
     credentials,
     hooks,
     init,
+    labels,
     linux,
     namespaces,
+    netdevices,
+    resctrl,
     rlimits,
-    scheduling,
     sync,
     sysctl,
     usermaps,
@@ -76,11 +78,16 @@ def spawn(
     plan = namespaces.Plan(spec)
     part = spec.get("linux", {})
     process = credentials.Process(spec["process"], program, preserve=preserve)
-    process.personality = scheduling.personality(part.get("personality") or {})
-    sysctl.check(part.get("sysctl") or {}, plan)
+    process.take(part)
+    _check(part, plan)
+    rdt = part.get("intelRdt")
+    share = resctrl.of(rdt, id)
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as opened, contextlib.ExitStack() as undo:
         undo.enter_context(ours)
+        if share is not None:
+            undo.callback(resctrl.remove, id, rdt)
+            share.make()
         work = init.Work(
             spec,
             bundle=bundle,
@@ -96,21 +103,33 @@ def spawn(
         for fd in work.entrances:
             opened.callback(os.close, fd)
         work.sync, work.gate = theirs, gate
-        if plan.needs_helper:
-            pid, pidfd = by_helper(lambda _: _fork_into(work))
-        else:
-            pid, pidfd = linux.clone3(plan.clone, exit_signal=signal.SIGCHLD)
-            if pid == 0:
-                init.main(work)
+        work.settles = work.settles or share is not None or bool(part.get("netDevices"))
+        pid, pidfd = _fork(work)
         if work.settles:
             undo.callback(_kill, pidfd)
-            _settle(work, pid, ours)
+            _settle(work, pid, ours, share)
         undo.pop_all()
     return Child(pid, pidfd, ours, cgroup)
 
 
-def _settle(work: init.Work, pid: int, channel: socket.socket) -> None:
-    """Do for a child what it cannot do from inside its user namespace, and tell it that it can begin."""
+def _check(part: dict[str, Any], plan: namespaces.Plan) -> None:
+    """Raise RuntimeFailure for what of the `linux` of a spec is wrong, or not to be had on this host."""
+    sysctl.check(part.get("sysctl") or {}, plan)
+    labels.check_mounts(part.get("mountLabel"))
+    netdevices.check(part.get("netDevices") or {}, plan)
+
+
+def _fork(work: init.Work) -> tuple[int, int]:
+    if work.plan.needs_helper:
+        return by_helper(lambda _: _fork_into(work))
+    pid, pidfd = linux.clone3(work.plan.clone, exit_signal=signal.SIGCHLD)
+    if pid == 0:
+        init.main(work)
+    return pid, pidfd
+
+
+def _settle(work: init.Work, pid: int, channel: socket.socket, share: resctrl.Share | None) -> None:
+    """Do for a child what only the host can do, and tell it that it can begin."""
     plan, spec, own = work.plan, work.spec, None
     if plan.user:
         if plan.owns("user"):
@@ -119,6 +138,11 @@ def _settle(work: init.Work, pid: int, channel: socket.socket) -> None:
         credentials.score(work.process.oom_score_adj, str(pid))
         rlimits.apply(work.process.limits, pid)
         own = f"/proc/{pid}/ns/user"
+    if share is not None:
+        share.add(pid)
+    devices = spec.get("linux", {}).get("netDevices")
+    if devices:
+        netdevices.move(devices, plan.path("network") or f"/proc/{pid}/ns/net")
     opened = sources.open_all(spec.get("mounts") or [], own)
     try:
         for number, tree in opened.items():

@@ -227,6 +227,14 @@ def ioprio_set(value: int) -> None:
     _check(_libc.syscall(number, ctypes.c_int(abi.IOPRIO_WHO_PROCESS), ctypes.c_int(0), ctypes.c_int(value)), "ioprio")
 
 
+def set_mempolicy(mode: int, nodes: int) -> None:
+    """Let this process's memory come from NUMA nodes, a bit mask."""
+    size = nodes.bit_length() + 1  # the kernel leaves the last bit out
+    words = (ctypes.c_ulong * (size // 64 + 1))(*(nodes >> shift & 0xFFFFFFFFFFFFFFFF for shift in range(0, size, 64)))
+    arguments = (ctypes.c_long(mode), words if nodes else None, ctypes.c_ulong(size if nodes else 0))
+    _check(_libc.syscall(ctypes.c_long(abi.SYS_SET_MEMPOLICY), *arguments), "set_mempolicy")
+
+
 def personality(value: int) -> None:
     """Set the execution domain of this process."""
     _check(_libc.personality(ctypes.c_ulong(value)), "personality")

@@ -33,14 +33,12 @@ RARE = ("user", "time")
 class Plan:
     """What becomes of each kind: flags for the fork, flags for when the cgroup is joined, files to enter."""
 
-    __slots__ = ("clone", "enter", "offsets", "pid_path", "unshare", "user_path")
+    __slots__ = ("clone", "joined", "offsets", "unshare")
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.clone = 0
         self.unshare = 0
-        self.enter: list[tuple[str, int]] = []
-        self.pid_path: str | None = None
-        self.user_path: str | None = None
+        self.joined: dict[str, str] = {}
         part = spec.get("linux", {})
         for entry in part.get("namespaces") or ():
             self._add(entry)
@@ -49,26 +47,25 @@ class Plan:
             raise RuntimeFailure("timeOffsets need a new time namespace", INVALID)
         if self.owns("user"):
             usermaps.check(part.get("uidMappings"), part.get("gidMappings"), "the user namespace")
-        elif not self.user_path and (part.get("uidMappings") or part.get("gidMappings")):
+        elif "user" not in self.joined and (part.get("uidMappings") or part.get("gidMappings")):
             # Of one that is joined they tell what it has already: runc 1.1 asks for them.
             raise RuntimeFailure("uidMappings and gidMappings need a new user namespace", INVALID)
         sources.check(spec.get("mounts") or [], user=self.user)
-        if not self.clone & abi.CLONE_NEWNS:
-            raise RuntimeFailure("a container needs a mount namespace of its own", INVALID)
+        if not self.owns("mount") and ("mount" not in self.joined or _is_ours(self.joined["mount"], "mnt")):
+            # runc would mount on the host, and leave it there.
+            raise RuntimeFailure("a container needs a mount namespace that is not the host's", INVALID)
 
     def _add(self, entry: dict[str, Any]) -> None:
         name, path = entry.get("type"), entry.get("path")
         if name not in KINDS:
             raise RuntimeFailure(f"{name} namespaces are not supported", INVALID)
+        if name in self.joined or self.owns(name):
+            raise RuntimeFailure(f"malformed spec file: duplicated ns {name}", INVALID)
         flag, file = KINDS[name]
         if name in RARE and not os.path.exists(f"/proc/self/ns/{file}"):
             raise RuntimeFailure(f"this kernel has no {name} namespaces", INVALID)
-        if path and name == "pid":
-            self.pid_path = path
-        elif path and name == "user":
-            self.user_path = path
-        elif path:
-            self.enter.append((path, flag))
+        if path:
+            self.joined[name] = path
         elif name in ("cgroup", "time"):
             # The root of a new cgroup namespace is the cgroup one is in: it is made after the cgroup is joined. The
             # clocks of a new time namespace can be set only while nobody is in it.
@@ -80,31 +77,45 @@ class Plan:
         """Say whether the container has a new namespace of this kind."""
         return bool((self.clone | self.unshare) & KINDS[name][0])
 
+    def path(self, name: str) -> str | None:
+        """Return the path of the namespace of this kind that is joined; None where none is."""
+        return self.joined.get(name)
+
+    def entered(self) -> list[tuple[str, int]]:
+        """Return path and flag of what a process enters itself; mounts last, since they hide the other paths."""
+        names = [name for name in self.joined if name not in ("pid", "user", "mount")]
+        return [(self.joined[name], KINDS[name][0]) for name in (*names, "mount") if name in self.joined]
+
     @property
     def user(self) -> bool:
         """Say whether the container is in a user namespace, new or joined."""
-        return bool(self.clone & abi.CLONE_NEWUSER or self.user_path)
+        return bool(self.clone & abi.CLONE_NEWUSER or "user" in self.joined)
 
     @property
     def needs_helper(self) -> bool:
         """Say whether some must be entered before the fork: they count for children only, or are the host's."""
-        return bool(self.pid_path or self.user_path or (self.user and self.enter))
+        return "pid" in self.joined or "user" in self.joined or (self.user and bool(self.joined))
 
     def enter_before_fork(self) -> None:
         """Enter, in a helper, what its child is to be in; what the host may not enter, the owner of the users may."""
-        entries = [(self.pid_path, abi.CLONE_NEWPID)] if self.pid_path else []
+        wanted = [(self.joined["pid"], abi.CLONE_NEWPID)] if "pid" in self.joined else []
+        if self.user:
+            wanted += self.entered()
+        # All are opened first: in another mount namespace their paths are others. This process ends soon.
+        opened = [(path, flag, _open(path)) for path, flag in wanted]
+        users = _open(self.joined["user"]) if "user" in self.joined else None
         late = []
-        for path, flag in [*self.enter, *entries] if self.user else entries:
+        for path, flag, fd in opened:
             try:
-                enter(path, flag)
+                _set(path, flag, fd)
             except PermissionError:
-                if not self.user_path:
+                if users is None:
                     raise
-                late.append((path, flag))
-        if self.user_path:
-            enter(self.user_path, abi.CLONE_NEWUSER)
-        for path, flag in late:
-            enter(path, flag)
+                late.append((path, flag, fd))
+        if users is not None:
+            _set(self.joined["user"], abi.CLONE_NEWUSER, users)
+        for path, flag, fd in late:
+            _set(path, flag, fd)
 
     def set_clocks(self) -> None:
         """Set the clocks of the new time namespace of this process's children, and enter it; time_namespaces(7)."""
@@ -147,12 +158,28 @@ def of_process(pid: int) -> int:
     return flags
 
 
+def _is_ours(path: str, file: str) -> bool:
+    try:
+        return os.path.samefile(path, f"/proc/self/ns/{file}")
+    except OSError:
+        return False  # entering it will say what is wrong
+
+
 def enter(path: str, flag: int) -> None:
     """Enter the namespace at a path; OSError names it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = _open(path)
+    try:
+        _set(path, flag, fd)
+    finally:
+        os.close(fd)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _set(path: str, flag: int, fd: int) -> None:
     try:
         linux.setns(fd, flag)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)

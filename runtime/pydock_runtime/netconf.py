@@ -1,6 +1,6 @@
 """Interfaces of the container, configured from the inside by raw rtnetlink(7). Used by `init`, after the gate.
 
-One socket, all requests in one message, one answer each: a library would cost more than the whole start.
+A library would cost more than the whole start.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ import os
 import socket
 import struct
 
+from pydock_runtime import rtnetlink
 from pydock_runtime.errors import RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
-NLMSG_ERROR = 2
-IFF_UP = 1
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
-IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
+RTM_NEWROUTE = 24
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+IFLA_ADDRESS, IFLA_MTU = 1, 4
+IFA_BROADCAST = 4
 IFA_F_NODAD = 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
@@ -29,7 +28,7 @@ LOOPBACK_INDEX = 1
 
 def configure(interfaces: list[dict[str, Any]]) -> None:
     """Bring up the loopback and each interface: name, MAC, MTU, addresses, routes. RuntimeFailure says which failed."""
-    requests = [("lo", _link(LOOPBACK_INDEX, up=True))]
+    requests = [("lo", rtnetlink.link(LOOPBACK_INDEX, up=True))]
     for interface in interfaces:
         name = interface["link"]
         try:
@@ -40,17 +39,23 @@ def configure(interfaces: list[dict[str, Any]]) -> None:
     _exchange(requests)
 
 
+def _exchange(requests: list[tuple[str, bytes]]) -> None:
+    for (name, _), code in zip(requests, rtnetlink.exchange([request for _, request in requests]), strict=True):
+        if code:
+            raise RuntimeFailure(f"configuring network interface {name}: {os.strerror(code)}")
+
+
 def _interface(index: int, interface: dict[str, Any]) -> list[bytes]:
     attributes = []
     if interface.get("name") and interface["name"] != interface["link"]:
-        attributes.append((IFLA_IFNAME, interface["name"].encode("ascii") + b"\0"))
+        attributes.append((rtnetlink.IFLA_IFNAME, interface["name"].encode("ascii") + b"\0"))
     if interface.get("mac"):
         attributes.append((IFLA_ADDRESS, bytes.fromhex(interface["mac"].replace(":", ""))))
     if interface.get("mtu"):
         attributes.append((IFLA_MTU, struct.pack("=I", interface["mtu"])))
-    requests = [_link(index, up=False, attributes=attributes)] if attributes else []
+    requests = [rtnetlink.link(index, attributes=attributes)] if attributes else []
     requests += [_address(index, text) for text in interface.get("addresses") or ()]
-    requests.append(_link(index, up=True))
+    requests.append(rtnetlink.link(index, up=True))
     requests += [
         _route(index, route.get("destination"), route.get("gateway")) for route in interface.get("routes") or ()
     ]
@@ -61,23 +66,17 @@ def _interface(index: int, interface: dict[str, Any]) -> list[bytes]:
     return requests
 
 
-def _link(index: int, *, up: bool, attributes: list[tuple[int, bytes]] | None = None) -> bytes:
-    flags = IFF_UP if up else 0
-    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
-    return _message(RTM_NEWLINK, 0, body, attributes or [])
-
-
 def _address(index: int, text: str) -> bytes:
     family, raw, length = _network(text)
-    attributes = [(IFA_LOCAL, raw), (IFA_ADDRESS, raw)]
+    attributes = [(rtnetlink.IFA_LOCAL, raw), (rtnetlink.IFA_ADDRESS, raw)]
     if family == socket.AF_INET and length < 31:
         host = (1 << (32 - length)) - 1
         attributes.append((IFA_BROADCAST, struct.pack("!I", struct.unpack("!I", raw)[0] | host)))
     if family == socket.AF_INET6:
         # The address is ours by assignment; waiting for duplicate detection would delay the first packet.
-        attributes.append((IFA_FLAGS, struct.pack("=I", IFA_F_NODAD)))
+        attributes.append((rtnetlink.IFA_FLAGS, struct.pack("=I", IFA_F_NODAD)))
     body = struct.pack("=BBBBi", family, length, 0, RT_SCOPE_UNIVERSE, index)
-    return _message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, body, attributes)
+    return rtnetlink.message(rtnetlink.RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, body, attributes)
 
 
 def _route(index: int, destination: str | None, gateway: str | None) -> bytes:
@@ -94,7 +93,7 @@ def _route(index: int, destination: str | None, gateway: str | None) -> bytes:
     body = struct.pack("=BBBBBBBBI", family, length, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
     # Of IPv6, a second default route would share the traffic with the first.
     replace = NLM_F_REPLACE if family == socket.AF_INET6 else 0
-    return _message(RTM_NEWROUTE, NLM_F_CREATE | replace, body, attributes)
+    return rtnetlink.message(RTM_NEWROUTE, NLM_F_CREATE | replace, body, attributes)
 
 
 def _network(text: str) -> tuple[int, bytes, int]:
@@ -103,30 +102,3 @@ def _network(text: str) -> tuple[int, bytes, int]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     raw = socket.inet_pton(family, address)
     return family, raw, int(length) if length else len(raw) * 8
-
-
-def _message(kind: int, flags: int, body: bytes, attributes: list[tuple[int, bytes]]) -> bytes:
-    for number, value in attributes:
-        body += struct.pack("=HH", len(value) + 4, number) + value + b"\0" * (-len(value) % 4)
-    return struct.pack("=IHHII", len(body) + 16, kind, flags | NLM_F_REQUEST | NLM_F_ACK, 0, 0) + body
-
-
-def _exchange(requests: list[tuple[str, bytes]]) -> None:
-    """Send all requests at once and read an acknowledgement for each; the kernel answers in order."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
-        sock.send(b"".join(request for _, request in requests))
-        answered = 0
-        while answered < len(requests):
-            data = sock.recv(1 << 16)
-            at = 0
-            while at < len(data):
-                length, kind = struct.unpack_from("=IH", data, at)
-                if kind == NLMSG_ERROR:
-                    _check(requests[answered][0], struct.unpack_from("=i", data, at + 16)[0])
-                    answered += 1
-                at += (length + 3) & ~3
-
-
-def _check(name: str, code: int) -> None:
-    if code:
-        raise RuntimeFailure(f"configuring network interface {name}: {os.strerror(-code)}")

@@ -51,8 +51,8 @@ class Scheduling:
         self._attributes = _scheduler(process["scheduler"]) if process.get("scheduler") else None
         self._io = _io_priority(process["ioPriority"]) if process.get("ioPriority") else None
         affinity = process.get("execCPUAffinity") or {}
-        self.initial = _cpus("initial", affinity.get("initial"))
-        self.final = _cpus("final", affinity.get("final"))
+        self.initial = _cpus("initial", affinity)
+        self.final = _cpus("final", affinity)
 
     def apply(self) -> None:
         """Set scheduler and I/O priority of this process; RuntimeFailure when the kernel does not take them."""
@@ -95,15 +95,19 @@ def _io_priority(entry: dict[str, Any]) -> int:
     return kind << IO_CLASS_SHIFT | priority
 
 
-def _cpus(name: str, text: str | None) -> set[int] | None:
-    """Return the CPUs of a list such as 0-3,7."""
+def _cpus(name: str, affinity: dict[str, Any]) -> set[int] | None:
+    return numbers(f"execCPUAffinity.{name}", "a list of CPUs", affinity.get(name))
+
+
+def numbers(name: str, what: str, text: str | None) -> set[int] | None:
+    """Return the numbers of a list such as 0-3,7, None without one; RuntimeFailure when it is not `what`."""
     if not text:
         return None
     found: set[int] = set()
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
         if not (first.isdigit() and (last.isdigit() if dash else not last)):
-            raise RuntimeFailure(f"execCPUAffinity.{name} {text!r} is not a list of CPUs", INVALID)
+            raise RuntimeFailure(f"{name} {text!r} is not {what}", INVALID)
         found |= set(range(int(first), int(last if dash else first) + 1))
     return found
 

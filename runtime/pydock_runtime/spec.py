@@ -1,6 +1,6 @@
 """config.json: read, and checked for what this runtime cannot do, so that nothing in it is silently left out.
 
-Used by `launch` and the verbs. Source: OCI runtime-spec 1.2, config.md and config-linux.md.
+Used by `launch` and the verbs. Source: OCI runtime-spec 1.3, config.md and config-linux.md.
 """
 
 from __future__ import annotations
@@ -15,17 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = "1.2.0"
+VERSION = "1.3.0"
 FILE = "config.json"
 
 # Parts of the spec that are refused when they say anything.
-UNSUPPORTED = (
-    "vm",
-    "linux.intelRdt",
-    "linux.mountLabel",
-    "linux.memoryPolicy",
-    "linux.netDevices",
-)
+UNSUPPORTED = ("vm",)
 REQUIRED = ("ociVersion", "process", "root")
 
 

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker as docker_py
@@ -11,6 +13,18 @@ from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine
 
 HOOK = "#!/bin/sh\ncat >{told}\n"
+
+
+@contextmanager
+def cable(kept: str, given: str, address: str) -> Iterator[None]:
+    """Two interfaces of the host; the second one has an address, and may be given away."""
+    for command in (f"link add {kept} type veth peer name {given}", f"addr add {address} dev {given}"):
+        subprocess.run(["ip", *command.split()], check=True)
+    try:
+        yield
+    finally:
+        # Gone already, when the second one's namespace is.
+        subprocess.run(["ip", "link", "del", kept], check=False, capture_output=True)
 
 
 def test_devices_by_name(fresh_daemon: Callable[..., Engine], tmp_path: Path):
@@ -27,9 +41,11 @@ def test_devices_by_name(fresh_daemon: Callable[..., Engine], tmp_path: Path):
         "mounts": [{"hostPath": str(tmp_path / "library"), "containerPath": "/lib/vendor", "options": ["bind", "ro"]}],
         "hooks": [{"hookName": "createRuntime", "path": str(hook)}],
     }
-    text = json.dumps(
-        {"cdiVersion": "0.6.0", "kind": "vendor.com/class", "devices": [{"name": "0", "containerEdits": given}]}
-    )
+    devices = [
+        {"name": "0", "containerEdits": given},
+        {"name": "net", "containerEdits": {"netDevices": [{"hostInterfaceName": "pdcdi1", "name": "vendor1"}]}},
+    ]
+    text = json.dumps({"cdiVersion": "1.1.0", "kind": "vendor.com/class", "devices": devices})
     (folder / "vendor.json").write_text(text)
     engine = fresh_daemon("--cdi-spec-dir", str(folder))
     script = "echo $VENDOR; cat /lib/vendor; echo; : </dev/vendor0 && echo read; : >/dev/vendor0"
@@ -43,7 +59,15 @@ def test_devices_by_name(fresh_daemon: Callable[..., Engine], tmp_path: Path):
     assert client.containers.run("busybox", "cat /lib/vendor", device_requests=asked, remove=True) == b"content"
     client.close()
     assert engine.api.ok("GET", "/info")["CDISpecDirs"] == [str(folder)]
-    assert engine.api.ok("GET", "/info")["DiscoveredDevices"] == [{"Source": "cdi", "ID": "vendor.com/class=0"}]
+    assert engine.api.ok("GET", "/info")["DiscoveredDevices"] == [
+        {"Source": "cdi", "ID": "vendor.com/class=0"},
+        {"Source": "cdi", "ID": "vendor.com/class=net"},
+    ]
+    with cable("pdcdi0", "pdcdi1", "198.18.77.9/24"):
+        shown = cli.ok(
+            "run", "--rm", "--device", "vendor.com/class=net", "busybox", "ip", "-o", "addr", "show", "vendor1"
+        )
+        assert "198.18.77.9/24" in shown
     os.remove(folder / "vendor.json")
     message = "CDI device injection failed: unresolvable CDI devices vendor.com/class=0"
     cli.fails("run", "--device", "vendor.com/class=0", "busybox", code=125, message=message)

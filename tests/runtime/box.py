@@ -153,6 +153,7 @@ def ready(
     overlay: dict[str, Any] | None = None,
     program: seccomp.Program | None = None,
     resources: Spec | None = None,
+    id: str = "",
 ) -> Iterator[Running]:
     """A container at its gate; killed and removed at the end. NotReady when it does not get there."""
     group = cgroup.create(f"{PARENT}/{next(_numbers)}", resources or wanted["linux"].get("resources") or {})
@@ -163,7 +164,7 @@ def ready(
         null = undo.enter_context(open(os.devnull, "rb"))
         tty = wanted["process"].get("terminal")
         stdio = None if tty else (null.fileno(), output, output)
-        child = launch.spawn(copy.deepcopy(wanted), stdio=stdio, overlay=overlay, program=program, cgroup=group)
+        child = launch.spawn(copy.deepcopy(wanted), stdio=stdio, overlay=overlay, program=program, cgroup=group, id=id)
         undo.callback(_end, child)
         message = receive(child)
         if message is None or "error" in message:

@@ -42,6 +42,12 @@ def test_any_other_user_has_none_but_may_gain_them(root: Path) -> None:
     assert (found["CapPrm"], found["CapEff"], found["CapBnd"]) == ("0" * 16, "0" * 16, DOCKER_MASK)
 
 
+def test_ambient_capabilities_that_cannot_be_inherited_are_none(root: Path) -> None:
+    wanted = box.spec("grep", "CapAmb", "/proc/self/status", root=root)
+    wanted["process"]["capabilities"]["ambient"] = ["CAP_KILL"]
+    assert box.run(wanted).lines == ["CapAmb:\t0000000000000000"]
+
+
 def test_ambient_capabilities_survive_the_change_of_user(root: Path) -> None:
     names = ["CAP_NET_BIND_SERVICE"]
     sets = dict.fromkeys(("bounding", "effective", "permitted", "inheritable", "ambient"), names)

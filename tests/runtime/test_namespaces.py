@@ -1,7 +1,9 @@
-"""Time namespaces, and kinds of namespaces that are joined in a mix."""
+"""Time namespaces, mount namespaces that are joined, and kinds of namespaces that are joined in a mix."""
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,63 @@ def test_namespaces_of_another_container_are_joined_with_its_processes(root: Pat
         assert net == os.readlink(f"/proc/{running.child.pid}/ns/net")
         assert (host, first) == ("box", "/proc/1")
         assert int(pid) > 1
+
+
+@pytest.fixture
+def mounts(root: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A mount namespace with nobody in it but a keeper, and a folder that only it has."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    script = f"mount --make-rprivate / && mount --bind {root} {folder} && echo made && exec sleep 100"
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == b"made\n"
+        yield f"/proc/{keeper.pid}/ns/mnt", folder
+        keeper.kill()
+
+
+def joining(root: Path, path: str, shell: str) -> box.Spec:
+    wanted = box.spec(root=root, shell=shell)
+    for entry in wanted["linux"]["namespaces"]:
+        if entry["type"] == "mount":
+            entry["path"] = path
+    return wanted
+
+
+def test_a_mount_namespace_is_joined_and_what_is_in_it_is_the_root(mounts: tuple[str, Path]) -> None:
+    path, folder = mounts
+    inode = os.stat(path).st_ino
+    lines = box.run(joining(folder, path, "readlink /proc/self/ns/mnt; ls -d /etc/passwd; hostname")).lines
+    assert lines == [f"mnt:[{inode}]", "/etc/passwd", "box"]
+    assert not list(folder.iterdir())
+
+
+def test_paths_of_other_namespaces_are_the_host_s(mounts: tuple[str, Path]) -> None:
+    path, folder = mounts
+    name = f"pdns{os.getpid()}"
+    # It is bound to a file after the keeper has left: in there it is an empty file.
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        wanted = joining(folder, path, "readlink /proc/self/ns/net; id -u")
+        kept = [entry for entry in wanted["linux"]["namespaces"] if entry["type"] != "network"]
+        wanted["linux"]["namespaces"] = [*kept, {"type": "network", "path": f"/run/netns/{name}"}]
+        inode = os.stat(f"/run/netns/{name}").st_ino
+        assert box.run(wanted).lines == [f"net:[{inode}]", "0"]
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def test_the_host_s_mounts_are_not_joined(root: Path) -> None:
+    with pytest.raises(RuntimeFailure, match="a mount namespace that is not the host's"):
+        box.run(joining(root, "/proc/self/ns/mnt", "true"))
+    wanted = box.spec("true", root=root)
+    wanted["linux"]["namespaces"] = [entry for entry in wanted["linux"]["namespaces"] if entry["type"] != "mount"]
+    with pytest.raises(RuntimeFailure, match="a mount namespace that is not the host's"):
+        box.run(wanted)
+
+
+def test_a_kind_is_there_once(root: Path) -> None:
+    wanted = box.spec("true", root=root)
+    wanted["linux"]["namespaces"].append({"type": "uts"})
+    with pytest.raises(RuntimeFailure, match="malformed spec file: duplicated ns uts"):
+        box.run(wanted)

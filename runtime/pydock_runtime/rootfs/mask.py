@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import stat
 
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, labels, linux
 from pydock_runtime.rootfs import inroot
 
 
-def mask(root: int, paths: list[str]) -> None:
-    """Hide files behind /dev/null, directories behind an empty read-only tmpfs; a missing one is hidden already."""
+def mask(root: int, paths: list[str], label: str = "") -> None:
+    """Hide files behind /dev/null, directories behind an empty read-only tmpfs; a missing one is hidden already.
+
+    `label` is the SELinux label of new file systems.
+    """
     for path in paths:
         place = _open(root, path)
         if place is None:
@@ -22,7 +25,7 @@ def mask(root: int, paths: list[str]) -> None:
         try:
             # A bind mount that the kernel refuses, of a file over a directory, makes it wait for a grace period.
             if stat.S_ISDIR(os.fstat(place).st_mode):
-                linux.mount("tmpfs", target, "tmpfs", abi.MS_RDONLY, "size=0k")
+                linux.mount("tmpfs", target, "tmpfs", abi.MS_RDONLY, labels.mount_data("size=0k", label))
             else:
                 linux.mount("/dev/null", target, None, abi.MS_BIND)
         finally:

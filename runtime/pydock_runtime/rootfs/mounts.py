@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, labels, linux
 from pydock_runtime.errors import INVALID, SYSTEM, RuntimeFailure, reason
 from pydock_runtime.rootfs import copyup, inroot, options
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Where the kernel's own file systems go must be a plain directory: through a link of the image the masked paths would
 # end up elsewhere (CVE-2023-27561).
 PLAIN = ("proc", "sysfs")
+MQUEUE = "mqueue"
 # Files below /proc that programs such as lxcfs have better ones of for a container.
 REPLACEABLE = (
     "cpuinfo",
@@ -37,7 +38,7 @@ REPLACEABLE = (
     "sys/crypto/fips_enabled",
 )
 # In a user namespace they cannot be mounted without a network or IPC namespace of its own: the host's are shown.
-OF_THE_HOST = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}
+OF_THE_HOST = {"sysfs": "/sys", MQUEUE: "/dev/mqueue"}
 
 
 def open_shared(mounts: list[dict[str, Any]], opened: dict[int, int]) -> dict[int, int]:
@@ -53,11 +54,14 @@ def open_shared(mounts: list[dict[str, Any]], opened: dict[int, int]) -> dict[in
     return opened
 
 
-def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup, shared: dict[int, int]) -> None:
-    """Carry out every entry in order; RuntimeFailure names the one that failed."""
+def mount_all(root: int, mounts: list[dict[str, Any]], cgroup: Cgroup, shared: dict[int, int], label: str = "") -> None:
+    """Carry out every entry in order; RuntimeFailure names the one that failed.
+
+    `shared` are sources that are open already, `label` is the SELinux label of new file systems.
+    """
     for number, mount in enumerate(mounts):
         try:
-            _mount(root, mount, cgroup, shared.get(number))
+            _mount(root, mount, cgroup, shared.get(number), label)
         except OSError as error:
             source, target = mount.get("source") or mount.get("type"), mount.get("destination")
             kind = INVALID if isinstance(error, NotADirectoryError) else SYSTEM
@@ -78,7 +82,7 @@ def _check_over_proc(target: str, type_: str, tree: int | None) -> None:
         raise RuntimeFailure(f'"{target}" cannot be mounted because it is not of type proc', INVALID)
 
 
-def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None) -> None:
+def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None, label: str) -> None:
     target = mount.get("destination") or ""
     if not target.startswith("/"):
         raise RuntimeFailure(f"mount destination {target!r} is not absolute", INVALID)
@@ -88,9 +92,9 @@ def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None)
         _check_over_proc(target, "bind", tree)
         _bind(root, tree, target, chosen)
     elif mount.get("type") == "cgroup":
-        _cgroup(root, target, chosen, cgroup)
+        _cgroup(root, target, chosen, cgroup, label)
     else:
-        _filesystem(root, mount, target, chosen)
+        _filesystem(root, mount, target, chosen, label)
 
 
 def open_source(source: str, chosen: options.Options) -> int:
@@ -131,15 +135,18 @@ def _attributes(tree: int, chosen: options.Options, target: str) -> None:
     )
 
 
-def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.Options) -> None:
+def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.Options, label: str) -> None:
     type_ = mount.get("type") or "none"
+    data = chosen.data if type_ in (*PLAIN, MQUEUE) else labels.mount_data(chosen.data, label)
     _check_over_proc(target, type_, None)
     if chosen.tmpcopyup and type_ != "tmpfs":
         raise RuntimeFailure("mount option tmpcopyup is only for tmpfs", INVALID)
     place = inroot.open_directory(root, target, plain=type_ in PLAIN)
     try:
         path = inroot.by_descriptor(place)
-        linux.mount(mount.get("source") or type_, path, type_, chosen.flags & ~abi.MS_REC, chosen.data or None)
+        linux.mount(mount.get("source") or type_, path, type_, chosen.flags & ~abi.MS_REC, data or None)
+        if type_ == MQUEUE and label:
+            _label_root(root, target, label)
         if chosen.tmpcopyup:
             _copy_up(root, place, target)
     except PermissionError:
@@ -164,6 +171,15 @@ def _filesystem(root: int, mount: dict[str, Any], target: str, chosen: options.O
             os.close(place)
 
 
+def _label_root(root: int, target: str, label: str) -> None:
+    """Label the root of a file system that takes no label for all."""
+    place = inroot.open_path(root, target)
+    try:
+        labels.set_on_file(inroot.by_descriptor(place), label)
+    finally:
+        os.close(place)
+
+
 def _copy_up(root: int, below: int, target: str) -> None:
     """Fill the tmpfs that was just mounted with what lies below it."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -175,14 +191,14 @@ def _copy_up(root: int, below: int, target: str) -> None:
         os.close(new)
 
 
-def _cgroup(root: int, target: str, chosen: options.Options, cgroup: Cgroup) -> None:
+def _cgroup(root: int, target: str, chosen: options.Options, cgroup: Cgroup, label: str) -> None:
     """Show the container's own cgroups: on v2 one folder, on v1 one for each hierarchy, as the host lays them out."""
     views = cgroup.views()
     if list(views) == [""]:
         _bind(root, open_source(views[""], chosen), target, chosen)
         return
     place = inroot.open_directory(root, target)
-    linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", 0, "mode=755")
+    linux.mount("tmpfs", inroot.by_descriptor(place), "tmpfs", 0, labels.mount_data("mode=755", label))
     os.close(place)
     folder = inroot.open_path(root, target)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, labels, linux
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 from pydock_runtime.rootfs import devices, mask, mounts, options
 
@@ -53,16 +53,17 @@ def enter(
     if word not in PROPAGATION:
         raise RuntimeFailure(f"rootfsPropagation {word!r} is not supported", INVALID)
     outside, inside = PROPAGATION[word]
+    label = linux_part.get("mountLabel") or ""
     shared = mounts.open_shared(entries, sources)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
     linux.mount(None, "/", None, abi.MS_REC | outside)
-    root_path = mount_overlay(overlay) if overlay else _bind_folder(spec, bundle)
+    root_path = mount_overlay(overlay, label) if overlay else _bind_folder(spec, bundle)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        mounts.mount_all(root, entries, cgroup, shared)
+        mounts.mount_all(root, entries, cgroup, shared, label)
         devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(entries))
         mask.make_readonly(root, linux_part.get("readonlyPaths") or [])
-        mask.mask(root, linux_part.get("maskedPaths") or [])
+        mask.mask(root, linux_part.get("maskedPaths") or [], label)
         os.fchdir(root)
         prepared()
         os.fchdir(root)
@@ -114,13 +115,13 @@ def seal(spec: dict[str, Any]) -> None:
         os.close(root)
 
 
-def mount_overlay(overlay: dict[str, Any]) -> str:
+def mount_overlay(overlay: dict[str, Any], label: str = "") -> str:
     """Mount the layers over the upper folder itself, which the mount hides; names are relative, a page is the limit."""
     os.chdir(overlay["base"])
     upper, work = overlay["upper"], overlay["work"]
     data = f"lowerdir={':'.join(overlay['lower'])},upperdir={upper},workdir={work}"
     try:
-        linux.mount("overlay", upper, "overlay", 0, data)
+        linux.mount("overlay", upper, "overlay", 0, labels.mount_data(data, label))
     except OSError as error:
         raise RuntimeFailure(f"error mounting overlay: {reason(error)} ({len(overlay['lower'])} layers)") from error
     return str(upper)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.house import House
     from pydock_runtime.supervisor.runtimes import Runtime
 
-
 STATE_DELAY = 0.02  # seconds until state.json is written: most short runs are over by then, and need none
 FINISHED_EXECS = 16  # finished execs that hello still lists
 
@@ -108,6 +107,7 @@ class Container:
                 overlay=fields.get("overlay"),
                 program=program,
                 cgroup=self._live_cgroup(),
+                id=self.id,
             )
         except BaseException:
             stdio.close()
@@ -286,7 +286,7 @@ class Container:
     def failed(self, process: Process) -> None:
         """It never ran: undo, then answer."""
         if process.name is None:
-            self.runtime.delete(lambda: self._undone(process))
+            self.runtime.delete(self.id, lambda: self._undone(process))
         else:
             self._undone(process)
 
@@ -312,7 +312,7 @@ class Container:
                 self.memory.end(self.cgroup)
             # First, so that whoever learns of the exit can start a container of that name anew.
             self._ending = True
-            self.runtime.delete(lambda: self._ended(process))
+            self.runtime.delete(self.id, lambda: self._ended(process))
         else:
             self._ended(process)
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 from select import EPOLLIN
 
-from pydock_runtime import abi, foreign, join, launch, linux
+from pydock_runtime import abi, foreign, join, launch, linux, resctrl
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import Process
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
             overlay: dict[str, Any] | None,
             program: Program | None,
             cgroup: Cgroup,
+            id: str,
         ) -> launch.Child:
             """Begin the container. Raises RuntimeFailure, OSError."""
 
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
         ) -> launch.Child:
             """Begin a further process. Raises RuntimeFailure, OSError."""
 
-        def delete(self, deleted: Callable[[], None]) -> None:
+        def delete(self, container: str, deleted: Callable[[], None]) -> None:
             """Forget the container, which has ended; call `deleted` then."""
 
 
@@ -68,8 +69,12 @@ class Own:
     create = staticmethod(launch.spawn)
     exec = staticmethod(join.spawn_exec)
 
-    def delete(self, deleted: Callable[[], None]) -> None:
-        """Nothing of it is anywhere but in the kernel."""
+    def delete(self, container: str, deleted: Callable[[], None]) -> None:
+        """Remove what it had of resctrl; nothing else of it is anywhere."""
+        try:
+            resctrl.remove(container)
+        except OSError as error:
+            note(f"resctrl of {container}: {error}")
         deleted()
 
 
@@ -158,8 +163,9 @@ class Other:
         overlay: dict[str, Any] | None,
         program: Program | None,
         cgroup: Cgroup,
+        id: str,
     ) -> launch.Child:
-        """Begin the container; its seccomp profile is in the spec, where the runtime looks for it."""
+        """Begin the container; its seccomp profile is in the spec, where the runtime looks for it. `id` it knows."""
         return self._expecting(lambda: self._program.create(spec, stdio=stdio, overlay=overlay, cgroup=cgroup))
 
     def exec(
@@ -168,7 +174,7 @@ class Other:
         """Begin a further process, under the container's own seccomp profile."""
         return self._expecting(lambda: self._program.exec(pid, process, stdio=stdio, cgroup=cgroup))
 
-    def delete(self, deleted: Callable[[], None]) -> None:
+    def delete(self, container: str, deleted: Callable[[], None]) -> None:
         """Let the runtime forget the container, in a helper; call `deleted` when that one has ended."""
         what = f"{self._program.name} delete {self._program.container}"
         self._strays.wait_for(self._program.delete(), what, deleted)

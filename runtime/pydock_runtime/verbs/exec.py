@@ -55,7 +55,7 @@ def run(call: Call) -> int:
         program=container.program_of(record.spec),
         preserve=call.number("preserve-fds") or 0,
         state=hooks.state(record.spec, id=record.id, bundle=record.bundle),
-        personality=record.spec.get("linux", {}).get("personality"),
+        part=record.spec.get("linux"),
     )
     try:
         if tty:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydock_runtime import __version__, capabilities, hooks, namespaces, seccomp
+from pydock_runtime import __version__, capabilities, hooks, mempolicy, namespaces, seccomp
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import Call, Flag
 from pydock_runtime.rootfs import options
@@ -36,8 +36,10 @@ def run(call: Call) -> int:
             },
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
-            "intelRdt": {"enabled": False},
+            "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
+            "memoryPolicy": {"modes": list(mempolicy.MODES), "flags": list(mempolicy.FLAGS)},
             "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": True},
         },
         "annotations": {"io.pydock.runtime.version": __version__},
     }

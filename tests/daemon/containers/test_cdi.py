@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pydock_daemon.containers.cdi import edits, files
-from pydock_shared.errors import InvalidArgument, NotSupported, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError
 
 YAML = """
 cdiVersion: "0.6.0"
@@ -64,6 +64,16 @@ def test_what_a_device_changes(folders: list[Path]):
     assert made["hooks"] == {"createContainer": [{"path": "/bin/hook", "args": ["hook", "x"]}]}
 
 
+def test_caches_and_interfaces_of_the_host_are_the_runtime_s_to_give(folders: list[Path]):
+    rdt = {"closID": "gold", "schemata": ["L3:0=f"], "enableMonitoring": True}
+    network = [{"hostInterfaceName": "ib0", "name": "net1"}]
+    (folders[0] / "net.json").write_text(json.dumps(described(intelRdt=rdt, netDevices=network)))
+    made = spec()
+    edits.apply(made, ["vendor.com/net=0"], folders)
+    assert made["linux"]["intelRdt"] == rdt
+    assert made["linux"]["netDevices"] == {"ib0": {"name": "net1"}}
+
+
 def test_a_later_folder_goes_first_and_two_files_of_one_are_none(folders: list[Path]):
     for folder, word in ((folders[0], "first"), (folders[1], "second")):
         (folder / "net.json").write_text(json.dumps(described(env=[f"FROM={word}"])))
@@ -86,6 +96,9 @@ def test_a_later_folder_goes_first_and_two_files_of_one_are_none(folders: list[P
         json.dumps(described(env="A=1")),
         json.dumps(described(deviceNodes=[{"path": "relative"}])),
         json.dumps(described(hooks=[{"hookName": "never", "path": "/x"}])),
+        json.dumps(described(intelRdt={"closID": ".."})),
+        json.dumps(described(intelRdt={"closID": "a/b"})),
+        json.dumps(described(netDevices=[{"hostInterfaceName": "eth1"}])),
         json.dumps(described() | {"kind": "vendor"}),
         json.dumps(described() | {"cdiVersion": "9.0.0"}),
     ],
@@ -105,7 +118,6 @@ def test_a_file_that_is_wrong_is_left_out(folders: list[Path], text: str):
         ({"deviceNodes": [{"path": "/none"}]}, PydockError, 'failed to stat CDI host device "/none": no such file'),
         ({"deviceNodes": [{"path": "/etc"}]}, PydockError, 'failed to stat CDI host device "/etc": not a device node'),
         ({"deviceNodes": [{"path": "/dev/null", "type": "b"}]}, PydockError, r"host type mismatch \(b, c\)"),
-        ({"intelRdt": {"closID": "x"}}, NotSupported, "containerEdits.intelRdt is not supported"),
     ],
 )
 def test_what_cannot_be_given(folders: list[Path], device: dict[str, Any], kind: type[Exception], message: str):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydock_shared.errors import InvalidArgument, NotSupported, PydockError
+from pydock_shared.errors import InvalidArgument, PydockError
 
 from .files import DeviceNode, Edits, Found, Mount, load
 
@@ -38,9 +38,6 @@ def _in_order(chosen: list[Found]) -> list[Edits]:
 
 
 def _apply(spec: dict[str, Any], edits: Edits) -> None:
-    for field, asked in (("intelRdt", edits.intel_rdt), ("netDevices", edits.net_devices)):
-        if asked:
-            raise NotSupported(f"{FAILED}containerEdits.{field} is not supported")
     process, user = spec["process"], spec["process"]["user"]
     given = {entry.partition("=")[0] for entry in edits.env}
     process["env"] = [entry for entry in process["env"] if entry.partition("=")[0] not in given] + edits.env
@@ -54,6 +51,10 @@ def _apply(spec: dict[str, Any], edits: Edits) -> None:
     for hook in edits.hooks:
         entry = hook.model_dump(exclude={"name"}, exclude_none=True, exclude_defaults=True)
         spec.setdefault("hooks", {}).setdefault(hook.name, []).append(entry)
+    if edits.intel_rdt is not None:
+        spec["linux"]["intelRdt"] = edits.intel_rdt.model_dump(by_alias=True, exclude_defaults=True)
+    for device in edits.net_devices:
+        spec["linux"].setdefault("netDevices", {})[device.host_interface_name] = {"name": device.name}
 
 
 def _add_node(spec: dict[str, Any], node: DeviceNode) -> None:

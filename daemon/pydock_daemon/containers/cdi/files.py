@@ -60,6 +60,25 @@ class Hook(_Part):
     timeout: int | None = Field(None, gt=0)
 
 
+class IntelRdt(_Part):
+    """Shares of caches and memory bandwidth, as the runtime-spec has them."""
+
+    clos_id: str = Field("", alias="closID", max_length=4095, pattern="^([^/\n]*[^./\n][^/\n]*|[.]{3,})?$")
+    l3_cache_schema: str = Field("", alias="l3CacheSchema")
+    mem_bw_schema: str = Field("", alias="memBwSchema")
+    schemata: list[str] = []
+    enable_monitoring: bool = Field(False, alias="enableMonitoring")
+    enable_cmt: bool = Field(False, alias="enableCMT")
+    enable_mbm: bool = Field(False, alias="enableMBM")
+
+
+class NetDevice(_Part):
+    """An interface of the host that the container has for itself, under another name."""
+
+    host_interface_name: str = Field(alias="hostInterfaceName", min_length=1)
+    name: str = Field(min_length=1)
+
+
 class Edits(_Part):
     """What a container is given."""
 
@@ -68,8 +87,8 @@ class Edits(_Part):
     mounts: list[Mount] = []
     hooks: list[Hook] = []
     additional_gids: list[int] = Field([], alias="additionalGids")
-    intel_rdt: dict[str, Any] | None = Field(None, alias="intelRdt")
-    net_devices: list[dict[str, Any]] = Field([], alias="netDevices")
+    intel_rdt: IntelRdt | None = Field(None, alias="intelRdt")
+    net_devices: list[NetDevice] = Field([], alias="netDevices")
 
 
 class Device(_Part):
