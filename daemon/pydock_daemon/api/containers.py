@@ -1,11 +1,9 @@
 """/containers: life, list and inspection of containers. Their streams are in `streams`, their processes in `exec`."""
 
-import asyncio
-
 from aiohttp import web
 
 from pydock_daemon.containers import inspect as views
-from pydock_daemon.containers import kill, links, listing, pause, processes, remove, restart, stop, update, wait
+from pydock_daemon.containers import kill, links, listing, pause, processes, remove, restart, sizes, stop, update, wait
 from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
@@ -29,15 +27,16 @@ async def list_containers(call: Call) -> web.StreamResponse:
     found = [views.summary(containers, container) for container in chosen]
     found = [shapes.shaped(entry, shapes.LISTED_CONTAINER, call.version) for entry in found]
     if call.flag("size"):
-        for container, entry in zip(chosen, found, strict=True):
-            entry |= await _sizes(call, container)
+        for entry, size in zip(found, await _sizes(call, chosen), strict=True):
+            entry |= size
     return json_response(found)
 
 
-async def _sizes(call: Call, container: Container) -> dict[str, int]:
-    written = await asyncio.to_thread(call.engine.snapshots.usage, container.id)
-    image = call.engine.images.get(container.image)
-    return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
+async def _sizes(call: Call, chosen: list[Container]) -> list[dict[str, int]]:
+    written = await sizes.of_containers(call.engine.containers, chosen)
+    return [
+        views.sizes(call.engine.containers, container, size) for container, size in zip(chosen, written, strict=True)
+    ]
 
 
 async def create_container(call: Call) -> web.StreamResponse:
@@ -54,7 +53,7 @@ async def inspect_container(call: Call) -> web.StreamResponse:
     engine, container = call.engine, _container(call)
     shown = views.inspect(engine.containers, container, [item.id for item in engine.execs.of(container)])
     if call.flag("size"):
-        shown |= await _sizes(call, container)
+        shown |= (await _sizes(call, [container]))[0]
     shown = shapes.with_old_aliases(shown, call.version)
     return json_response(shapes.shaped(shown, shapes.CONTAINER, call.version))
 

@@ -1,6 +1,5 @@
 """`GET /system/df`: what images, containers, volumes and the build cache take on the disk."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ from aiohttp import web
 
 from pydock_daemon.builder import prune
 from pydock_daemon.containers import inspect as views
+from pydock_daemon.containers import sizes
 from pydock_daemon.images import listing
 from pydock_daemon.volumes.service import wire
 from pydock_shared.errors import InvalidArgument
@@ -69,26 +69,27 @@ async def _images(call: Call) -> tuple[Items, int]:
 
 async def _containers(call: Call) -> tuple[Items, int]:
     engine = call.engine
-    found = []
-    for container in list(engine.containers):
-        image = engine.images.get(container.image)
-        written = await asyncio.to_thread(engine.snapshots.usage, container.id)
-        size = {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
-        found.append(views.summary(engine.containers, container) | size)
-    return found, sum(item["SizeRw"] for item in found)
+    chosen = list(engine.containers)
+    written = await sizes.of_containers(engine.containers, chosen)
+    found = [
+        views.summary(engine.containers, container) | views.sizes(engine.containers, container, size)
+        for container, size in zip(chosen, written, strict=True)
+    ]
+    return found, sum(written)
 
 
 async def _volumes(call: Call) -> tuple[Items, int]:
     engine = call.engine
-    found = []
-    for volume in engine.volumes.listed(Filters({}), set()):
-        if volume.options:
-            continue  # what it shows is not ours alone; dockerd leaves it out as well
-        size = await asyncio.to_thread(engine.volumes.usage, volume.name)
-        users = len(engine.containers.users_of_volume(volume.name))
-        about = wire(volume, engine.volumes.mountpoint(volume.name))
-        found.append(about | {"UsageData": {"Size": size, "RefCount": users}})
-    return found, sum(item["UsageData"]["Size"] for item in found)
+    # What is shown by one with options is not ours alone; dockerd leaves it out as well.
+    chosen = [volume for volume in engine.volumes.listed(Filters({}), set()) if not volume.options]
+    measured = await sizes.of_volumes(engine.containers, [volume.name for volume in chosen])
+    users = engine.containers.users_of_volumes()
+    found = [
+        wire(volume, engine.volumes.mountpoint(volume.name))
+        | {"UsageData": {"Size": size, "RefCount": len(users.get(volume.name, ()))}}
+        for volume, size in zip(chosen, measured, strict=True)
+    ]
+    return found, sum(measured)
 
 
 async def _build_cache(call: Call) -> tuple[Items, int]:

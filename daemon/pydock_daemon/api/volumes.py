@@ -1,9 +1,8 @@
 """/volumes: named and anonymous volumes."""
 
-import asyncio
-
 from aiohttp import web
 
+from pydock_daemon.containers import sizes
 from pydock_daemon.volumes.service import wire
 from pydock_shared.errors import NotSupported
 from pydock_shared.wire.volume import VolumeCreate
@@ -56,7 +55,10 @@ async def prune_volumes(call: Call) -> web.StreamResponse:
     # Before 1.42 named volumes were pruned as well.
     every = filters.flag("all") or (call.version < SINCE_ANONYMOUS and "all" not in filters)
     for volume in volumes.prunable(filters, _used(call), every=bool(every)):
-        space += await asyncio.to_thread(volumes.usage, volume.name)
+        (size,) = await sizes.of_volumes(call.engine.containers, [volume.name])
+        if not volumes.exists(volume.name) or volume.name in _used(call):
+            continue  # removed, or come into use meanwhile
+        space += size
         volumes.remove(volume.name, force=False, in_use=[])
         removed.append(volume.name)
     call.engine.events.publish("volume", "prune", "", {"reclaimed": str(space)})

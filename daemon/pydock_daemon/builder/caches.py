@@ -4,11 +4,11 @@ A cache is listed, inspected and removed as a volume; and it is an entry of the 
 the time of its folder, set at each use.
 """
 
-import asyncio
 import hashlib
 import os
 from typing import Any
 
+from pydock_daemon.containers import sizes
 from pydock_daemon.containers.service import Containers
 from pydock_shared.buildcache import LABEL
 from pydock_shared.filters import Filters
@@ -22,8 +22,9 @@ def touch(containers: Containers, name: str) -> None:
 async def entries(containers: Containers) -> list[dict[str, Any]]:
     """Return the caches as Docker's BuildCache records; `Volume` is the name of what keeps it."""
     volumes, found = containers.volumes, []
-    for each in volumes.listed(Filters({"label": [LABEL]}), set()):
-        size = await asyncio.to_thread(volumes.usage, each.name)
+    listed = volumes.listed(Filters({"label": [LABEL]}), set())
+    measured = await sizes.of_volumes(containers, [each.name for each in listed])
+    for each, size in zip(listed, measured, strict=True):
         if not volumes.exists(each.name):
             continue
         found.append({

@@ -98,8 +98,13 @@ async def put(
         "user": owner,
         "mounted": [mount["destination"] for mount in bind_mounts(container, {})],
     }
-    async with _named(container, path), filesystem.opened(containers, container, "put", write=True, **fields) as child:
-        await child.feed(read)
+    opened = filesystem.opened(containers, container, "put", write=True, **fields)
+    container.puts += 1
+    try:
+        async with _named(container, path), opened as child:
+            await child.feed(read)
+    finally:
+        container.puts += 1
     containers.publish(container, "extract-to-dir")
 
 

@@ -38,6 +38,12 @@ def status_text(container: Container) -> str:
             return f"Exited ({state.exit_code}) {format_ago((now - state.finished_at) / 1e9)} ago"
 
 
+def sizes(containers: Containers, container: Container, written: int) -> dict[str, int]:
+    """Return what Docker says of the sizes of a container that has written some bytes."""
+    image = containers.images.get(container.image)
+    return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
+
+
 def summary(containers: Containers, container: Container) -> dict[str, Any]:
     """Return an element of `GET /containers/json`."""
     config, host = container.config, container.host

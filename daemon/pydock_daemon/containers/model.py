@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydock_daemon.files.process import Child
+from pydock_daemon.snapshots.measuring import Measured
 from pydock_shared.errors import Conflict
 from pydock_shared.wire.container import ContainerConfig, HostConfig
 
@@ -153,6 +154,9 @@ class Container:
     """Variables of its program that no record may have: the secrets of a build."""
     in_build: bool = False
     """It is a step of a build, and has BuildKit's hosts file; its host name is a file of the image's own."""
+    puts: int = 0
+    """How often archives were unpacked in it: at the beginning of each and at its end."""
+    measured: Measured | None = None
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

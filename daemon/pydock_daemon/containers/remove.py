@@ -1,13 +1,12 @@
 """`DELETE /containers/{id}`: everything a container had goes away. Used by api.containers and prune."""
 
-import asyncio
 import signal
 
 from pydock_shared.errors import Conflict
 from pydock_shared.filters import Filters
 from pydock_shared.times import parse_moment
 
-from . import discard, stop
+from . import discard, sizes, stop
 from .model import Container, Status
 from .service import Containers
 
@@ -46,7 +45,7 @@ async def prune(containers: Containers, filters: Filters) -> tuple[list[str], in
         chosen = filters.match_labels(labels) and not ("label!" in filters and filters.match_labels(labels, "label!"))
         if container.state.status not in STOPPED or not chosen or (until is not None and container.created > until):
             continue
-        size = await asyncio.to_thread(containers.snapshots.usage, container.id)
+        (size,) = await sizes.of_containers(containers, [container])
         async with container.lock:
             if containers.find(container.id) is None or container.state.status not in STOPPED:
                 continue  # removed or started meanwhile

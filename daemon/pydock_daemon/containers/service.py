@@ -217,6 +217,14 @@ class Containers:
             if any(mount.type == "volume" and mount.name == name for mount in container.mounts)
         ]
 
+    def users_of_volumes(self) -> dict[str, list[Container]]:
+        """Return the containers that mount each volume that has any."""
+        users: dict[str, list[Container]] = {}
+        for container in self._by_id.values():
+            for name in {mount.name for mount in container.mounts if mount.type == "volume"}:
+                users.setdefault(name, []).append(container)
+        return users
+
 
 def _state(container: Container) -> str:
     # Not asdict, which copies everything: it is written at every move and every probe of health.

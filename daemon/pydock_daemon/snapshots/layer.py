@@ -61,14 +61,15 @@ def size(folder: Place) -> int:
     """Return the bytes of the files of a tree, each once however many names it has."""
     total, seen, pending = 0, set[tuple[int, int]](), [os.fspath(folder)]
     while pending:
-        for item in listed(pending.pop()):
+        for item in _found(pending.pop()):
+            if item.is_dir(follow_symlinks=False):
+                pending.append(item.path)
+                continue
             try:
                 status = item.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if stat.S_ISDIR(status.st_mode):
-                pending.append(item.path)
-            elif status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
+            if status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_size
     return total
@@ -92,11 +93,15 @@ def walk(path: str, name: str, prefix: str) -> Iterator[tuple[str, str]]:
 
 def listed(path: str) -> list["os.DirEntry[str]"]:
     """Return what is in a folder, by name; nothing for what is no folder, or not any more."""
+    return sorted(_found(path), key=lambda item: item.name)
+
+
+def _found(path: str) -> list["os.DirEntry[str]"]:
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             return []
         with os.scandir(path) as found:
-            return sorted(found, key=lambda item: item.name)
+            return list(found)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydock_daemon.store import Store
 from pydock_shared.errors import NotFound, PydockError
 
 from . import layer, unpacking
@@ -25,6 +26,11 @@ class PlainSnapshots(Snapshots):
     """The layers and snapshots of one data root."""
 
     driver = "vfs"
+
+    def __init__(self, root: Path, store: Store) -> None:
+        super().__init__(root, store)
+        self._sizes: dict[str, int] = {}
+        """Of whole trees of layers, which stay as they are."""
 
     async def _fill(
         self,
@@ -74,7 +80,12 @@ class PlainSnapshots(Snapshots):
 
     def usage(self, key: str) -> int:
         """Return the bytes by which a snapshot is larger than its image; walks the disk."""
-        return max(0, layer.size(self.upper(key)) - layer.size(self._below(key)))
+        top = self._tops.get(key)
+        if top is None:
+            return 0  # removed by now
+        if top not in self._sizes:
+            self._sizes[top] = layer.size(self._below(key))
+        return max(0, layer.size(self.upper(key)) - self._sizes[top])
 
     def graph_driver(self, key: str) -> dict[str, Any]:
         """Return the `GraphDriver` of a container's inspect."""

@@ -6,19 +6,19 @@ something else is mounted while it is used (`mounts`): what is mounted is never 
 """
 
 import json
-import os
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydock_daemon import patterns
 from pydock_daemon.events import Events
+from pydock_daemon.snapshots import layer
+from pydock_daemon.snapshots.measuring import Measured
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
@@ -73,6 +73,8 @@ class Volumes:
         self._events = events
         self._root = root
         self.mounts = mounts
+        self.measured: dict[str, Measured] = {}
+        """The sizes that were found last, by name."""
         root.mkdir(mode=0o701, parents=True, exist_ok=True)
         self._by_name = {row["name"]: _from_row(row) for row in store.all(QUERY)}
         for folder in self.strays():
@@ -164,6 +166,7 @@ class Volumes:
         with self._store.transaction() as db:
             db.execute("delete from volumes where name = ?", (volume.name,))
         del self._by_name[volume.name]
+        self.measured.pop(volume.name, None)
         try:
             _remove(self._root / volume.name)
         except OSError as error:
@@ -204,13 +207,8 @@ class Volumes:
         ]
 
     def usage(self, name: str) -> int:
-        """Return the bytes on disk of a volume without options; walks it. What vanishes meanwhile is left out."""
-        total = 0
-        for folder, _, files in os.walk(self.mountpoint(name)):
-            for file in files:
-                with suppress(FileNotFoundError):
-                    total += os.lstat(os.path.join(folder, file)).st_blocks * 512
-        return total
+        """Return the bytes of the files of a volume without options, each once however many names it has; walks it."""
+        return layer.size(self.mountpoint(name))
 
 
 def _check_name(name: str) -> None:

@@ -35,7 +35,7 @@ def _cpu_v1(cpuacct: str, cpu: str) -> dict[str, Any]:
     throttled = files.keyed(files.read(cpu, "cpu.stat"))
     return {
         "usage": {
-            "total": _number(cpuacct, "cpuacct.usage"),
+            "total": time_v1(cpuacct),
             "percpu": [int(word) for word in files.read(cpuacct, "cpuacct.usage_percpu").split()],
             "kernel": shares.get("system", 0) * TICK,
             "user": shares.get("user", 0) * TICK,
@@ -46,6 +46,11 @@ def _cpu_v1(cpuacct: str, cpu: str) -> dict[str, Any]:
             "throttledTime": throttled.get("throttled_time", 0),
         },
     }
+
+
+def time_v1(cpuacct: str) -> int:
+    """Return the time of processors that was used."""
+    return _number(cpuacct, "cpuacct.usage")
 
 
 def _memory_v1(folder: str) -> dict[str, Any]:
@@ -106,6 +111,11 @@ def _cpu_v2(folder: str) -> dict[str, Any]:
             "throttledTime": stat.get("throttled_usec", 0) * 1000,
         },
     }
+
+
+def time_v2(folder: str) -> int:
+    """Return the time of processors that was used."""
+    return files.keyed(files.read(folder, "cpu.stat"))["usage_usec"] * 1000
 
 
 def _memory_v2(folder: str) -> dict[str, Any]:

@@ -255,6 +255,10 @@ class Cgroup:
         """Return what it uses, in the form of runc's `events --stats`."""
         return stats.of_v1(self._by_controller)
 
+    def cpu_time(self) -> int:
+        """Return the nanoseconds of processors that its processes have used; OSError or KeyError where none knows."""
+        return stats.time_v1(self._by_controller["cpuacct"])
+
     def folder(self, controller: str) -> str:
         """Return the folder of a controller; OSError when it is not mounted."""
         try:

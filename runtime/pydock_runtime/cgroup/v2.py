@@ -167,6 +167,10 @@ class Cgroup:
         """Return what it uses, in the form of runc's `events --stats`."""
         return stats.of_v2(self._folder)
 
+    def cpu_time(self) -> int:
+        """Return the nanoseconds of processors that its processes have used; OSError or KeyError where none knows."""
+        return stats.time_v2(self._folder)
+
 
 def settings(resources: dict[str, Any], *, bfq: bool = False) -> list[tuple[str, str]]:
     """Return (file, text) for every setting of OCI resources; `bfq`: whether the kernel has that I/O scheduler."""
