@@ -1,14 +1,17 @@
 """A build context sent bit by bit: a list of its files first, then the contents that the daemon lacks. Used by build.
 
-The digests of files are remembered between builds, by what stat(2) says of them, in a file of the user's cache folder;
-without such a folder every file is read each time. A file that was changed just before it was read is not remembered:
-a second change within the same tick of the clock would not show.
+What is known of a folder is remembered between builds in the user's cache folder, by what stat(2) says of its files:
+their digests, and the digest of the list that was sent last, so that a folder in which nothing has changed is told by
+that alone. Without a cache folder every file is read each time. What was changed just before it was read is not
+remembered: a second change within the same tick of the clock would not show.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import marshal
+import operator
 import os
 import stat
 import tarfile
@@ -30,7 +33,13 @@ _SETTLED = 2 * 10**9
 """Nanoseconds after which a further change of a file has another time."""
 _BATCH = 1 << 20
 
+_PLAIN = 2
+"""The version of marshal that writes the same for the same, however often a value is used."""
+_DIGESTS = ".digests"
+
 Known = dict[str, "list[Any]"]
+Found = tuple[str, int, int, int, int, int]
+"""Name, mode, size, time of the last change, time of the last change of this information, inode."""
 
 
 def ignored(folder: str, dockerfile: str) -> Patterns:
@@ -44,88 +53,88 @@ def ignored(folder: str, dockerfile: str) -> Patterns:
     return ignore.Patterns("")
 
 
-def send(daemon: Daemon, folder: str, ignored: Patterns, kept: Collection[str], more: dict[str, bytes]) -> str:
-    """Send a folder and `more` files; return the id that the daemon has given the context.
-
-    NotFound: the daemon does not know this way.
-    """
-    place = _memory(folder)
-    known, now = _read(place), time.time_ns()
+def send(daemon: Daemon, folder: str, ignored: Patterns, kept: Collection[str]) -> str:
+    """Send a folder; return the id that its context has got. NotFound: the daemon does not know this way."""
+    place, now = _memory(folder), time.time_ns()
+    found = list(_walk(folder, ignored, kept))
+    state = hashlib.sha256(marshal.dumps(found, _PLAIN)).hexdigest()
+    before = _read(place)
+    if before.get("state") == state:
+        answer = daemon.call("POST", "/build/context", {"digest": before["list"]})
+        if answer["Id"]:
+            return str(answer["Id"])
+    known = _read(f"{place}{_DIGESTS}")
     fresh: Known = {}
-    sources: dict[str, str | bytes] = {}
-    lines = list(_listed(folder, ignored, kept, known, fresh, sources))
-    for name, data in more.items():
-        digest = hashlib.sha256(data).hexdigest()
-        sources[digest] = data
-        lines.append([name, "f", 0o644, int(time.time()), len(data), digest])
-    answer = daemon.call("POST", "/build/context", None, _batches(json.dumps(line).encode() + b"\n" for line in lines))
+    data = "".join(_lines(folder, found, known, fresh)).encode()
+    answer = daemon.call("POST", "/build/context", None, iter((data,)))
     if answer["Missing"]:
+        sources = {facts[4]: os.path.join(folder, name) for name, facts in fresh.items()}
         archive = _archive(sources, answer["Missing"])
         daemon.call("POST", f"/build/context/{answer['Id']}", None, archive, Content_Type="application/x-tar")
-    _write(place, {path: facts for path, facts in fresh.items() if max(facts[1], facts[2]) < now - _SETTLED}, known)
+    settled = {name: facts for name, facts in fresh.items() if max(facts[1], facts[2]) < now - _SETTLED}
+    _write(f"{place}{_DIGESTS}", settled, known)
+    if all(max(facts[3], facts[4]) < now - _SETTLED for facts in found):
+        _write(place, {"state": state, "list": hashlib.sha256(data).hexdigest()}, before)
     return str(answer["Id"])
 
 
-def _listed(
-    folder: str,
-    ignored: Patterns,
-    kept: Collection[str],
-    known: Known,
-    fresh: Known,
-    sources: dict[str, str | bytes],
-) -> Iterator[list[Any]]:
-    """Yield a line for every file: path, kind, mode, time, size, digest or target of a link."""
+def _walk(folder: str, ignored: Patterns, kept: Collection[str]) -> Iterator[Found]:
+    """Yield name, mode, size, times and inode of every file that is sent, a folder before what is in it."""
     pending = [("", folder)]
     while pending:
         above, path = pending.pop()
         folders = []
-        for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        for entry in sorted(os.scandir(path), key=_name):
             name = f"{above}{entry.name}"
             facts = entry.stat(follow_symlinks=False)
-            is_folder = stat.S_ISDIR(facts.st_mode)
+            mode = facts.st_mode
             left_out = bool(ignored) and name not in kept and ignored.ignores(name)
-            if is_folder and not (left_out and _empty_of(name, ignored, kept)):
+            if stat.S_ISDIR(mode) and not (left_out and _empty_of(name, ignored, kept)):
                 folders.append((f"{name}/", entry.path))
-            if left_out or stat.S_ISSOCK(facts.st_mode):
-                continue
-            kind, rest = "d", ""
-            if stat.S_ISLNK(facts.st_mode):
-                kind, rest = "l", os.readlink(entry.path)
-            elif stat.S_ISREG(facts.st_mode):
-                kind, rest = "f", _digest(entry.path, name, facts, known, fresh)
-                sources[rest] = entry.path
-            elif not is_folder:
-                kind = "o"
-            yield [name, kind, stat.S_IMODE(facts.st_mode), facts.st_mtime_ns / 1e9, facts.st_size, rest]
+            if not left_out and not stat.S_ISSOCK(mode):
+                yield name, mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
         pending += reversed(folders)
+
+
+_name = operator.attrgetter("name")
+
+
+def _lines(folder: str, found: list[Found], known: Known, fresh: Known) -> Iterator[str]:
+    """Yield a line for every file: path, kind, mode, time, size, digest or target of a link."""
+    for file in found:
+        name, mode, size, mtime = file[:4]
+        kind, rest = "o", ""
+        if stat.S_ISREG(mode):
+            kind, rest = "f", _digest(folder, file, known, fresh)
+        elif stat.S_ISDIR(mode):
+            kind = "d"
+        elif stat.S_ISLNK(mode):
+            kind, rest = "l", os.readlink(os.path.join(folder, name))
+        yield f"{json.dumps([name, kind, stat.S_IMODE(mode), mtime / 1e9, size, rest])}\n"
 
 
 def _empty_of(name: str, ignored: Patterns, kept: Collection[str]) -> bool:
     return ignored.ignores_all_of(name) and not any(other.startswith(f"{name}/") for other in kept)
 
 
-def _digest(path: str, name: str, facts: os.stat_result, known: Known, fresh: Known) -> str:
-    stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
-    found = known.get(name)
+def _digest(folder: str, file: Found, known: Known, fresh: Known) -> str:
+    stamp = [*file[2:]]
+    found = known.get(file[0])
     if not found or found[:4] != stamp:
-        with open(path, "rb") as file:
-            found = [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
-    fresh[name] = found
+        with open(os.path.join(folder, file[0]), "rb", buffering=0) as opened:
+            found = [*stamp, hashlib.file_digest(opened, "sha256").hexdigest()]
+    fresh[file[0]] = found
     return str(found[4])
 
 
-def _archive(sources: dict[str, str | bytes], wanted: list[str]) -> Iterator[bytes]:
+def _archive(sources: dict[str, str], wanted: list[str]) -> Iterator[bytes]:
     """Yield an archive of contents, each named for its digest."""
     return _batches(piece for digest in wanted for piece in _member(digest, sources[digest]))
 
 
-def _member(digest: str, source: str | bytes) -> Iterator[bytes]:
+def _member(digest: str, path: str) -> Iterator[bytes]:
     info = tarfile.TarInfo(digest)
-    if isinstance(source, bytes):
-        info.size = len(source)
-        yield info.tobuf() + source + b"\0" * (-len(source) % 512)
-        return
-    with open(source, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:
         left = info.size = os.fstat(file.fileno()).st_size
         yield info.tobuf(tarfile.GNU_FORMAT)
         while left:  # what was changed meanwhile has another digest, which the daemon sees
@@ -151,19 +160,19 @@ def _batches(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _memory(folder: str) -> str:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     name = hashlib.sha256(os.path.realpath(folder).encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    return os.path.join(base, "pydock", "contexts", f"{name}.json")
+    return os.path.join(base, "pydock", "contexts", name)
 
 
-def _read(place: str) -> Known:
+def _read(place: str) -> dict[str, Any]:
     try:
-        with open(place, encoding="utf-8", errors="surrogateescape") as file:
+        with open(f"{place}.json", encoding="utf-8", errors="surrogateescape") as file:
             found = json.load(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _write(place: str, facts: Known, before: Known) -> None:
+def _write(place: str, facts: dict[str, Any], before: dict[str, Any]) -> None:
     """Keep what is known; that it cannot be kept is no mistake."""
     if facts == before:
         return
@@ -172,4 +181,4 @@ def _write(place: str, facts: Known, before: Known) -> None:
         temporary = f"{place}.{os.getpid()}"
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(facts, file)
-        os.rename(temporary, place)
+        os.rename(temporary, f"{place}.json")

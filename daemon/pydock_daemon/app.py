@@ -184,6 +184,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     stack.push_async_callback(containers.shipping.close)
     pictures.users = containers.users_of_image
     execs = Execs(containers)
+    contexts = Contexts(root / "build-contexts")
     engine = Engine(
         id=_identity(root),
         config=settings,
@@ -196,9 +197,9 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         containers=containers,
         execs=execs,
         supervisor=supervisor,
-        build_cache=Cache(store, pictures, root / "build-contexts"),
+        build_cache=Cache(store, pictures, contexts),
         buildkit=BuildKit(),
-        build_contexts=Contexts(settings.data_root / "build-contents"),
+        build_contexts=contexts,
     )
     await _bring_together(engine, stack)
     return engine

@@ -16,10 +16,11 @@ FILE = ".dockerignore"
 class Patterns:
     """The patterns of one file, in order."""
 
-    __slots__ = ("_has_exceptions", "_rules")
+    __slots__ = ("_has_exceptions", "_rules", "text")
 
     def __init__(self, text: str) -> None:
         """InvalidArgument names a pattern that is none."""
+        self.text = text
         self._rules: list[tuple[re.Pattern[str], bool]] = []
         for line in text.lstrip("\ufeff").splitlines():
             pattern = line.strip()

@@ -147,7 +147,7 @@ def _named(call: Call, value: str) -> str:
         return value
     if not os.path.isdir(value):
         raise Failure(f"failed to get build context {value}: stat {value}: no such file or directory")
-    return f"context:{buildcontext.send(call.daemon, value, buildcontext.ignored(value, ''), (ignore.FILE,), {})}"
+    return f"context:{buildcontext.send(call.daemon, value, buildcontext.ignored(value, ''), (ignore.FILE,))}"
 
 
 def _send(call: Call, query: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -164,7 +164,8 @@ def _send(call: Call, query: dict[str, Any], kind: str) -> dict[str, Any]:
         kept = (query["dockerfile"], f"{query['dockerfile']}{ignore.FILE}", ignore.FILE)
         ignored = buildcontext.ignored(source, query["dockerfile"])
         try:
-            query["context"] = buildcontext.send(call.daemon, source, ignored, kept, more)
+            query["context"] = buildcontext.send(call.daemon, source, ignored, kept)
+            body = iter(more.values()) if more else None
         except NotFound:  # an engine of another kind
             body = pack_context(source, ignored, kept, more)
     headers = {"Content_Type": "application/x-tar"}

@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import contexts, entitlements, fetch, prune, solve, tree, work
+from pydock_daemon.builder import entitlements, fetch, prune, solve, tree, work
 from pydock_daemon.builder.options import Options
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
@@ -33,6 +34,8 @@ TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent":
 REFUSED = ("outputs", "isolation")
 CACHE_TO = ("", "inline", "image")
 LISTED, IMAGE = "context:", "docker-image://"
+DIGEST = re.compile("[0-9a-f]{64}")
+LONGEST_DOCKERFILE = 1 << 20
 EMPTY = ("", "0", "false", "null", "[]", "{}", "default")
 
 
@@ -57,9 +60,14 @@ async def build_image(call: Call) -> web.StreamResponse:
                 await stream.send({"aux": {"Cache": build.cache_image.id}})
         return await stream.finish()
     finally:
-        await asyncio.shield(asyncio.to_thread(work.clean, folder))
-        for name in _own_contexts(call):
-            call.engine.build_contexts.drop(name)
+        await asyncio.shield(_ended(call, folder))
+
+
+async def _ended(call: Call, folder: Path) -> None:
+    """Remove the files of a build, and let go of its contexts."""
+    await asyncio.to_thread(work.clean, folder)
+    for name in _own_contexts(call):
+        await call.engine.build_contexts.drop(name)
 
 
 async def _context(call: Call, folder: Path, options: Options) -> tuple[tuple[tree.Tree, str | None], Options]:
@@ -73,7 +81,8 @@ async def _context(call: Call, folder: Path, options: Options) -> tuple[tuple[tr
     try:
         if listed:
             whole = await call.engine.build_contexts.tree(listed)
-            return await asyncio.to_thread(tree.chosen, whole, options.dockerfile), options
+            chosen, text = await asyncio.to_thread(tree.chosen, whole, options.dockerfile)
+            return (chosen, await _dockerfile(call) or text), options
         if remote:
             name = await fetch.context(remote, archive)
             options = options if name is None else replace(options, dockerfile=name)
@@ -108,11 +117,29 @@ async def _named(call: Call, text: str, archive: Path) -> tree.Tree | str:
     raise NotSupported(f"the build context {text} is not supported: it is no folder, docker-image:// or address")
 
 
+async def _dockerfile(call: Call) -> str:
+    """Return the Dockerfile that is the body of a build whose context was sent before, or nothing."""
+    data = bytearray()
+    while piece := await call.request.content.readany():
+        data += piece
+        if len(data) > LONGEST_DOCKERFILE:
+            raise InvalidArgument(f"the Dockerfile is larger than {LONGEST_DOCKERFILE} bytes")
+    return data.decode(errors="replace")
+
+
 async def begin_context(call: Call) -> web.StreamResponse:
-    """POST /build/context: a list of files; the answer says which contents are not here. An extension of the API."""
-    nodes = await Body(call.request.content.readany).run(contexts.listed)
-    name, missing = await call.engine.build_contexts.begin(nodes)
-    return json_response({"Id": name, "Missing": missing}, 201)
+    """POST /build/context: a list of files; the answer says which contents are not here. An extension of the API.
+
+    With `digest`, that of such a list, and no body: the answer has an id if that list is here with all of its contents.
+    """
+    begun, missing = call.engine.build_contexts, list[str]()
+    if digest := call.query.get("digest"):
+        if not DIGEST.fullmatch(digest):
+            raise InvalidArgument(f"invalid digest of a context: {digest}")
+        name = await asyncio.to_thread(begun.known, digest)
+    else:
+        name, missing = await Body(call.request.content.readany).run(begun.begin)
+    return json_response({"Id": name, "Missing": missing}, 201 if name else 200)
 
 
 async def fill_context(call: Call) -> web.StreamResponse:
@@ -243,7 +270,7 @@ async def prune_cache(call: Call) -> web.StreamResponse:
     gone = prune.chosen(entries, filters, limits, disk.f_bfree * disk.f_frsize, every=call.flag("all"))
     ids, freed = await prune.remove(engine.containers, engine.build_cache, gone)
     if call.flag("all") and not filters and limits == prune.Limits():
-        freed += await asyncio.to_thread(engine.build_contexts.contents.shrink, 0)
+        freed += await asyncio.to_thread(engine.build_contexts.clear)
     engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
     return json_response({"CachesDeleted": ids, "SpaceReclaimed": freed})
 

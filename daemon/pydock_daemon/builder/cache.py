@@ -9,14 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Images
 from pydock_daemon.store import Store
 
-from .kept import Kept
+from .contexts import Contexts
 
 SCHEMA = """
 create table if not exists build_cache (
@@ -48,10 +47,9 @@ def key(*facts: Any) -> str:
 class Cache:
     """The cache of one daemon."""
 
-    def __init__(self, store: Store, images: Images, contexts: Path) -> None:
-        """`contexts` is the folder of the copies of contexts."""
-        self._store, self._images = store, images
-        self.contexts = Kept(contexts)
+    def __init__(self, store: Store, images: Images, contexts: Contexts) -> None:
+        """`contexts` are those that are kept, which are a part of the cache."""
+        self._store, self._images, self.contexts = store, images, contexts
         rows = store.all("select image from build_cache where step != ?", (WHOLE,))
         self._begun: Counter[str] = Counter()
         self._of_cache = {row["image"] for row in rows}

@@ -1,209 +1,210 @@
-"""Contexts that come bit by bit: a list of files first, then the contents that are not here yet. Used by `api.build`.
+"""Contexts of clients, kept for the next build: only what is not here is sent. For `api.build` and `buildkit`.
 
-The contents stay, by digest, for the next build: below DATA_ROOT/build-contents/XX/REST. `Contexts` owns the folder
-and removes what was not used for longest when it grows too large.
+    packs/          the bytes of files, by digest (`packs`), for both kinds of clients
+    lists/DIGEST    the list of the files of a context (`listing`), by its own digest
+    notes/DIGEST    answers about the files of a list, and the packs that have all of them: a build of which nothing
+                    has changed reads neither the list nor a file
+    told/KEY        what a client of BuildKit has told of its files (`buildkit.contexts`)
+
+`Contexts` owns the folder. All but the packs is worth nothing without them, and goes with them.
 """
 
 import asyncio
 import hashlib
-import json
 import os
 import secrets
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from pydock_daemon.snapshots.extract import write
+import msgpack
+
 from pydock_daemon.snapshots.tarstream import FILE as REGULAR
 from pydock_daemon.snapshots.tarstream import Archive, ArchiveError
 from pydock_shared.errors import InvalidArgument, NotFound
 
-from .tree import FILE, FOLDER, LINK, MOST, OTHER, Node, Tree
+from . import listing
+from .listed import Listed, Reader
+from .packs import FRESH, Packs, age
+from .tree import Node
 
-LARGEST = 4 << 30
-"""Bytes of contents that are kept for later builds."""
 PATIENCE = 600.0
 """Seconds after which a context that nobody builds is forgotten."""
-FRESH = 3600.0
-"""Seconds for which the time of a use is not written again."""
-LONGEST_LINE = 1 << 16
-KINDS = {"d": FOLDER, "f": FILE, "l": LINK, "o": OTHER}
+LONGEST_LIST = 1 << 28
+MOST_NOTES, MOST_BYTES = 64, 1 << 28
+"""Files in each of the folders besides that of the packs, and their bytes."""
+KINDS = ("lists", "notes", "told")
+Notes = dict[str, Any]
 
 
-class Contents:
-    """Files by digest."""
+@dataclass
+class Begun:
+    """A context under way: what its list is called, the files that were asked for, and the
+    list if it was read."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._used: Counter[str] = Counter()
-
-    def path(self, digest: str) -> Path:
-        """Return where the file of a digest is, or would be."""
-        return self._root / digest[:2] / digest[2:]
-
-    def missing(self, digests: Iterable[str]) -> list[str]:
-        """Return the digests whose files are not here; those that are have been used now."""
-        lost, now = [], time.time()
-        for digest in digests:
-            path = f"{self._root}/{digest[:2]}/{digest[2:]}"
-            try:
-                if now - os.stat(path).st_mtime > FRESH:  # a time that is written costs more than one that is read
-                    os.utime(path, (now, now))
-            except FileNotFoundError:
-                lost.append(digest)
-        return lost
-
-    def hold(self, digests: Iterable[str], number: int = 1) -> None:
-        """Keep files from being removed; with -1 no longer."""
-        for digest in digests:
-            self._used[digest] += number
-            if self._used[digest] <= 0:
-                del self._used[digest]
-
-    def add(self, pieces: Iterable[bytes | memoryview]) -> str:
-        """Take in a file and return its digest; in a thread."""
-        self._root.mkdir(mode=0o700, exist_ok=True)
-        hashed = hashlib.sha256()
-        descriptor, name = tempfile.mkstemp(dir=self._root, prefix="new-")
-        try:
-            for piece in pieces:
-                hashed.update(piece)
-                write(descriptor, piece)
-            digest = hashed.hexdigest()
-            place = self.path(digest)
-            place.parent.mkdir(mode=0o700, exist_ok=True)
-            os.rename(name, place)
-        except BaseException:
-            os.unlink(name)
-            raise
-        finally:
-            os.close(descriptor)
-        return digest
-
-    def files(self) -> list[tuple[float, int, str]]:
-        """Return time of use, size and digest of every file that nobody uses, the one used longest ago first."""
-        found = []
-        for path in self._root.glob("??/*"):
-            digest = path.parent.name + path.name
-            if digest not in self._used:
-                facts = path.stat()
-                found.append((facts.st_mtime, facts.st_size, digest))
-        return sorted(found)
-
-    def shrink(self, most: int = LARGEST) -> int:
-        """Remove files until so many bytes are left; return the bytes that came free. In a thread."""
-        files = self.files()
-        total, freed = sum(size for _, size, _ in files), 0
-        for _, size, digest in files:
-            if total - freed <= most:
-                break
-            self.path(digest).unlink(missing_ok=True)
-            freed += size
-        return freed
-
-
-class Listed(Tree):
-    """The files of a list; their bytes are in the contents."""
-
-    contents: Contents
-
-    def opened(self, node: Node) -> BinaryIO:
-        """Return the file of a node's digest."""
-        return self.contents.path(node.digest).open("rb")
+    digest: str
+    notes: Notes
+    missing: list[str]
+    reader: Reader
+    nodes: list[Node] | None = None
+    building: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 class Contexts:
-    """The contexts that clients have begun to send."""
+    """The contexts of one engine."""
 
     def __init__(self, root: Path) -> None:
-        self.contents = Contents(root)
-        self._begun: dict[str, tuple[list[Node], set[str], list[str]]] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        """`root` is the folder of all of them; it need not be there."""
+        self._root = root
+        self.packs = Packs(root / "packs")
+        self._begun: dict[str, Begun] = {}
 
-    async def begin(self, nodes: list[Node]) -> tuple[str, list[str]]:
-        """Take in the files of a list; return an id for it and the digests of the contents that are not here."""
-        digests = {node.digest for node in nodes if node.digest}
-        self.contents.hold(digests)
+    def known(self, digest: str) -> str:
+        """Begin with a list that is here with all of its files; return an id, nothing when it is not. In a thread."""
+        reader, notes = Reader(self.packs), self.notes(digest)
+        if not notes or not (self._root / "lists" / digest).exists() or not self.packs.use(notes["packs"], reader.used):
+            return ""
+        return self._add(Begun(digest, notes, [], reader))
+
+    def begin(self, pieces: Iterable[bytes]) -> tuple[str, list[str]]:
+        """Take in a list; return an id for it and the digests of the files that are not here. In a thread."""
+        raw = b"".join(_limited(pieces))
+        nodes, reader = listing.nodes(raw), Reader(self.packs)
+        wanted = {node.digest for node in nodes if node.digest}
         try:
-            missing = await asyncio.to_thread(self.contents.missing, sorted(digests))
+            reader.places = self.packs.find(wanted, reader.used)
+            digest = hashlib.sha256(raw).hexdigest()
+            self.write("lists", digest, raw)
+            missing = sorted(wanted - reader.places.keys())
+            return self._add(Begun(digest, self.notes(digest), missing, reader, nodes)), missing
         except BaseException:
-            self.contents.hold(digests, -1)
+            reader.close()
             raise
+
+    def _add(self, begun: Begun) -> str:
+        self.expire()
         name = secrets.token_hex(16)
-        self._begun[name] = nodes, digests, missing
-        self._timers[name] = asyncio.get_running_loop().call_later(PATIENCE, self.drop, name)
-        return name, missing
+        self._begun[name] = begun
+        return name
+
+    def expire(self) -> None:
+        """Forget what was begun long ago and is not built."""
+        for name, begun in list(self._begun.items()):
+            if not begun.building and time.monotonic() - begun.since > PATIENCE:
+                self._forget(name)
 
     def fill(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Take in an archive of contents, whatever they are called in it. In a thread."""
-        self._get(name)
+        """Take in an archive of files, whatever they are called in it; those that nobody wants go. In a thread."""
+        begun = self._get(name)
+        wanted, pack, good = set(begun.missing), self.packs.begin(), False
         try:
             archive = Archive(iter(pieces))
             for entry in archive:
                 if entry.kind == REGULAR:
-                    self.contents.add(archive.contents())
+                    pack.add(archive.contents(), wanted)
+            good = True
         except ArchiveError as error:
             raise InvalidArgument(f"invalid archive: {error}") from error
+        finally:
+            self.packs.end(pack, begun.reader.used, good=good)
 
     async def tree(self, name: str) -> Listed:
-        """Return the files of a context; InvalidArgument when contents are missing still."""
-        nodes, _, missing = self._get(name)
-        missing = await asyncio.to_thread(self.contents.missing, missing)
-        if missing:
-            raise InvalidArgument(f"the context is not whole: {len(missing)} contents were not sent")
-        made = Listed.of(Path(os.devnull), nodes)
-        made.contents = self.contents
-        return made
+        """Return the files of a context; InvalidArgument when some are missing still."""
+        begun = self._get(name)
+        begun.building = True
+        await asyncio.to_thread(begun.reader.locate, set(begun.missing))
+        begun.notes = {"packs": tuple(sorted(begun.reader.used)), "answers": begun.notes.get("answers", {})}
+        given, path = begun.nodes, self._root / "lists" / begun.digest
+        return Listed(lambda: given or listing.nodes(path.read_bytes()), begun.reader, begun.notes["answers"])
 
-    def drop(self, name: str) -> None:
-        """Forget a context; its contents stay."""
-        _, digests, _ = self._begun.pop(name, ([], set(), []))
-        self.contents.hold(digests, -1)
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
+    async def drop(self, name: str) -> None:
+        """Forget a context; what it had stays for the next."""
+        if begun := self._forget(name):
+            await asyncio.to_thread(self.settle, begun.digest, begun.notes)
 
-    def _get(self, name: str) -> tuple[list[Node], set[str], list[str]]:
+    def _forget(self, name: str) -> Begun | None:
+        begun = self._begun.pop(name, None)
+        if begun:
+            begun.reader.close()
+        return begun
+
+    def _get(self, name: str) -> Begun:
         if name not in self._begun:
             raise NotFound(f"no such build context: {name}")
         return self._begun[name]
 
+    # What is known of contexts, besides their bytes. In a thread.
 
-def listed(pieces: Iterable[bytes]) -> list[Node]:
-    """Return the files of a list; InvalidArgument names the line that is none."""
-    return list(_nodes(pieces))
+    def notes(self, digest: str) -> Notes:
+        """Return what is known of a list or of what a client told, by its digest; nothing when it is not known."""
+        return self.read("notes", digest) or {}
 
+    def settle(self, digest: str, notes: Notes) -> None:
+        """Keep what is known of a list, when it is something new, and remove what there is too much of."""
+        if notes and notes != self.notes(digest):
+            self.write("notes", digest, msgpack.packb(notes))
+        self.packs.limit()
+        for kind in KINDS:
+            self._limit(self._root / kind)
 
-def _nodes(pieces: Iterable[bytes]) -> Iterator[Node]:
-    """Yield the files of a list: lines of JSON, `[path, kind, mode, mtime, size, digest or target]`."""
-    for number, line in enumerate(_lines(pieces)):
-        if number >= MOST:
-            raise InvalidArgument(f"invalid context: more than {MOST} files")
+    def read(self, kind: str, name: str) -> Any:
+        """Return what was written as msgpack, None when it is not there or damaged."""
+        path = self._root / kind / name
         try:
-            path, kind, mode, mtime, size, rest = json.loads(line)
-            digest = bytes.fromhex(rest).hex() if kind == "f" else ""
-            if (kind == "f" and len(digest) != 64) or "\0" in path or not _relative(path):
-                raise ValueError(path)
-            yield Node(
-                _relative(path), KINDS[kind], int(mode) & 0o7777, mtime=float(mtime), size=int(size), digest=digest,
-                target=str(rest) if kind == "l" else "",
-            )  # fmt: skip
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidArgument(f"invalid context: line {number + 1}: {error}") from error
+            found = msgpack.unpackb(path.read_bytes(), use_list=False, strict_map_key=False)
+            if time.time() - path.stat().st_mtime > FRESH:
+                os.utime(path)
+            return found
+        except (OSError, ValueError, msgpack.UnpackException):
+            return None
+
+    def write(self, kind: str, name: str, data: bytes) -> None:
+        """Write one of these files, whole or not at all."""
+        path = self._root / kind / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = path.with_name(f"{name}.{secrets.token_hex(8)}")
+        try:
+            made.write_bytes(data)
+            made.rename(path)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
+
+    def _limit(self, folder: Path) -> None:
+        total = 0
+        for number, path in enumerate(sorted(folder.glob("*"), key=age)):
+            with suppress(OSError):
+                total += path.stat().st_size
+                if number >= MOST_NOTES or total > MOST_BYTES:
+                    path.unlink()
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return what is kept as Docker's BuildCache records, the youngest first; `Context` is a name for `remove`."""
+        self.expire()
+        return self.packs.entries()
+
+    def remove(self, name: str) -> bool:
+        """Remove an entry, unless it is in use; say whether it is gone."""
+        return self.packs.remove(name)
+
+    def clear(self) -> int:
+        """Remove all that is not in use, and return the bytes that came free."""
+        freed: int = sum(entry["Size"] for entry in self.packs.entries() if self.packs.remove(entry["Context"]))
+        if not self._begun:
+            for path in [path for kind in KINDS for path in (self._root / kind).glob("*")]:
+                freed += path.stat().st_size
+                path.unlink()
+        return freed
 
 
-def _relative(path: str) -> str:
-    return os.path.normpath(f"/{path}").lstrip("/")
-
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+def _limited(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    left = LONGEST_LIST
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-        if len(rest) > LONGEST_LINE:
-            raise InvalidArgument("invalid context: a line is too long")
-    if rest:
-        yield rest
+        left -= len(piece)
+        if left < 0:
+            raise InvalidArgument(f"invalid context: a list of more than {LONGEST_LIST} bytes")
+        yield piece

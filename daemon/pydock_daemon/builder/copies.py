@@ -51,6 +51,11 @@ def plan(
 def digest(copy: Copying) -> str:
     """Return a digest of the files that are taken from a tree."""
     assert isinstance(copy.origin, Tree)
+    origin, names, rules = copy.origin, copy.names, copy.rules
     place = f"{copy.place.rstrip('/')}/"
-    everything = copying.select(copy.origin, copy.names, place, is_folder=True, rules=copy.rules)
-    return copying.digest(copy.origin, everything, copy.rules)
+
+    def find() -> str:
+        return copying.digest(origin, copying.select(origin, names, place, is_folder=True, rules=rules), rules)
+
+    found: str = origin.answer(["digest", names, place, vars(rules)], find)
+    return found

@@ -10,14 +10,15 @@ import posixpath
 import re
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.ignore import Patterns
 
+from . import members
 from .tree import FILE, FOLDER, LINK, OTHER, WILD, Node, Tree
 
 SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXst]*)")
@@ -26,8 +27,7 @@ PIECE = 1 << 20
 BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A file and the path below the root where it will be; `source` numbers the source that it belongs to."""
 
     node: Node
@@ -61,9 +61,8 @@ def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool,
     excluded = Patterns("\n".join(rules.exclude))
     items: list[Item] = []
     for number, (match, path, node) in enumerate(found):
-        some = _one(tree, path, node, place, into=into, first=not match, rules=rules)
-        items += [Item(item.node, item.target, number) for item in some]
-    return [item for item in items if not excluded or not excluded.ignores(item.node.path)]
+        items += _one(tree, path, node, place, number, into=into, first=not match, rules=rules)
+    return [item for item in items if not excluded.ignores(item.node.path)] if excluded else items
 
 
 def _found(tree: Tree, source: str) -> list[tuple[str, Node]]:
@@ -76,7 +75,9 @@ def _found(tree: Tree, source: str) -> list[tuple[str, Node]]:
     return found
 
 
-def _one(tree: Tree, path: str, node: Node, place: str, *, into: bool, first: bool, rules: Rules) -> Iterator[Item]:
+def _one(
+    tree: Tree, path: str, node: Node, place: str, number: int, *, into: bool, first: bool, rules: Rules
+) -> Iterator[Item]:
     """Yield what a source is, `path` its name and `node` what that leads to.
 
     A folder is what the destination is made like; of those that a pattern matches only the first.
@@ -89,13 +90,13 @@ def _one(tree: Tree, path: str, node: Node, place: str, *, into: bool, first: bo
             place = posixpath.join(place, posixpath.basename(path))
     if node.kind == FOLDER:
         if place and node.path and not rules.chmod and first:
-            yield Item(node, place)
+            yield Item(node, place, number)
         for child in tree.below(node):
             below = child.path[len(node.path) :].lstrip("/")
             if child.kind != OTHER:
-                yield Item(child, posixpath.join(place, below))
+                yield Item(child, f"{place}/{below}" if place else below, number)
         return
-    yield Item(node, posixpath.join(place, posixpath.basename(path)) if into else place)
+    yield Item(node, posixpath.join(place, posixpath.basename(path)) if into else place, number)
 
 
 def mode_of(text: str, mode: int, *, is_folder: bool) -> int:
@@ -159,22 +160,45 @@ def write(
         with archive.open("wb") as file:
             write(tree, items, rules, file, mtime=mtime, owner=owner, above=above)
         return
+    for piece in batches(_archive(tree, items, rules, mtime=mtime, owner=owner, above=above)):
+        archive.write(piece)
+
+
+def _archive(
+    tree: Tree,
+    items: list[Item],
+    rules: Rules,
+    *,
+    mtime: int | None,
+    owner: tuple[int, int] | None,
+    above: Sequence[tarfile.TarInfo],
+) -> Iterator[bytes]:
+    for info in above:
+        info.mtime = min(info.mtime, mtime) if mtime is not None else info.mtime
+        yield members.head(info)
     written: dict[tuple[int, str], str] = {}
-    with tarfile.open(fileobj=archive, mode="w|", format=tarfile.PAX_FORMAT, bufsize=PIECE) as made:
-        made.copybufsize = PIECE  # type: ignore[attr-defined] # of 3.7 and later, though the stubs do not know it
-        for info in above:
-            info.mtime = min(info.mtime, mtime) if mtime is not None else info.mtime
-            made.addfile(info)
-        for item in items:
-            info = _member(item, rules, mtime, owner)
-            first = written.setdefault((item.source, item.node.linked), item.target) if item.node.linked else ""
-            if first and first != item.target:
-                info.type, info.size, info.linkname = tarfile.LNKTYPE, 0, first
-            if info.isreg():
-                with tree.opened(item.node) as file:
-                    made.addfile(info, file)
-            else:
-                made.addfile(info)
+    for item in items:
+        info = _member(item, rules, mtime, owner)
+        first = written.setdefault((item.source, item.node.linked), item.target) if item.node.linked else ""
+        if first and first != item.target:
+            info.type, info.size, info.linkname = tarfile.LNKTYPE, 0, first
+        yield members.head(info)
+        if info.type == tarfile.REGTYPE:
+            yield from tree.pieces(item.node)
+            yield bytes(-info.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def batches(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of a megabyte or more."""
+    batch, size = list[bytes](), 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield b"".join(batch)
+            batch, size = [], 0
+    yield b"".join(batch)
 
 
 def _member(item: Item, rules: Rules, mtime: int | None, owner: tuple[int, int] | None) -> tarfile.TarInfo:

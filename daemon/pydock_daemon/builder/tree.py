@@ -10,9 +10,8 @@ import posixpath
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, NamedTuple, Self
 
 from pydock_daemon.snapshots import compression
 from pydock_shared.errors import InvalidArgument
@@ -25,8 +24,7 @@ PIECE = 1 << 20
 WILD = frozenset("*?[")
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One file of a tree; `offset` and `size` are where its bytes are, `target` is where a link leads to."""
 
     path: str
@@ -51,7 +49,8 @@ class Tree:
 
     def __init__(self, archive: Path, *, wanted: Callable[[str], bool] = lambda path: True, strip: str = "") -> None:
         """Read the index; `strip` is a folder whose name is left off. InvalidArgument: it is no archive."""
-        self._begin(archive)
+        self.archive = archive
+        self._fill(())
         try:
             with tarfile.open(archive, "r:") as found:
                 for member in found:
@@ -61,19 +60,19 @@ class Tree:
             if archive.stat().st_size:
                 raise InvalidArgument(f"invalid archive: {error}") from error
 
-    def _begin(self, archive: Path) -> None:
-        self.archive = archive
-        self._nodes: dict[str, Node] = {"": Node("", FOLDER)}
-        self._children: dict[str, list[str]] = {"": []}
-
     @classmethod
     def of(cls, archive: Path, nodes: Iterable[Node]) -> Self:
         """Return a tree of files whose bytes lie in a file that is no archive."""
         tree = cls.__new__(cls)
-        tree._begin(archive)
-        for node in nodes:
-            tree._put(node)
+        tree.archive = archive
+        tree._fill(nodes)
         return tree
+
+    def _fill(self, nodes: Iterable[Node]) -> None:
+        self._nodes: dict[str, Node] = {"": Node("", FOLDER)}
+        self._children: dict[str, list[str]] = {"": []}
+        for node in nodes:
+            self._put(node)
 
     def _add(self, member: tarfile.TarInfo, wanted: Callable[[str], bool], strip: str) -> None:
         path = posixpath.normpath("/" + member.name).lstrip("/")
@@ -94,7 +93,7 @@ class Tree:
                 raise InvalidArgument(f"invalid archive: {path} is a link to {member.linkname}, which is not there")
             node = Node(path, FILE, original.mode, original.uid, original.gid, original.mtime, original.size,
                         original.offset, linked=original.path, headers=original.headers)  # fmt: skip
-            self._nodes[original.path] = replace(original, linked=original.path)
+            self._nodes[original.path] = original._replace(linked=original.path)
         self._put(node)
 
     def _put(self, node: Node) -> None:
@@ -105,14 +104,15 @@ class Tree:
             self._children.setdefault(folder, []).append(name)
         self._nodes[node.path] = node
 
-    def without(self, ignored: Callable[[str], bool]) -> Self:
+    def without(self, patterns: Patterns) -> Self:
         """Return the tree without the files that are ignored."""
         kept = copy.copy(self)
-        kept._nodes, kept._children = {"": self._nodes[""]}, {"": []}
-        for path, node in self._nodes.items():
-            if path and not ignored(path):
-                kept._put(node)
+        kept._fill(node for path, node in self._nodes.items() if path and not patterns.ignores(path))
         return kept
+
+    def answer(self, question: list[Any], find: Callable[[], Any]) -> Any:
+        """Return an answer about these files, which is JSON, as the question is; a tree may remember it."""
+        return find()
 
     def __len__(self) -> int:
         return len(self._nodes) - 1
@@ -168,15 +168,10 @@ class Tree:
         names = [path for path in sorted(self._nodes) if path and shape.fullmatch(path)]
         return [(path, self.get(path) or self._nodes[path]) for path in names]
 
-    def opened(self, node: Node) -> BinaryIO:
-        """Return a file that stands where the bytes of a node begin; the caller closes it."""
-        file = self.archive.open("rb")
-        file.seek(node.offset)
-        return file
-
     def pieces(self, node: Node) -> Iterator[bytes]:
         """Yield the bytes of a file."""
-        with self.opened(node) as file:
+        with self.archive.open("rb") as file:
+            file.seek(node.offset)
             left = node.size
             while left:
                 piece = file.read(min(PIECE, left))
@@ -232,7 +227,7 @@ def chosen(whole: Tree, dockerfile: str) -> tuple[Tree, str | None]:
     text = whole.text(f"{dockerfile}.dockerignore")
     text = whole.text(".dockerignore") if text is None else text
     patterns = Patterns(text or "")
-    kept = whole.without(patterns.ignores) if patterns else whole
+    kept = whole.without(patterns) if patterns else whole
     return kept, whole.text(dockerfile)
 
 

@@ -1,74 +1,69 @@
-"""What a client told of its files, and their bytes, kept for the next time. Used by `frontend`.
+"""What a client told of its files, kept for the next time, so that it is asked only for what has changed.
 
-A copy (`builder.kept`) has a `pack` with the bytes of all files, and an `index` with what was told of each and where it
-is. Files that are gone or have changed leave their bytes behind; when those are most of it, the copy is begun anew.
+Their bytes are with those of all contexts (`builder.contexts`). Used by `sources`.
 """
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Any
 
 import msgpack
 
-from pydock_daemon.builder.kept import Kept
-from pydock_daemon.builder.tree import Node, Tree
+from pydock_daemon.builder.contexts import Contexts
+from pydock_daemon.builder.listed import Listed, Reader
+from pydock_daemon.builder.tree import Node
 
-from .filesync import Known, Pack, Told, receive
+from . import filesync
+from .filesync import Known, Told
 from .session import Client
+
+KIND = "told"
 
 
 @asynccontextmanager
 async def synced(
-    kept: Kept, client: Client, name: str, question: list[tuple[str, str]], told: Told
-) -> AsyncIterator[Tree]:
+    contexts: Contexts, client: Client, name: str, question: list[tuple[str, str]], told: Told
+) -> AsyncIterator[Listed]:
     """Give the files of a client's folder, as a tree that is there until the end of the block.
 
-    A client without a shared key gets a copy for this once.
+    Of a client without a shared key nothing is remembered.
     """
     whole = "\0".join([client.name, client.shared_key, name, *(f"{key}={value}" for key, value in sorted(question))])
-    key = hashlib.sha256(whole.encode()).hexdigest()[:32] if client.shared_key else os.urandom(16).hex()
-    async with kept.used(key, stays=bool(client.shared_key)) as folder:
-        async with kept.lock(key):
-            nodes = await _update(folder, client, question, told, alone=kept.alone(key))
-            kept.touch(key)
-        yield Tree.of(folder / "pack", nodes)
-
-
-async def _update(
-    folder: Path, client: Client, question: list[tuple[str, str]], told: Told, *, alone: bool
-) -> list[Node]:
-    pack = await asyncio.to_thread(_open, folder, alone=alone)
+    key = hashlib.sha256(whole.encode()).hexdigest() if client.shared_key else ""
+    reader = Reader(contexts.packs)
     try:
-        nodes = await receive(client, question, pack, told)
-        await asyncio.to_thread(_save, folder, pack)
-        return nodes
+        before = await asyncio.to_thread(_before, contexts, key, reader) if key else {}
+        pack, good = await asyncio.to_thread(contexts.packs.begin), False
+        try:
+            files = await filesync.receive(client, question, before, pack, told)
+            good = True
+        finally:
+            await asyncio.shield(asyncio.to_thread(contexts.packs.end, pack, reader.used, good=good))
+        digest, notes, nodes = await asyncio.to_thread(_kept, contexts, key, files, reader)
+        yield Listed(lambda: nodes, reader, notes["answers"])
+        await asyncio.to_thread(contexts.settle, digest, notes)
     finally:
-        os.close(pack.file)
+        reader.close()
 
 
-def _open(folder: Path, *, alone: bool) -> Pack:
-    """Return what is kept; nothing when it is damaged, or when nobody reads it and most of it is of no use."""
-    pack = Pack(os.open(folder / "pack", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    size = os.fstat(pack.file).st_size
+def _before(contexts: Contexts, key: str, reader: Reader) -> dict[str, Known]:
+    """Return the files that were told the last time and whose bytes are here."""
     try:
-        index = msgpack.unpackb((folder / "index").read_bytes(), use_list=False)
-        pack.known = {facts[0]: Known(facts, offset, digest) for facts, offset, digest in index}
-        if max((one.offset + one.facts[5] for one in pack.known.values()), default=0) > size:
-            pack.known = {}
-    except (OSError, ValueError, TypeError, IndexError, msgpack.UnpackException):
-        pack.known = {}
-    if alone and sum(one.facts[5] for one in pack.known.values()) * 2 < size:
-        (folder / "index").unlink(missing_ok=True)
-        os.ftruncate(pack.file, 0)
-        pack.known, size = {}, 0
-    pack.end = size
-    return pack
+        known = [Known(*file) for file in contexts.read(KIND, key) or ()]
+        reader.places = contexts.packs.find({file.digest for file in known if file.digest}, reader.used)
+        return {file.facts[0]: file for file in known if file.digest in reader.places}
+    except (TypeError, ValueError, IndexError):
+        return {}  # damaged
 
 
-def _save(folder: Path, pack: Pack) -> None:
-    made = folder / "index.new"
-    made.write_bytes(msgpack.packb(list(pack.known.values())))
-    made.rename(folder / "index")
+def _kept(contexts: Contexts, key: str, files: list[Known], reader: Reader) -> tuple[str, dict[str, Any], list[Node]]:
+    """Write down what was told, and return its digest, what is known of such files, and the files."""
+    reader.locate({file.digest for file in files if file.digest})
+    told = msgpack.packb(files)
+    digest = hashlib.sha256(told).hexdigest()
+    if key:
+        contexts.write(KIND, key, told)
+    notes = {"packs": tuple(sorted(reader.used)), "answers": contexts.notes(digest).get("answers", {})}
+    return digest, notes, filesync.nodes(files)

@@ -10,11 +10,12 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
+from pydock_daemon.builder.packs import Pack
 from pydock_daemon.builder.tree import FILE, FOLDER, LINK, MOST, OTHER, Node
 from pydock_shared.errors import InvalidArgument, PydockError
 
@@ -33,20 +34,11 @@ Facts = tuple[Any, ...]
 
 
 class Known(NamedTuple):
-    """A file whose bytes are here: what the client told of it when it came, where they begin, and their SHA-256."""
+    """What the client told of a file, the SHA-256 of its bytes if it has some, its first name if it has several."""
 
     facts: Facts
-    offset: int
-    digest: str
-
-
-@dataclass
-class Pack:
-    """The files whose bytes are here, by path, and the open file with all the bytes: `end` is where it ends."""
-
-    file: int
-    end: int = 0
-    known: dict[str, Known] = field(default_factory=dict)
+    digest: str = ""
+    linked: str = ""
 
 
 Told = Callable[[int], None]
@@ -66,14 +58,21 @@ def metadata(name: str, **patterns: Iterable[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-async def receive(client: Client, question: list[tuple[str, str]], pack: Pack, told: Told) -> list[Node]:
-    """Return the files of a client's folder; their bytes are in the pack, those that were there are not sent again.
+async def receive(
+    client: Client, question: list[tuple[str, str]], before: Mapping[str, Known], pack: Pack, told: Told
+) -> list[Known]:
+    """Return the files of a client's folder; the pack gets the bytes of those that are not as `before`, by their paths.
 
-    `pack` has what is known afterwards. InvalidArgument: the client tells nonsense, or a file changes meanwhile.
+    InvalidArgument: the client tells nonsense, or a file changes meanwhile.
     """
     async with client.files(question) as stream:
         await stream.send_request()
-        return await _Receiving(stream, pack, told).run()
+        return await _Receiving(stream, before, pack, told).run()
+
+
+def nodes(files: Iterable[Known], rows: Mapping[str, tuple[int, int]] | None = None) -> list[Node]:
+    """Return files as those of a tree; `rows` say where in a file the bytes of each digest begin."""
+    return [_node(file, (rows or {}).get(file.digest, (0, 0))[0]) for file in files]
 
 
 @dataclass
@@ -81,17 +80,17 @@ class _Coming:
     """A file that was asked for: where its next byte goes, how many are to come, and the digest of those that came."""
 
     path: str
+    number: int
     offset: int
     left: int
     hashed: Any = field(default_factory=hashlib.sha256)
 
 
 class _Receiving:
-    def __init__(self, stream: Any, pack: Pack, told: Told) -> None:
-        self._stream, self._pack, self._told = stream, pack, told
+    def __init__(self, stream: Any, before: Mapping[str, Known], pack: Pack, told: Told) -> None:
+        self._stream, self._before, self._pack, self._told = stream, before, pack, told
         self._files: list[Known] = []
-        self._links: dict[str, str] = {}  # the name of a hard link -> the name of what it is a link to
-        self._known: dict[str, Known] = {}
+        self._numbers: dict[str, int] = {}  # of files, by path
         self._wanted: asyncio.Queue[int | None] = asyncio.Queue()
         self._coming: dict[int, _Coming] = {}
         self._came: list[_Coming] = []
@@ -99,7 +98,7 @@ class _Receiving:
         self._held = 0
         self._all_told = self._finished = False
 
-    async def run(self) -> list[Node]:
+    async def run(self) -> list[Known]:
         asking = asyncio.create_task(self._ask())
         try:
             while (packet := await self._stream.recv_message()) is not None:
@@ -116,9 +115,18 @@ class _Receiving:
         while await self._stream.recv_message() is not None:
             pass
         for coming in self._came:
-            self._known[coming.path] = self._known[coming.path]._replace(digest=coming.hashed.hexdigest())
-        self._pack.known = self._known
-        return [self._node(file) for file in self._files]
+            self._take_in(coming)
+        return [self._resolved(file) for file in self._files]
+
+    def _take_in(self, coming: _Coming) -> None:
+        """Write down the digest of a file that has come."""
+        file, digest = self._files[coming.number], coming.hashed.hexdigest()
+        self._pack.rows[digest] = coming.offset - file.facts[5], file.facts[5]
+        self._files[coming.number] = file._replace(digest=digest)
+
+    def _resolved(self, file: Known) -> Known:
+        """Return a file that is a link with the digest of what it is a link to."""
+        return file._replace(digest=self._files[self._numbers[file.linked]].digest) if file.linked else file
 
     async def _ask(self) -> None:
         while (number := await self._wanted.get()) is not None:
@@ -143,31 +151,33 @@ class _Receiving:
         if len(self._files) >= MOST:
             raise InvalidArgument(f"the build context has more than {MOST} files")
         facts = _facts(told)
-        path, kind = facts[0], facts[1]
-        file = Known(facts, 0, "")
-        if kind == FILE and told.linkname:
-            file = self._linked(facts, _inside(told.linkname))
-        elif kind == FILE and facts[5]:
-            before = self._pack.known.get(path)
-            file = before if before and before.facts == facts else self._ask_for(facts)
-        if kind == FILE:
-            self._known[path] = file
+        path, file = facts[0], Known(facts)
+        if facts[1] == FILE:
+            if told.linkname:
+                file = self._linked(facts, _inside(told.linkname))
+            elif facts[5]:
+                before = self._before.get(path)
+                file = file._replace(digest=before.digest) if before and before.facts == facts else self._ask_for(file)
+            self._numbers[path] = len(self._files)
         self._files.append(file)
 
     def _linked(self, facts: Facts, original: str) -> Known:
-        found = self._known.get(original)
-        if found is None:
+        number = self._numbers.get(original)
+        if number is None:
             raise InvalidArgument(f"{facts[0]} is a link to {original}, which is not there")
-        self._links[facts[0]] = first = self._links.setdefault(original, original)
-        return self._known[first]._replace(facts=(facts[0], *found.facts[1:]))
+        first = self._files[number].linked or original
+        number = self._numbers[first]
+        self._files[number] = self._files[number]._replace(linked=first)
+        return Known((facts[0], *self._files[number].facts[1:]), linked=first)
 
-    def _ask_for(self, facts: Facts) -> Known:
-        offset, self._pack.end = self._pack.end, self._pack.end + facts[5]
+    def _ask_for(self, file: Known) -> Known:
+        offset, size, number = self._pack.end, file.facts[5], len(self._files)
+        self._pack.end += size
         if self._pack.end > LARGEST:
             raise InvalidArgument(f"the build context has more than {LARGEST} bytes")
-        self._coming[len(self._files)] = _Coming(facts[0], offset, facts[5])
-        self._wanted.put_nowait(len(self._files))
-        return Known(facts, offset, "")
+        self._coming[number] = _Coming(file.facts[0], number, offset, size)
+        self._wanted.put_nowait(number)
+        return file
 
     async def _data(self, number: int, data: bytes) -> None:
         coming = self._coming.get(number)
@@ -189,13 +199,12 @@ class _Receiving:
         pending, self._pending, self._held = self._pending, [], 0
         await asyncio.to_thread(_write, self._pack.file, pending)
 
-    def _node(self, file: Known) -> Node:
-        """Return a file of a tree by what was told of it."""
-        path, kind, mode, uid, gid, size, mtime, target, attributes = file.facts
-        headers = tuple((f"SCHILY.xattr.{name}", value.decode(errors="surrogateescape")) for name, value in attributes)
-        linked = self._links.get(path, "")
-        digest = self._known[linked or path].digest if kind == FILE else ""
-        return Node(path, kind, mode, uid, gid, mtime / 1e9, size, file.offset, target, digest, linked, headers)
+
+def _node(file: Known, offset: int) -> Node:
+    """Return a file of a tree by what was told of it."""
+    path, kind, mode, uid, gid, size, mtime, target, attributes = file.facts
+    headers = tuple((f"SCHILY.xattr.{name}", value.decode(errors="surrogateescape")) for name, value in attributes)
+    return Node(path, kind, mode, uid, gid, mtime / 1e9, size, offset, target, file.digest, file.linked, headers)
 
 
 def _write(pack: int, pending: list[tuple[_Coming, int, bytes]]) -> None:

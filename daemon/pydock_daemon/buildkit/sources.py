@@ -1,7 +1,6 @@
 """Where the files of a build come from: the client's folders, an address, the body of a request. Used by `frontend`."""
 
 import asyncio
-import os
 import posixpath
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from pydock_daemon.builder import dockerfile, fetch, solve, stages, tree
 from pydock_daemon.builder.dockerfile import Dockerfile
 from pydock_daemon.builder.options import Options
+from pydock_daemon.builder.packs import Pack
 from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.tree import Tree
 from pydock_daemon.engine import Engine
@@ -22,7 +22,6 @@ from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, Pydock
 
 from . import contexts, filesync, wanted
 from .attributes import Asked
-from .filesync import Pack
 from .progress import Telling, Vertex, pulled, vertex, whole_name
 from .session import Client
 
@@ -142,7 +141,7 @@ class Sources:
         )
         async with vertex(self.telling, f"[internal] load {what}") as drawn:
             count = drawn.counting("transferring context:")
-            kept, client = self.engine.build_cache.contexts, await self._giver(folder)
+            kept, client = self.engine.build_contexts, await self._giver(folder)
             found = await stack.enter_async_context(contexts.synced(kept, client, folder, question, count.add))
             count.end()
             return found
@@ -196,16 +195,15 @@ class Sources:
 
     async def _small(self, folder: str, paths: list[str], what: str, drawn: Vertex) -> Tree:
         """Return a few files of the client, of which nothing is kept."""
-        path = self.folder / f"small-{drawn.digest[7:19]}"
         count = drawn.counting(what)
-        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        pack = Pack(self.folder / f"small-{drawn.digest[7:19]}")
         try:
             question = filesync.metadata(folder, followpaths=paths)
-            nodes = await filesync.receive(await self._giver(folder), question, Pack(opened), count.add)
+            files = await filesync.receive(await self._giver(folder), question, {}, pack, count.add)
         finally:
-            os.close(opened)
+            pack.close()
         count.end()
-        return Tree.of(path, nodes)
+        return Tree.of(pack.path, filesync.nodes(files, pack.rows))
 
 
 def _no_dockerfile(name: str) -> InvalidArgument:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures.buildkit import Files
 
-from pydock_daemon.builder.kept import Kept
+from pydock_daemon.builder.contexts import Contexts
 from pydock_daemon.buildkit import contexts
 from pydock_daemon.buildkit.session import Client, Identity
 from pydock_daemon.buildkit.transport import serve
@@ -33,7 +32,7 @@ async def client(tmp_path: Path) -> AsyncIterator[tuple[Client, Files]]:
     await asyncio.wait([answering])
 
 
-async def synced(kept: Kept, client: Client) -> dict[str, str]:
+async def synced(kept: Contexts, client: Client) -> dict[str, str]:
     """Return the names of the files and what is in them; each has the digest that it should."""
     async with contexts.synced(kept, client, "context", [("dir-name", "context")], lambda count: None) as tree:
         found = {}
@@ -47,7 +46,7 @@ async def synced(kept: Kept, client: Client) -> dict[str, str]:
 
 async def test_only_what_changes_comes(tmp_path: Path, client: tuple[Client, Files]) -> None:
     asked, files = client
-    kept, root = Kept(tmp_path / "kept"), files.folders["context"]
+    kept, root = Contexts(tmp_path / "kept"), files.folders["context"]
     whole = {"a": "a" * 100, "b": "b" * 100, "d/c": "d/c" * 100, "empty": ""}
     assert await synced(kept, asked) == whole
     assert sorted(files.sent) == ["a", "b", "d/c"]
@@ -62,25 +61,30 @@ async def test_only_what_changes_comes(tmp_path: Path, client: tuple[Client, Fil
 
 async def test_a_copy_that_is_damaged_is_begun_anew(tmp_path: Path, client: tuple[Client, Files]) -> None:
     asked, files = client
-    kept = Kept(tmp_path / "kept")
+    kept = Contexts(tmp_path / "kept")
     whole = await synced(kept, asked)
-    [folder] = (tmp_path / "kept").iterdir()
-    for harm in (
-        lambda: (folder / "index").write_bytes(b"nonsense"),
-        lambda: os.truncate(folder / "pack", 50),
-        lambda: (folder / "index").unlink(),
-    ):
-        harm()
+    for harm in (lambda path: path.write_bytes(b"nonsense"), lambda path: path.write_bytes(b"\x91\x01"), Path.unlink):
+        [told] = (tmp_path / "kept/told").iterdir()
+        harm(told)
         files.sent.clear()
         assert await synced(kept, asked) == whole
         assert sorted(files.sent) == ["a", "b", "d/c"]
 
 
-async def test_what_is_of_no_use_goes(tmp_path: Path, client: tuple[Client, Files]) -> None:
+async def test_what_is_pruned_comes_again(tmp_path: Path, client: tuple[Client, Files]) -> None:
     asked, files = client
-    kept = Kept(tmp_path / "kept")
-    for number in range(20):
-        (files.folders["context"] / "a").write_text(f"{number:05}" * 1000)
-        assert (await synced(kept, asked))["a"] == f"{number:05}" * 1000
-    [entry] = kept.entries()
-    assert entry["Size"] < 20_000
+    kept = Contexts(tmp_path / "kept")
+    whole = await synced(kept, asked)
+    assert kept.clear() > 0
+    files.sent.clear()
+    assert await synced(kept, asked) == whole
+    assert sorted(files.sent) == ["a", "b", "d/c"]
+
+
+async def test_files_are_shared_between_fronts_and_clients(tmp_path: Path, client: tuple[Client, Files]) -> None:
+    asked, _ = client
+    kept = Contexts(tmp_path / "kept")
+    await synced(kept, asked)
+    digest = hashlib.sha256(b"a" * 100).hexdigest()
+    _, missing = kept.begin([f'["x", "f", 420, 0, 100, "{digest}"]'.encode()])
+    assert missing == []
