@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "pydock-runtime"
 DEFAULT_ROOT = "/run/pydock-runtime"
 VERBS = {
+    "checkpoint": "write the processes of a running container to files",
     "create": "make a container from a bundle, up to the gate before its program",
     "delete": "remove what is left of a container",
     "events": "print what a container uses, as JSON",
@@ -35,6 +36,7 @@ VERBS = {
     "list": "list the containers",
     "pause": "freeze all processes of a container",
     "ps": "list the processes of a container",
+    "restore": "run the processes of a checkpoint again",
     "resume": "undo pause",
     "run": "create, start and wait for a container",
     "spec": "write a config.json to start from",

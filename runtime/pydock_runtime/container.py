@@ -68,6 +68,34 @@ def create(
     With `systemd` its cgroup is a scope of systemd; the other options are those of `launch.spawn`. RuntimeFailure or
     OSError leave nothing behind.
     """
+    with making(root, id, bundle, systemd=systemd) as (record, made, undo):
+        with _listen(record.folder) as gate:
+            child = launch.spawn(
+                record.spec,
+                stdio=None if record.spec["process"].get("terminal") else (0, 1, 2),
+                overlay=None,
+                program=program_of(record.spec),
+                cgroup=made,
+                id=id,
+                bundle=record.bundle,
+                gate=gate,
+                preserve=preserve,
+                keyring=keyring,
+                pivot=pivot,
+            )
+        undo.callback(_forget_share, record)
+        undo.callback(kill, child)
+        await_ready(child, record)
+        record.pid = child.pid
+    return record, child
+
+
+@contextlib.contextmanager
+def making(root: str, id: str, bundle: str, *, systemd: bool) -> Iterator[tuple[Record, Cgroup, contextlib.ExitStack]]:
+    """Give a new container's record and cgroup to whoever puts an init into it and writes its pid into the record.
+
+    The record is saved at the end. A failure undoes all that was made, what is on the stack first.
+    """
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
     specs.check(spec)
@@ -90,29 +118,11 @@ def create(
         made = cgroup.create(record.cgroup, resources)
         undo.callback(run_last_hooks, record)
         undo.callback(_remove, made, around)
-        gate = _listen(record.folder)
-        with gate:
-            child = launch.spawn(
-                spec,
-                stdio=None if spec["process"].get("terminal") else (0, 1, 2),
-                overlay=None,
-                program=program_of(spec),
-                cgroup=made,
-                id=id,
-                bundle=bundle,
-                gate=gate,
-                preserve=preserve,
-                keyring=keyring,
-                pivot=pivot,
-            )
-        undo.callback(_forget_share, record)
-        undo.callback(kill, child)
-        await_ready(child, record)
+        yield record, made, undo
         around.close()
-        record.pid, record.start_time = child.pid, state.process_state(child.pid)[1]
+        record.start_time = state.process_state(record.pid)[1]
         record.save()
         undo.pop_all()
-    return record, child
 
 
 def _remove(made: Cgroup, around: contextlib.ExitStack) -> None:
@@ -156,7 +166,7 @@ def await_ready(child: launch.Child, record: Record | None = None) -> None:
     """
     message = launch.receive(child)
     if message and "hooks" in message and record is not None:
-        run_hooks(record, hooks.CREATING, child.pid, *hooks.OUTSIDE)
+        run_creating_hooks(record, child.pid)
         launch.go_on(child)
         message = launch.receive(child)
     if message is None:
@@ -189,6 +199,11 @@ def start(record: Record) -> None:
         # As in runc: a container whose surroundings are not as they were ordered does not go on.
         send_signal(record, signal.SIGKILL)
         raise
+
+
+def run_creating_hooks(record: Record, pid: int) -> None:
+    """Run the hooks for which an init waits that has its namespaces, and nothing in them."""
+    run_hooks(record, hooks.CREATING, pid, *hooks.OUTSIDE)
 
 
 def run_hooks(record: Record, status: str, pid: int, *kinds: str) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 FAILED = 1
+NULL = os.makedev(1, 3)
 
 
 class Work:
@@ -241,11 +242,28 @@ def _stdio(work: Work) -> int | None:
     """Set descriptors 0 to 2; with a terminal return its master, for the parent."""
     if work.stdio is not None:
         set_stdio(work.stdio)
+        _own_null()
         return None
     master, slave = terminal.open_pair(work.spec["process"].get("consoleSize"))
     terminal.show_console(slave)
     terminal.adopt(slave)
     return master
+
+
+def _own_null() -> None:
+    """Put the container's /dev/null in the place of the host's, as runc does: a file of the host cannot be restored."""
+    theirs = [fd for fd in (0, 1, 2) if os.fstat(fd).st_rdev == NULL]
+    if not theirs:
+        return
+    try:
+        own = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        # An image that has something else there, or nothing: the host's does as well.
+        return
+    if os.fstat(own).st_rdev == NULL:
+        for fd in theirs:
+            os.dup2(own, fd)
+    os.close(own)
 
 
 def set_stdio(stdio: tuple[int, int, int]) -> None:

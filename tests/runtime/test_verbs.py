@@ -43,9 +43,9 @@ class Runtime:
         self.ids: list[str] = []
         self.command = [*([OTHER] if OTHER else OURS), "--root", str(self.state)]
 
-    def __call__(self, *argv: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self.command, *argv], input=input, capture_output=True, text=True, timeout=30, check=False
+            [*self.command, *argv], capture_output=True, text=True, timeout=30, check=False, **options
         )
 
     def ok(self, *argv: str, **options: Any) -> str:

@@ -192,6 +192,10 @@ class Cgroup:
             files.write(folder, "freezer.state", word)
             time.sleep(0.001)
 
+    def freezer(self) -> str:
+        """Return the folder by which the processes are frozen."""
+        return self.folder("freezer")
+
     def kill(self) -> None:
         """Send SIGKILL to every process in it; a frozen one dies when it is thawed."""
         files.kill(self._process_folder())

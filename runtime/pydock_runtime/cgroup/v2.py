@@ -127,6 +127,10 @@ class Cgroup:
                 raise OSError(errno.ETIMEDOUT, "cgroup did not freeze", self.path)
             time.sleep(0.001)
 
+    def freezer(self) -> str:
+        """Return the folder by which the processes are frozen."""
+        return self._folder
+
     def kill(self) -> None:
         """Kill every process in it; one write since Linux 5.14."""
         try:

@@ -57,7 +57,7 @@ def enter(
     shared = mounts.open_shared(entries, sources)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
     linux.mount(None, "/", None, abi.MS_REC | outside)
-    root_path = mount_overlay(overlay, label) if overlay else _bind_folder(spec, bundle)
+    root_path = mount_overlay(overlay, label) if overlay else bind_folder(spec, bundle)
     root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mounts.mount_all(root, entries, cgroup, shared, label)
@@ -127,7 +127,8 @@ def mount_overlay(overlay: dict[str, Any], label: str = "") -> str:
     return str(upper)
 
 
-def _bind_folder(spec: dict[str, Any], bundle: str) -> str:
+def bind_folder(spec: dict[str, Any], bundle: str) -> str:
+    """Make the folder that is the root a mount, and return its path."""
     path = os.path.join(bundle, spec.get("root", {}).get("path") or "rootfs")
     try:
         tree = linux.open_tree(abi.AT_FDCWD, path, abi.OPEN_TREE_CLONE | abi.AT_RECURSIVE)

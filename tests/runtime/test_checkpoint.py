@@ -1,0 +1,391 @@
+"""`checkpoint` and `restore` with the real criu; PYDOCK_RUNTIME=runc runs what both can against runc.
+
+criu goes into details of the kernel: Debian 12's 3.17 works with its own 6.1 and not with 6.18, 4.2 works
+with both. Where it does not these skip.
+"""
+
+import functools
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.runtime import box
+from tests.runtime.test_verbs import OTHER, Runtime, ours_only, receive_terminal, runtime
+
+from pydock_runtime import state
+
+__all__ = ["runtime"]
+
+pytestmark = pytest.mark.root
+COUNT = "trap 'exit 7' TERM; n=0; while :; do n=$((n+1)); echo $n; usleep 20000; done"
+
+
+@functools.cache
+def missing() -> str:
+    """Why criu cannot be used here; empty when it can."""
+    if shutil.which("criu") is None:
+        return "criu is not installed"
+    done = subprocess.run(["criu", "check"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"criu check: {(done.stderr.strip() or 'failed').splitlines()[-1]}"
+
+
+@pytest.fixture
+def criu() -> None:
+    """A criu that works."""
+    if why := missing():
+        pytest.skip(why)
+
+
+class Pipe:
+    """A pipe that is the output of a container, and is so again after a restore."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self.seen: list[str] = []
+
+    def lines(self, wanted: int) -> list[str]:
+        """The next lines, so many at least."""
+        text = ""
+        while text.count("\n") < wanted:
+            assert select.select([self.reader], (), (), box.PATIENCE)[0], f"only {text!r}"
+            text += os.read(self.reader, 1 << 16).decode()
+        return text.splitlines()
+
+
+@pytest.fixture
+def output() -> Iterator[Pipe]:
+    """A pipe for the containers of a test."""
+    made = Pipe()
+    yield made
+    os.close(made.reader)
+    os.close(made.writer)
+
+
+def call(runtime: Runtime, output: Pipe, *argv: str) -> subprocess.CompletedProcess[bytes]:
+    """The command with the pipe as its output, errors too."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": output.writer, "stderr": output.writer}
+    return subprocess.run([*runtime.command, *argv], timeout=60, check=False, **streams)
+
+
+def running(
+    runtime: Runtime, output: Pipe, shell: str = COUNT, change: Callable[[box.Spec], None] | None = None
+) -> str:
+    """A container that writes into the pipe."""
+    id = runtime.configure(shell=shell, change=change)
+    done = call(runtime, output, "create", "--bundle", str(runtime.bundle), id)
+    assert done.returncode == 0, output.lines(1)
+    runtime.ok("start", id)
+    return id
+
+
+def images(runtime: Runtime) -> list[str]:
+    """The flags for the folders of a checkpoint."""
+    return ["--image-path", str(runtime.bundle.parent / "images"), "--work-path", str(runtime.bundle.parent / "work")]
+
+
+def restored(runtime: Runtime, output: Pipe, id: str, *flags: str) -> None:
+    """Restore a container, and leave it."""
+    bundle = ["--bundle", str(runtime.bundle)]
+    done = call(runtime, output, "restore", "--detach", *images(runtime), *bundle, *flags, id)
+    assert done.returncode == 0, output.lines(1)
+
+
+def mounts(runtime: Runtime, id: str) -> list[tuple[str, ...]]:
+    """What is mounted in a container: place, options, type, in the order of the places."""
+    rows = [line.split() for line in runtime.ok("exec", id, "cat", "/proc/self/mountinfo").splitlines()]
+    # What runc masks files with has another type afterwards.
+    return sorted((row[4], row[5], "" if OTHER else row[row.index("-") + 1]) for row in rows)
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_container_goes_on_where_it_was(runtime: Runtime, output: Pipe) -> None:
+    def limits(wanted: box.Spec) -> None:
+        wanted["linux"]["resources"] |= {"memory": {"limit": 64 << 20}, "pids": {"limit": 33}}
+        wanted["linux"]["maskedPaths"] = ["/proc/keys", "/sys/firmware"]
+        wanted["linux"]["readonlyPaths"] = ["/proc/sys"]
+        wanted["process"]["noNewPrivileges"] = True
+
+    id = running(runtime, output, change=limits)
+    before, first = mounts(runtime, id), json.loads(runtime.ok("state", id))
+    output.lines(3)
+    runtime.ok("checkpoint", *images(runtime), id)
+    assert state.process_state(first["pid"])[0] in ("Z", "X")
+    assert runtime("state", id).returncode == 1
+    last = int(output.lines(1)[-1])
+
+    pid_file = runtime.bundle.parent / "pid"
+    restored(runtime, output, id, "--pid-file", str(pid_file))
+    assert int(output.lines(1)[0]) == last + 1
+    second = json.loads(runtime.ok("state", id))
+    assert (second["status"], second["pid"]) == ("running", int(pid_file.read_text()))
+    same = ("id", "bundle", "rootfs", "ociVersion", "annotations")
+    assert {key: second.get(key) for key in same} == {key: first.get(key) for key in same}
+    assert runtime.ok("list", "--quiet") == f"{id}\n"
+    assert mounts(runtime, id) == before
+    assert runtime.ok("exec", id, "hostname") == "box\n"
+    assert runtime.ok("exec", id, "grep", "NoNewPrivs", "/proc/1/status").split() == ["NoNewPrivs:", "1"]
+    stats = json.loads(runtime.ok("events", "--stats", id))["data"]
+    assert (stats["pids"]["limit"], stats["memory"]["usage"]["limit"]) == (33, 64 << 20)
+    runtime.ok("pause", id)
+    assert runtime.status(id) == "paused"
+    runtime.ok("resume", id)
+    runtime.ok("kill", id, "TERM")
+    runtime.wait_for(id, "stopped")
+    runtime.ok("delete", id)
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_container_can_go_on_and_be_restored_later(runtime: Runtime, output: Pipe) -> None:
+    id = running(runtime, output)
+    runtime.ok("checkpoint", "--leave-running", *images(runtime), id)
+    assert runtime.status(id) == "running"
+    output.lines(3)
+    assert runtime("restore", "--detach", *images(runtime), "--bundle", str(runtime.bundle), id).returncode == 1
+    assert runtime.status(id) == "running"
+    runtime.ok("pause", id)
+    runtime.ok("checkpoint", *images(runtime), id)
+    output.lines(1)
+    restored(runtime, output, id)
+    output.lines(3)
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_restore_that_waits_passes_signals_on_and_has_the_exit_code(runtime: Runtime, output: Pipe) -> None:
+    id = running(runtime, output)
+    runtime.ok("checkpoint", *images(runtime), id)
+    output.lines(1)
+    command = [*runtime.command, "restore", *images(runtime), "--bundle", str(runtime.bundle), id]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output.writer, stderr=output.writer) as process:
+        output.lines(3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(box.PATIENCE) == 7
+    assert runtime("state", id).returncode == 1
+
+
+@pytest.mark.usefixtures("criu")
+def test_files_of_the_host_are_there_again(runtime: Runtime, output: Pipe) -> None:
+    folder = runtime.bundle.parent / "shared"
+    (folder / "below").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "below", folder / "below"], check=True)
+
+    def binds(wanted: box.Spec) -> None:
+        for place, options in (("/tmp/rw", ["rbind"]), ("/tmp/ro", ["rbind", "rro"])):
+            wanted["mounts"].append({"destination": place, "type": "bind", "source": str(folder), "options": options})
+        wanted["root"]["readonly"] = True
+
+    try:
+        id = running(runtime, output, change=binds)
+        before = mounts(runtime, id)
+        runtime.ok("checkpoint", *images(runtime), id)
+        output.lines(1)
+        (folder / "below/new").write_text("of the host\n")
+        restored(runtime, output, id)
+        output.lines(1)
+        assert mounts(runtime, id) == before
+        if not OTHER:  # runc puts an empty file system in the place of the second mount
+            assert runtime.ok("exec", id, "cat", "/tmp/rw/below/new") == "of the host\n"
+        assert runtime("exec", id, "touch", "/tmp/ro/below/other").returncode == 1
+        assert runtime("exec", id, "touch", "/tmp/other").returncode == 1
+        runtime.ok("delete", "--force", id)
+    finally:
+        subprocess.run(["umount", folder / "below"], check=True)
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_terminal_is_there_again(runtime: Runtime) -> None:
+    def terminal(wanted: box.Spec) -> None:
+        wanted["process"]["terminal"] = True
+
+    id = runtime.configure(shell="echo begun; read line; echo got $line; sleep 100", change=terminal)
+    path = str(runtime.bundle.parent / "s")
+    bundle = ["--console-socket", path, "--bundle", str(runtime.bundle), id]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        runtime.ok("create", *bundle)
+        master = receive_terminal(listener)
+        runtime.ok("start", id)
+        assert os.read(master, 100) == b"begun\r\n"
+        runtime.ok("checkpoint", *images(runtime), id)
+        os.close(master)
+        runtime.ok("restore", "--detach", *images(runtime), *bundle)
+        master = receive_terminal(listener)
+    os.write(master, b"a line\n")
+    text = b""
+    while b"got a line" not in text:
+        assert select.select([master], (), (), box.PATIENCE)[0], text
+        text += os.read(master, 100)
+    assert runtime.ok("exec", id, "readlink", "/proc/1/fd/0") == "/dev/pts/0\n"
+    os.close(master)
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_network_namespace_of_others_is_joined_again(runtime: Runtime, output: Pipe) -> None:
+    with subprocess.Popen(["unshare", "--net", "sleep", "100"]) as holder:
+        try:
+            path = f"/proc/{holder.pid}/ns/net"
+            wait_until(lambda: os.readlink(path) != os.readlink("/proc/self/ns/net"))
+
+            def joined(wanted: box.Spec) -> None:
+                wanted["linux"]["namespaces"] = [
+                    {**entry, **({"path": path} if entry["type"] == "network" else {})}
+                    for entry in wanted["linux"]["namespaces"]
+                ]
+
+            id = running(runtime, output, change=joined)
+            runtime.ok("checkpoint", *images(runtime), id)
+            output.lines(1)
+            restored(runtime, output, id)
+            output.lines(1)
+            assert runtime.ok("exec", id, "readlink", "/proc/1/ns/net").strip() == os.readlink(path)
+        finally:
+            holder.kill()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + box.PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@ours_only
+@pytest.mark.usefixtures("criu")
+def test_the_loopback_is_up_before_sockets_are_bound_to_it(runtime: Runtime, output: Pipe) -> None:
+    id = running(runtime, output, shell="echo up; exec nc -ll -p 7000 127.0.0.1 -e echo served")
+    runtime.ok("exec", id, "sh", "-c", "until grep -q 1B58 /proc/net/tcp; do usleep 10000; done")
+    runtime.ok("checkpoint", *images(runtime), id)
+    restored(runtime, output, id)
+    assert runtime.ok("exec", id, "nc", "127.0.0.1", "7000") == "served\n"
+
+
+@pytest.mark.usefixtures("criu")
+def test_memory_that_has_not_changed_is_written_once(runtime: Runtime, output: Pipe) -> None:
+    id = running(runtime, output)
+    folder = runtime.bundle.parent
+    done = runtime("checkpoint", "--pre-dump", "--image-path", str(folder / "first"), id)
+    if "lacks mem_track" in done.stderr or "missing features" in done.stderr:
+        pytest.skip("this kernel does not track changes of memory")
+    assert (done.returncode, runtime.status(id)) == (0, "running"), done.stderr
+    (folder / "images").mkdir()
+    runtime.ok("checkpoint", "--parent-path", "../first", *images(runtime), id)
+    pages = {
+        name: sum(path.stat().st_size for path in (folder / name).glob("pages-*.img")) for name in ("first", "images")
+    }
+    assert 0 <= pages["images"] < pages["first"]
+    output.lines(1)
+    restored(runtime, output, id)
+    output.lines(3)
+
+
+@pytest.mark.usefixtures("criu")
+def test_hooks_run_when_the_namespaces_are_there(runtime: Runtime, output: Pipe) -> None:
+    told = runtime.bundle.parent / "told"
+    script = f"cat >>{told}; echo >>{told}"
+
+    def hooks(wanted: box.Spec) -> None:
+        wanted["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+
+    id = running(runtime, output, change=hooks)
+    runtime.ok("checkpoint", *images(runtime), id)
+    restored(runtime, output, id)
+    first, second = (json.loads(line) for line in told.read_text().splitlines())
+    assert second["pid"] == json.loads(runtime.ok("state", id))["pid"] != first["pid"]
+    assert (second["id"], second["bundle"]) == (id, str(runtime.bundle))
+
+
+@pytest.mark.usefixtures("criu")
+def test_what_criu_cannot_do_is_told_with_its_reasons(runtime: Runtime) -> None:
+    # Its output is a file that is not in the container.
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    done = runtime("checkpoint", *images(runtime), id)
+    assert (done.returncode, runtime.status(id)) == (1, "running")
+    assert "criu failed: type" in done.stderr
+    if not OTHER:
+        log = runtime.bundle.parent / "work/dump.log"
+        assert f"{runtime.bundle.parent}/output" in done.stderr
+        assert f"log file: {log}\n" in done.stderr
+        assert log.exists()
+
+
+@ours_only
+@pytest.mark.usefixtures("criu")
+def test_a_restore_that_fails_leaves_nothing(runtime: Runtime, output: Pipe) -> None:
+    id = running(runtime, output)
+    runtime.ok("checkpoint", *images(runtime), id)
+    output.lines(1)
+    (runtime.bundle.parent / "images/pstree.img").write_bytes(b"nonsense")
+    done = call(runtime, output, "restore", *images(runtime), "--bundle", str(runtime.bundle), id)
+    text = "\n".join(output.lines(2))
+    assert (done.returncode, "criu failed: type RESTORE errno" in text) == (1, True), text
+    (runtime.bundle.parent / "images/descriptors.json").unlink()
+    done = call(runtime, output, "restore", *images(runtime), "--bundle", str(runtime.bundle), id)
+    assert (done.returncode, output.lines(1)) == (
+        1,
+        ["pydock-runtime: not a checkpoint: descriptors.json: no such file or directory"],
+    )
+    assert runtime("state", id).returncode == 1
+    assert not [path for path in Path("/sys/fs/cgroup").glob(f"**/{id}") if path.is_dir()]
+
+
+def test_a_container_that_does_not_run_has_no_checkpoint(runtime: Runtime) -> None:
+    id = runtime.create("true")
+    assert "cannot be checkpointed in created state" in runtime("checkpoint", *images(runtime), id).stderr
+    runtime.ok("start", id)
+    runtime.wait_for(id, "stopped")
+    assert "cannot be checkpointed in stopped state" in runtime("checkpoint", *images(runtime), id).stderr
+
+
+@ours_only
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (None, "checkpoint and restore need criu, which is not installed"),
+        (
+            "sock.recv(99); sock.send(bytes.fromhex('080a10015204080310 0d'))",
+            "criu 3.13 is too old: 3.15 or newer is needed",
+        ),
+        ("", "criu ended without an answer"),
+        ("sock.recv(99); sock.send(b'nonsense')", "criu's answer cannot be read: field of an unknown type 6"),
+    ],
+)
+def test_a_criu_that_is_of_no_use_is_told(runtime: Runtime, program: str | None, message: str) -> None:
+    folder = runtime.bundle.parent / "bin"
+    folder.mkdir()
+    if program is not None:
+        (folder / "criu").write_text(
+            f"#!{sys.executable} -IS\nimport socket\nsock = socket.socket(fileno=3)\n{program}\n"
+        )
+        (folder / "criu").chmod(0o755)
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    done = runtime("checkpoint", *images(runtime), id, env={**os.environ, "PATH": str(folder)})
+    assert (done.returncode, done.stderr) == (1, f"pydock-runtime: {message}\n")
+    assert runtime.status(id) == "running"
+
+
+@ours_only
+def test_flags_that_cannot_be_carried_out_are_told(runtime: Runtime) -> None:
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    for argv, message in (
+        (["checkpoint", "--empty-ns", "pid"], 'namespace "pid" is not supported'),
+        (["checkpoint", "--manage-cgroups-mode", "hard"], "invalid manage-cgroups-mode value 'hard'"),
+        (["checkpoint", "--page-server", "here"], "Use --page-server ADDRESS:PORT to specify page server"),
+        (["checkpoint", "--parent-path", "/"], "--parent-path must be relative"),
+        (["checkpoint", "--parent-path", "nowhere"], "invalid --parent-path: nowhere is no folder"),
+        (["restore", "--no-pivot"], "--no-pivot is not supported: criu pivots"),
+    ):
+        done = runtime(*argv, id)
+        assert (done.returncode, done.stderr) == (1, f"pydock-runtime: {message}\n")
