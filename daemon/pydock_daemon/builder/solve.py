@@ -77,6 +77,7 @@ class Build:
         """Take in the steps of an image; that there is none is no mistake, as in Docker."""
         try:
             found = self._images.resolve(name)
+            await self._images.admit(found, name)
         except NotFound:
             try:
                 found = await self._pull(name, self._options.platform, _silent)
@@ -241,6 +242,9 @@ class Build:
                 image = self._images.resolve(name, wanted)
             except NotFound:
                 image = None
+            else:
+                if warning := await self._images.admit(image, name):
+                    await track.note(f"{warning}\n")
         if image is None:
             image = await self._pull(name, wanted, track.pulling)
         found = state.of_image(self._images, image, self._adding)

@@ -139,4 +139,4 @@ def commit(
         document = manifest.make_manifest(Descriptor(digest, len(data), manifest.OCI_CONFIG), state.layers)
         adding.hold(digest, manifest.digest_of(document))
         images.content.add(data)
-        return images.commit(images.content.add(document), names)
+        return images.commit(images.content.add(document), names, made_here=True)

@@ -67,7 +67,7 @@ async def commit(containers: Containers, container: Container, wanted: Wanted) -
         document = manifest.make_manifest(Descriptor(digest, len(config), manifest.OCI_CONFIG), layers)
         adding.hold(digest, manifest.digest_of(document))
         images.content.add(config)
-        image = images.commit(images.content.add(document), [wanted.name] if wanted.name else [])
+        image = images.commit(images.content.add(document), [wanted.name] if wanted.name else [], made_here=True)
     name = wanted.name.familiar() if wanted.name else ""
     if name:
         images.publish("tag", image.id, name)

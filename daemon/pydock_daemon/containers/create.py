@@ -43,6 +43,8 @@ async def create(
     endpoints = _endpoints(body, host)
     linked = links.resolve(containers, host)
     warnings = limits.discard(host)
+    if warning := await containers.images.admit(image, image_name):
+        warnings.append(warning)
     if platform is None and not runs_here(image.platform):
         warnings.append(
             f"The requested image's platform ({image.platform}) does not match the detected host platform "

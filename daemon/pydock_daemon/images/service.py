@@ -187,6 +187,17 @@ class Images:
         """Say whether the layers of an image are here."""
         return all(self.snapshots.layer(chain) for chain in image.chain)
 
+    async def admit(self, image: Image, name: str) -> str:
+        """Let an image be used by the name or id that was asked for; return a warning, Forbidden by the policy."""
+        if not self.config.signatures:
+            return ""
+        _, ref = self.names.find(name)
+        refs = [ref] if ref else [reference.parse(one) for one in (*image.repo_tags, *image.repo_digests)]
+        warning = await signatures.admit(self.config.signatures, self.store, image.id, refs)
+        if self.get(image.id) is None:
+            raise NotFound(f"No such image: {name}")  # removed meanwhile
+        return warning
+
     def tag(self, source: str, target: str) -> None:
         """Give an image a further name, taking it from whichever image had it."""
         image, named = self.names.find(source)
@@ -234,11 +245,18 @@ class Images:
                 self._fetching.pop(digest, None)
 
     def commit(
-        self, manifest_digest: str, names: Iterable[Reference], target: str = "", *, locally: bool = True
+        self,
+        manifest_digest: str,
+        names: Iterable[Reference],
+        target: str = "",
+        *,
+        locally: bool = True,
+        made_here: bool = False,
     ) -> Image:
         """Make an image visible whose manifest, configuration, blobs and layers are all here.
 
         `target` is what the names stand for, an index that has the manifest or, as usual, the manifest itself.
+        `made_here` is for what came from nowhere, which no policy wants to be signed.
         """
         data = self.content.read(manifest_digest)
         parsed = manifest.parse_manifest(data, manifest.kind_of(data))
@@ -256,6 +274,8 @@ class Images:
         )
         with self.store.transaction():
             image = self.names.add(image, list(names), target or manifest_digest, locally=locally)
+            if made_here:
+                signatures.made_here(self.store, image.id)
             if target and target != manifest_digest:
                 self._join(target, image)
         return self.names.get(image.id) or image

@@ -18,7 +18,7 @@ from pydock_daemon.images import cosign, inspect, signatures
 from pydock_daemon.images.cosign import Signature
 from pydock_daemon.values import SignatureRule
 from pydock_shared import reference
-from pydock_shared.errors import Forbidden, PydockError
+from pydock_shared.errors import Forbidden, NotFound, PydockError
 
 pytestmark = pytest.mark.root
 KIND = "application/vnd.dev.cosign.artifact.sig.v1+json"
@@ -153,6 +153,67 @@ async def test_signatures_that_refer_to_an_image(under: Open, signer: Signer) ->
         liar.others[f"referrers/{about}"] = b"[]"
         with pytest.raises(Forbidden, match="malformed list of referrers"):
             await shop.pull(f"{liar.host}/name:1")
+
+
+async def test_what_is_here_is_used_by_a_name_that_wants_signatures_only_if_signed(
+    registry: Registry, tmp_path: Path, under: Open, signer: Signer
+) -> None:
+    about = put(registry, tmp_path, "ours/app")
+    sign(registry, "ours/app", about, signer)
+    put(registry, tmp_path, "theirs/app")
+    ours, theirs = (registry.name(f"{name}/app:1") for name in ("ours", "theirs"))
+    policy = {registry.name("ours"): SignatureRule("require", (signer.public,))}
+    async with under(**policy, ANY=SignatureRule("off")) as shop:
+        good, other = await shop.pull(ours), await shop.pull(theirs)
+        fake = registry.name("ours/app:2")
+        shop.images.tag(theirs, fake)
+        shop.images.tag(ours, "elsewhere:1")
+        for image, name in ((good, ours), (good, good.id), (good, "elsewhere:1"), (other, theirs), (other, other.id)):
+            assert await shop.images.admit(image, name) == ""
+        with pytest.raises(
+            Forbidden, match=f"{fake} is refused by the signature policy of {registry.name('ours')}: no"
+        ):
+            await shop.images.admit(other, fake)
+        shop.images.names.untag(reference.parse(theirs))
+        for name in shop.images.resolve(fake).repo_digests:
+            shop.images.names.untag(reference.parse(name))
+        with pytest.raises(Forbidden, match=f"{fake} is refused"):
+            await shop.images.admit(shop.images.resolve(fake), other.id)
+        signatures.made_here(shop.store, other.id)
+        assert await shop.images.admit(other, fake) == ""
+
+
+async def test_what_was_loaded_is_used_with_a_warning_until_it_is_pulled(
+    registry: Registry, tmp_path: Path, under: Open, signer: Signer
+) -> None:
+    about, full = put(registry, tmp_path, "later"), registry.name("later:1")
+    data = (tmp_path / "image.tar").read_bytes()
+    async with under(ANY=SignatureRule("warn", (signer.public,))) as shop:
+        (image,) = await shop.load(data)
+        for name, shown in (("x:1", "x:1"), (image.id, "x:1")):
+            assert (await shop.images.admit(image, name)).startswith(
+                f"{shown} is not signed as the policy of * wants it"
+            )
+        sign(registry, "later", about, signer)
+        assert await shop.pull(full) == shop.images.get(image.id)
+        assert await shop.images.admit(image, "x:1") == ""
+        shop.images.names.remove(image.id)
+        with pytest.raises(NotFound):
+            await shop.images.admit(image, full)
+
+
+async def test_a_key_that_is_not_trusted_any_more(
+    registry: Registry, tmp_path: Path, under: Open, signer: Signer
+) -> None:
+    sign(registry, "old", put(registry, tmp_path, "old"), signer)
+    async with under(ANY=SignatureRule("require", (signer.public,))) as shop:
+        image = await shop.pull(registry.name("old:1"))
+        signer.public.write_bytes(Signer(tmp_path, name="new").public.read_bytes())
+        with pytest.raises(Forbidden, match="it is signed by none of its keys of today"):
+            await shop.images.admit(image, registry.name("old:1"))
+        signer.public.unlink()
+        with pytest.raises(Forbidden, match=f"key {signer.public} of the signature policy"):
+            await shop.images.admit(image, image.id)
 
 
 async def test_a_policy_that_is_off_asks_nothing(under: Open) -> None:
