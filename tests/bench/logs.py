@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.bench.engines import Side, seconds_of_cpu
 from tests.fixtures.engine import eventually
 
-MEGABYTES = 200
+MEGABYTES = 500
 SCRIPT = f"""
 yes {"x" * 99} | head -c 10000000 >/lines
 until [ -e /go ]; do sleep 0.05; done

@@ -268,8 +268,8 @@ ROWS = (
     Row("build, COPY of 20,000 files", "s", 1, builds.large, 1.0),
     Row("build, the same again", "s", 1, builds.large_again, 0.5),
     Row("build, one of 20,000 changed", "s", 1, builds.large_changed, 0.5),
-    Row("log of 200 MB, written", "MB/s", 1, lambda side: logs.written(side).speed, 1.0, True),
-    Row("log of 200 MB, read back", "MB/s", 1, lambda side: logs.read(side).speed, 1.0, True),
+    Row("log of 500 MB, written", "MB/s", 1, lambda side: logs.written(side).speed, 1.0, True),
+    Row("log of 500 MB, read back", "MB/s", 1, lambda side: logs.read(side).speed, 1.0, True),
     Row("CPU per GB of log written", "s", 1, lambda side: logs.written(side).cpu, 1.0),
     Row("CPU per GB of log read back", "s", 1, lambda side: logs.read(side).cpu, 1.0),
 )  # fmt: skip

@@ -1,8 +1,9 @@
-"""The runtime beside runc and crun on one bundle, in one run: `python -m tests.bench.runtimes [ROUNDS]`.
+"""The runtime beside runc and crun on one bundle, in one run: `python -m tests.bench.runtimes [ROUNDS [IDLE]]`.
 
 Whole lives of a container of `true` and execs of `true`, in turn: medians of the time they take, and what each needs of
 the processors, kernel and container included; both in milliseconds and as a share of runc's. The second is the steadier
-one where other work runs. A runtime that does not start a container on this host is left out, and says why.
+one where other work runs. A runtime that does not start a container on this host is left out, and says why. At last the
+memory of the supervisor (proportional set size) for each of IDLE containers that wait, and what they use themselves.
 """
 
 import json
@@ -17,12 +18,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.bench.engines import seconds_of_process
+from tests.bench.engines import pss, seconds_of_process
 from tests.runtime import box
 from tests.runtime.supervisor.house import House
 
 OURS = str(Path(sys.executable).parent / "pydock-runtime")
-ROUNDS = 20
+ROUNDS, IDLE = 20, 500
 
 
 class Command:
@@ -120,7 +121,7 @@ def report(title: str, actions: list[tuple[Side, Action]], rounds: int) -> None:
 
 def main() -> None:
     """Measure everything there is."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    rounds, idle = (int(word) for word in (*sys.argv[1:], *map(str, (ROUNDS, IDLE)[len(sys.argv) - 1 :])))
     with tempfile.TemporaryDirectory(prefix="pydock-bench-") as name:
         folder = Path(name)
         root, bundle = box.make_root(folder / "root"), folder / "bundle"
@@ -139,6 +140,7 @@ def main() -> None:
             warm = Supervisor(house, bundle)
             report("whole life", [(each, each.life) for each in (*commands, warm)], rounds)
             execs(commands, warm, rounds)
+            memory(warm, idle)
         finally:
             house.close()
 
@@ -160,6 +162,20 @@ def execs(commands: list[Command], warm: Supervisor, rounds: int) -> None:
         for command in commands:
             command("delete", "--force", f"bench-{command.name}")
         warm.house.client.request("delete", container=name, force=True)
+
+
+def memory(warm: Supervisor, count: int) -> None:
+    """Tell what so many containers that wait cost; their bundle is the one of `execs`."""
+    before = pss([warm.house.pid])
+    names = [warm.run() for _ in range(count)]
+    time.sleep(1)  # their records are written
+    lines = warm.house.client.request("hello")["containers"]
+    pids = [line["pid"] for line in lines if line["container"] in names]
+    ours, theirs = ((pss([warm.house.pid]) - before) / count, pss(pids) / count)
+    print(f"{count} idle: of the supervisor {ours * 1024:.0f} KB each, of its own {theirs * 1024:.0f} KB")
+    for name in names:
+        warm.house.client.request("delete", container=name, force=True)
+    warm.house.client.held.close()
 
 
 if __name__ == "__main__":

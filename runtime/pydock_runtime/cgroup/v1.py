@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import time
 from select import EPOLLIN
 
-from pydock_runtime.cgroup import files, realtime, stats
+from pydock_runtime.cgroup import files, freezing, realtime, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 # which waits for an RCU grace period, 5 to 25 ms, whenever nobody held it lately.
 SELF = "tasks"
 UNLIMITED = "-1"
-THAW_DEADLINE = 2.0
 
 SWAP = "memory.memsw.limit_in_bytes"
 
@@ -167,11 +165,17 @@ class Cgroup:
 
     def freeze(self) -> None:
         """Stop every process in it."""
-        self._state("FROZEN")
+        freezing.wait(self, frozen=True)
 
     def thaw(self) -> None:
         """Let the processes go on."""
-        self._state("THAWED")
+        freezing.wait(self, frozen=False)
+
+    def ask_frozen(self, *, frozen: bool) -> bool:
+        """Ask for it, and say whether it holds; while processes fork it has to be asked for again."""
+        folder, word = self.folder("freezer"), "FROZEN" if frozen else "THAWED"
+        files.write(folder, "freezer.state", word)
+        return files.read(folder, "freezer.state").strip() == word
 
     def frozen(self) -> bool:
         """Say whether its processes are stopped; not one that is gone."""
@@ -179,18 +183,6 @@ class Cgroup:
             return files.read(self.folder("freezer"), "freezer.state").strip() != "THAWED"
         except FileNotFoundError:
             return False
-
-    def _state(self, word: str) -> None:
-        """Write the state until it holds: freezing may have to be asked for again while processes fork."""
-        folder = self.folder("freezer")
-        deadline = time.monotonic() + THAW_DEADLINE
-        files.write(folder, "freezer.state", word)
-        while files.read(folder, "freezer.state").strip() != word:
-            if time.monotonic() > deadline:
-                files.write(folder, "freezer.state", "THAWED")
-                raise OSError(errno.ETIMEDOUT, f"cgroup did not become {word.lower()}", self.path)
-            files.write(folder, "freezer.state", word)
-            time.sleep(0.001)
 
     def freezer(self) -> str:
         """Return the folder by which the processes are frozen."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import time
 from select import EPOLLPRI
 
-from pydock_runtime.cgroup import devices_bpf, files, stats
+from pydock_runtime.cgroup import devices_bpf, files, freezing, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FREEZE_DEADLINE = 2.0
 CPU_NUMBERS = (("idle", "cpu.idle"), ("burst", "cpu.max.burst"))
 THROTTLES = (
     ("throttleReadBpsDevice", "rbps"),
@@ -105,11 +103,17 @@ class Cgroup:
 
     def freeze(self) -> None:
         """Stop every process in it."""
-        self._set_frozen("1")
+        freezing.wait(self, frozen=True)
 
     def thaw(self) -> None:
         """Let the processes go on."""
-        self._set_frozen("0")
+        freezing.wait(self, frozen=False)
+
+    def ask_frozen(self, *, frozen: bool) -> bool:
+        """Ask for it, and say whether it holds."""
+        word = "1" if frozen else "0"
+        files.write(self._folder, "cgroup.freeze", word)
+        return f"frozen {word}" in files.read(self._folder, "cgroup.events")
 
     def frozen(self) -> bool:
         """Say whether its processes are stopped; not one that is gone."""
@@ -117,15 +121,6 @@ class Cgroup:
             return files.read(self._folder, "cgroup.freeze").strip() == "1"
         except FileNotFoundError:
             return False
-
-    def _set_frozen(self, wanted: str) -> None:
-        files.write(self._folder, "cgroup.freeze", wanted)
-        deadline = time.monotonic() + FREEZE_DEADLINE
-        while f"frozen {wanted}" not in files.read(self._folder, "cgroup.events"):
-            if time.monotonic() > deadline:
-                files.write(self._folder, "cgroup.freeze", "0")
-                raise OSError(errno.ETIMEDOUT, "cgroup did not freeze", self.path)
-            time.sleep(0.001)
 
     def freezer(self) -> str:
         """Return the folder by which the processes are frozen."""

@@ -5,6 +5,7 @@ poller      the epoll loop: descriptors, timers, work for idle moments
 connection  one pydockd: frames in, answers and events out
 service     the table of operations
 containers  a container, its init and its execs, from fork to exit record
+pausing     freezing and thawing a container
 stdio       a process's streams: output to log and attachments, input from attachments
 ends        the parent's ends of pipes and terminals
 attachments a client's own connection, written to and read from without pydockd

@@ -66,6 +66,7 @@ def _adopt(service: Service, name: str) -> None:
         container.oom = bool(record["oom"])
     elif state is not None:
         container.cgroup = service.group(state["cgroup"])
+        container.pausing.paused = container.cgroup.frozen()
         process.resume_running(state, container.cgroup)
         container.watch_memory()
         service.when_settled(process.watch)

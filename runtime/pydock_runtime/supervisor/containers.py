@@ -18,6 +18,7 @@ from pydock_runtime.supervisor.hooked import Hooks
 from pydock_runtime.supervisor.kept import Kept
 from pydock_runtime.supervisor.logs import Capture, Log, open_log
 from pydock_runtime.supervisor.ooms import Watch
+from pydock_runtime.supervisor.pausing import Pausing
 from pydock_runtime.supervisor.processes import EXITED, FAILED, GATED, RUNNING, Process
 from pydock_runtime.supervisor.records import EXIT, STATE
 from pydock_runtime.supervisor.stdio import Stdio
@@ -57,7 +58,7 @@ class Container:
         "oom",
         "oom_score_adj",
         "own_pids",
-        "paused",
+        "pausing",
         "recorded",
         "runtime",
     )
@@ -77,7 +78,7 @@ class Container:
         self.cgroup = cgroup
         self.execs: dict[str, Process] = {}
         self.oom = False
-        self.paused = False
+        self.pausing = Pausing(house.poller)
         self.recorded = False
         self.runtime = runtime
         self.log_options: dict[str, Any] | None = None
@@ -170,18 +171,16 @@ class Container:
             raise Refused(protocol.CONFLICT, f"container {self.id} is {self.status}")
         asked.attach(process, request, request.fields)
 
-    def pause(self) -> None:
-        """Freeze every process. Raises OSError, RuntimeFailure."""
+    def pause(self, request: Request) -> None:
+        """Freeze every process; answered when they are."""
         self._require_running()
-        self._live_cgroup().freeze()
-        self.paused = True
+        self.pausing.change(self._live_cgroup(), request, paused=True)
 
-    def resume(self) -> None:
-        """Undo `pause`. Raises OSError, RuntimeFailure."""
-        if not self.paused:
+    def resume(self, request: Request) -> None:
+        """Undo `pause`."""
+        if not self.pausing.paused:
             raise Refused(protocol.CONFLICT, f"container {self.id} is not paused")
-        self._live_cgroup().thaw()
-        self.paused = False
+        self.pausing.change(self._live_cgroup(), request, paused=False)
 
     def update(self, resources: dict[str, Any]) -> None:
         """Change the limits. Raises OSError, RuntimeFailure."""
@@ -202,8 +201,8 @@ class Container:
             raise Refused(protocol.CONFLICT, f"container {self.id} is not running")
         number = int(request.fields["signal"])
         process.send_signal(number, group=bool(request.fields.get("group")))
-        if number == signal.SIGKILL and self.paused and process is self.init:
-            self.resume()
+        if number == signal.SIGKILL and process is self.init:
+            self.pausing.let_go(self.cgroup)
 
     def delete(self, request: Request) -> None:
         """Forget the container; with `force` kill it first. Answered when nothing of it is left."""
@@ -222,8 +221,7 @@ class Container:
         """Kill what there is; a container that never ran is undone."""
         self.init.fail(protocol.SYSTEM, why)
         self.init.send_signal(signal.SIGKILL)
-        if self.paused:
-            self.resume()
+        self.pausing.let_go(self.cgroup)
 
     def process(self, request: Request) -> Process:
         """Return the process a request means. Raises Refused."""
@@ -237,7 +235,7 @@ class Container:
     @property
     def settled(self) -> bool:
         """Whether nothing is under way that would be lost with this object."""
-        under_way = self._waiting or self._deletions or self._ending or self.hooks.running
+        under_way = self._waiting or self._deletions or self._ending or self.hooks.running or self.pausing.busy
         return not under_way and all(process.settled for process in (self.init, *self.execs.values()))
 
     def resume_record(self) -> None:
@@ -335,7 +333,7 @@ class Container:
         self._ending = False
         self.kept.close()
         self.log.close()
-        self.paused = False
+        self.pausing.forget(f"container {self.id} is not running")
         self.recorded = True
         try:
             self._house.records.write(self.id, EXIT, reports.exit_event(self, self.init))

@@ -88,7 +88,7 @@ def _container(container: Container, connections: dict[int, int]) -> dict[str, A
         "hooks": container.hooks.order,
         "oom": container.oom,
         "kills": container.memory.kills,
-        "paused": container.paused,
+        "paused": container.pausing.paused,
         "recorded": container.recorded,
         "oom_score_adj": container.oom_score_adj,
         "own_pids": container.own_pids,
@@ -109,8 +109,9 @@ def _restored(service: Service, saved: dict[str, Any]) -> Container:
     ended = saved["init"]["status"] == "exited"
     container.log = Log() if ended else open_log(saved["log"], service.poller)
     container.log.restore(dict(saved["rests"]))
-    for name in ("oom", "paused", "recorded", "oom_score_adj", "own_pids"):
+    for name in ("oom", "recorded", "oom_score_adj", "own_pids"):
         setattr(container, name, saved[name])
+    container.pausing.paused = saved["paused"]
     container.hooks.order = saved["hooks"]
     container.kept.restore(saved["kept"])
     container.init = _process(service, container, saved["init"], container.log)

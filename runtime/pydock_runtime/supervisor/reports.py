@@ -19,7 +19,7 @@ SHOWN = {"preparing": "created", STARTING: "created", "failing": "exited", "drai
 def status(container: Container) -> str:
     """Return the status that hello reports."""
     found = container.init.status
-    return PAUSED if found == RUNNING and container.paused else SHOWN.get(found, found)
+    return PAUSED if found == RUNNING and container.pausing.paused else SHOWN.get(found, found)
 
 
 def line(container: Container) -> dict[str, Any]:

@@ -307,12 +307,10 @@ class Service:
         request.answer({})
 
     def pause(self, request: Request) -> None:
-        self._container(request).pause()
-        request.answer({})
+        self._container(request).pause(request)
 
     def resume(self, request: Request) -> None:
-        self._container(request).resume()
-        request.answer({})
+        self._container(request).resume(request)
 
     def update(self, request: Request) -> None:
         self._container(request).update(request.fields["resources"])

@@ -118,6 +118,18 @@ def test_the_terminal_of_an_adopted_container(house: House) -> None:
     house.client.request("delete", container=name, force=True)
 
 
+def test_a_paused_container_is_adopted_paused(house: House) -> None:
+    name, _ = started(house, "sh", "-c", STAYS)
+    house.client.request("pause", container=name)
+    house.kill()
+    house.boot()
+    assert house.client.request("hello")["containers"][0]["status"] == "paused"
+    house.client.request("resume", container=name)
+    house.client.request("exec", container=name, exec="e", process=process(["true"]))
+    assert house.client.event("exit", name, "e")["code"] == 0
+    house.client.request("delete", container=name, force=True)
+
+
 def test_an_adopted_container_can_be_deleted(house: House) -> None:
     name, pid = started(house, "sleep", "100")
     house.kill()
