@@ -10,11 +10,10 @@ import os
 import sys
 from contextlib import closing, suppress
 
-from pydock_client import auth, progress
+from pydock_client import auth, buildcontext, progress
 from pydock_client.command import Failure
-from pydock_client.tarballs import Pieces, pack, unpack
-from pydock_shared import reference
-from pydock_shared.errors import PydockError
+from pydock_client.tarballs import Pieces, unpack
+from pydock_shared import ignore, reference
 from pydock_shared.mounts import split_csv
 
 TYPE_CHECKING = False
@@ -88,25 +87,19 @@ def cache(text: str, what: str) -> dict[str, str]:
     for name in fields:
         if name != "type" and name not in CACHES[kind]:
             raise Failure(f"--{what} type={kind}: the option {name} is not supported")
-    if fields.get("mode", "min") != "min":
-        raise Failure(f"--{what} mode={fields['mode']} is not supported: only min is")
+    if fields.get("mode", "min") not in ("min", "max"):
+        raise Failure(f"--{what} mode={fields['mode']} is not supported: min and max are")
     needed = {"registry": "ref", "local": "src" if what == "cache-from" else "dest"}.get(kind)
     if needed and not fields.get(needed):
         raise Failure(f"--{what} type={kind} requires {needed}")
     return fields
 
 
-def load(call: Call, folder: str) -> str:
-    """Load the images of a folder that `--cache-to type=local` has written; return the id of the last one."""
+def send_cache(call: Call, folder: str) -> str:
+    """Send a folder that `--cache-to type=local` has written; return what the request calls it."""
     if not os.path.exists(os.path.join(folder, "index.json")):
         raise Failure(f"could not read {folder}/index.json: no such file or directory")
-    found = ""
-    answer = call.daemon.request("POST", "/images/load", None, pack(folder, ""), Content_Type="application/x-tar")
-    for record in answer.objects():
-        text = str(record.get("stream", ""))
-        if "Loaded image" in text:
-            found = text.split(": ", 1)[1].strip()
-    return found
+    return f"context:{buildcontext.send(call.daemon, folder, ignore.Patterns(''), ())}"
 
 
 def write(call: Call, made: Output, identity: str, tags: list[str]) -> None:
@@ -131,23 +124,14 @@ def push(call: Call, name: str) -> None:
 
 
 def keep(call: Call, fields: dict[str, str], identity: str) -> None:
-    """Carry out `--cache-to` with an image that tells of its steps."""
+    """Carry out `--cache-to` with the cache that the build has made for it."""
     if fields["type"] == "local":
         os.makedirs(fields["dest"], exist_ok=True)
-        _files(call.daemon.request("GET", f"/images/{identity}/get").pieces(), fields["dest"])
+        _files(call.daemon.request("GET", f"/build/cache/{identity}").pieces(), fields["dest"])
     elif fields["type"] == "registry":
-        ref = reference.parse(fields["ref"])
-        call.daemon.call("POST", f"/images/{identity}/tag", {"repo": ref.name, "tag": ref.tag})
-        try:
-            push(call, fields["ref"])
-        finally:
-            remove(call, ref.familiar())
-
-
-def remove(call: Call, image: str) -> None:
-    """Remove an image that was only made on the way."""
-    with suppress(PydockError):
-        call.daemon.call("DELETE", f"/images/{image}")
+        headers = {"X_Registry_Auth": auth.header(call.settings, reference.parse(fields["ref"]).domain)}
+        answer = call.daemon.request("POST", f"/build/cache/{identity}/push", {"ref": fields["ref"]}, **headers)
+        progress.show(answer.objects(), sys.stderr)
 
 
 def _root(call: Call, made: Output, identity: str) -> None:

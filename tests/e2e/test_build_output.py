@@ -121,7 +121,34 @@ def test_a_cache_that_comes_from_elsewhere(
     assert output(pydock, "cat", "/moment") == first
     assert "importing cache manifest" in build(pydock, folder, "--cache-from", registry.name("nothing"))
     pydock.fails("build", "--cache-to", "type=gha", str(folder), code=1, message="type=gha is not supported")
-    pydock.fails("build", "--cache-to", "type=registry,ref=x,mode=max", str(folder), code=1, message="mode=max")
+    pydock.fails("build", "--cache-to", "type=registry,ref=x,mode=all", str(folder), code=1, message="mode=all")
+
+
+STAGED = """
+FROM busybox AS made
+RUN cat /proc/sys/kernel/random/uuid >/made
+RUN echo 2 >/two
+FROM busybox
+COPY --from=made /made /m
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "registry"])
+def test_a_cache_of_all_stages(
+    pydock: Cli, daemon: Engine, project: Project, registry: Registry, tmp_path: Path, kind: str
+):
+    """What another stage made is there for a build of that stage; of the rest nothing is fetched."""
+    folder, name = project(Dockerfile=STAGED), registry.name(f"max-{kind}:1")
+    there = {"local": (f"dest={tmp_path}/c", f"src={tmp_path}/c"), "registry": (f"ref={name}", f"ref={name}")}[kind]
+    for mode in ("min", "max"):
+        build(pydock, folder, "--no-cache", "--cache-to", f"type={kind},mode={mode},{there[0]}")
+        first = output(pydock, "cat", "/m")
+        _cold(daemon)
+        again = build(pydock, folder, "--target", "made", "--cache-from", f"type={kind},{there[1]}")
+        assert again.count("Using cache") == (2 if mode == "max" else 0)
+        assert (output(pydock, "cat", "/made") == first) is (mode == "max")
+    _cold(daemon)
+    assert build(pydock, folder, "--cache-from", f"type={kind},{there[1]}").count("Using cache") == 3
 
 
 def test_kinds_of_progress(pydock: Cli, project: Project):

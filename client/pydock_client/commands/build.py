@@ -72,8 +72,8 @@ def _build(call: Call) -> None:
     query = _query(call) | _result(options, outputs, targets) | {"trace": kind in ("tty", "rawjson")}
     query["contexts"] = json.dumps({name: _named(call, value) for name, value in named}) if named else ""
     with ExitStack() as stack:
-        images = [_cache_image(call, fields, stack) for fields in sources]
-        query["cachefrom"] = json.dumps(images) if images else ""
+        caches = [fields.get("ref") or buildoutput.send_cache(call, fields["src"]) for fields in sources]
+        query["cachefrom"] = json.dumps(caches) if caches else ""
         if known or agents:
             query["session"] = stack.enter_context(buildsession.Session(call.daemon, known, agents)).name
         told = _send(call, query, kind)
@@ -89,23 +89,14 @@ def _outputs(options: Options) -> list[Output]:
 
 def _result(options: Options, outputs: list[Output], targets: list[dict[str, str]]) -> dict[str, Any]:
     names = [name for made in outputs if made.is_image for name in made.names]
-    kinds = {fields["type"] for fields in targets}
+    kept = {"inline" if fields["type"] == "inline" else fields.get("mode", "min") for fields in targets}
     return {
         "t": [*options["tag"], *names] if any(made.is_image for made in outputs) else [],
         "exported": not any(made.is_image for made in outputs),
         "rewrite": any(made.rewrite for made in outputs),
-        "cacheto": "image" if kinds - {"inline"} else "inline" if kinds else "",
+        "cacheto": ",".join(sorted(kept)),
         "nocachefilter": json.dumps(options["no-cache-filter"]) if options["no-cache-filter"] else "",
     }
-
-
-def _cache_image(call: Call, fields: dict[str, str], stack: ExitStack) -> str:
-    """Return the image that `--cache-from` names; of a folder it is loaded for the time of the build."""
-    if fields["type"] == "registry":
-        return fields["ref"]
-    image = buildoutput.load(call, fields["src"])
-    stack.callback(buildoutput.remove, call, image)
-    return image
 
 
 def _finish(call: Call, outputs: list[Output], targets: list[dict[str, str]], told: dict[str, Any]) -> None:
@@ -116,8 +107,6 @@ def _finish(call: Call, outputs: list[Output], targets: list[dict[str, str]], to
             buildoutput.write(call, made, identity, options["tag"])
     for fields in targets:
         buildoutput.keep(call, fields, str(told.get("Cache", "")))
-    if told.get("Cache"):
-        buildoutput.remove(call, told["Cache"])
     if options["iidfile"]:
         with open(options["iidfile"], "w") as file:
             file.write(identity)

@@ -32,7 +32,8 @@ NUMBERS = {"memory": "Memory", "memswap": "MemorySwap", "cpushares": "CpuShares"
            "cpuquota": "CpuQuota", "shmsize": "ShmSize"}  # fmt: skip
 TEXTS = {"cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems", "cgroupparent": "CgroupParent"}
 REFUSED = ("outputs", "isolation")
-CACHE_TO = ("", "inline", "image")
+CACHE_TO = {"inline", "min", "max"}
+"""What of the steps is told: in the image itself, or apart those of the result, or of all stages."""
 LISTED, IMAGE = "context:", "docker-image://"
 DIGEST = re.compile("[0-9a-f]{64}")
 LONGEST_DOCKERFILE = 1 << 20
@@ -56,8 +57,8 @@ async def build_image(call: Call) -> web.StreamResponse:
                 image = await build.run()
             if traced:
                 await stream.send({"aux": {"ID": image.id}})
-            if build.cache_image:
-                await stream.send({"aux": {"Cache": build.cache_image.id}})
+            if build.exported:
+                await stream.send({"aux": {"Cache": engine.build_cache.export(build.exported)}})
         return await stream.finish()
     finally:
         await asyncio.shield(_ended(call, folder))
@@ -77,7 +78,8 @@ async def _context(call: Call, folder: Path, options: Options) -> tuple[tuple[tr
         name: await _named(call, text, folder / f"context-{number}")
         for number, (name, text) in enumerate(_contexts(call).items())
     }
-    options = replace(options, contexts=named)
+    files = [await call.engine.build_contexts.tree(name.removeprefix(LISTED)) for name in _cache_folders(call)]
+    options = replace(options, contexts=named, cache_files=files)
     try:
         if listed:
             whole = await call.engine.build_contexts.tree(listed)
@@ -98,9 +100,15 @@ def _contexts(call: Call) -> dict[str, str]:
     return {name.lower(): text or "" for name, text in _table(call.query.get("contexts", ""), "contexts").items()}
 
 
+def _cache_folders(call: Call) -> list[str]:
+    """Return the caches that are folders of the client, which were sent as contexts."""
+    return [name for name in _list(call.query.get("cachefrom", ""), "cachefrom") if name.startswith(LISTED)]
+
+
 def _own_contexts(call: Call) -> list[str]:
     """Return the ids of the contexts that were sent for this build."""
-    named = [text.removeprefix(LISTED) for text in _contexts(call).values() if text.startswith(LISTED)]
+    named = [text for text in _contexts(call).values() if text.startswith(LISTED)]
+    named = [text.removeprefix(LISTED) for text in [*named, *_cache_folders(call)]]
     return [name for name in [call.query.get("context", ""), *named] if name]
 
 
@@ -158,7 +166,8 @@ def _options(call: Call) -> Options:
     asked = [part for text in query.getall("allow", []) for part in text.split(",") if part]
     if query.get("version", "1") not in ("", "1"):
         raise InvalidArgument(f"invalid version {query['version']}")
-    if query.get("cacheto", "") not in CACHE_TO:
+    cache_to = {word for word in query.get("cacheto", "").split(",") if word}
+    if cache_to - CACHE_TO:
         raise NotSupported(f"the cache export {query['cacheto']} is not supported")
     for name in REFUSED:
         if query.get(name, "") not in EMPTY:
@@ -181,9 +190,9 @@ def _options(call: Call) -> Options:
         no_cache_stages=frozenset(text.lower() for text in _list(query.get("nocachefilter", ""), "nocachefilter")),
         squash=call.flag("squash"),
         rewrite=call.flag("rewrite"),
-        cache_from=_list(query.get("cachefrom", ""), "cachefrom"),
-        cache_inline=query.get("cacheto", "") == "inline",
-        cache_image=query.get("cacheto", "") == "image",
+        cache_from=[name for name in _list(query.get("cachefrom", ""), "cachefrom") if not name.startswith(LISTED)],
+        cache_inline="inline" in cache_to,
+        cache_export=max(cache_to - {"inline"}, key=["min", "max"].index, default=""),
         allowed=entitlements.allowed(call.engine.config, asked),
     )
 

@@ -19,6 +19,7 @@ from . import (
     absent,
     archives,
     build,
+    buildcache,
     buildkit,
     buildsession,
     containers,
@@ -43,14 +44,14 @@ from .versions import NEWEST, split, text
 
 MODULES = (
     *(system, usage, upkeep, containers, stats, archives, streams, websocket, exec),
-    *(registries, images, networks, volumes, build, buildkit, buildsession, events, absent),
+    *(registries, images, networks, volumes, build, buildcache, buildkit, buildsession, events, absent),
 )
 ROUTES: list[Route] = [route for module in MODULES for route in module.ROUTES]
 ROUTES.append(openapi.route(ROUTES))
 ROUTER = Router(ROUTES)
 GIVEN_UP = (
     *(containers.wait_container, archives.put_archive, images.create_image, images.load_images, build.build_image),
-    *(buildkit.grpc, buildkit.session),
+    *(buildkit.grpc, buildkit.session, buildcache.push),
 )
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
 LARGEST_BODY = 16 << 20

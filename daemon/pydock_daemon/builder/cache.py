@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pydock_daemon.images.manifest import digest_of
 from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Images
 from pydock_daemon.store import Store
+from pydock_shared.errors import NotFound
 
+from .cacheconfig import Documents
 from .contexts import Contexts
 
 SCHEMA = """
@@ -35,6 +38,7 @@ EXPORTED = "exported result"
 """The step of an entry that is a whole build whose result has gone elsewhere; it is hidden as the steps between are."""
 
 
+MOST_EXPORTS = 8
 SHORT = 24
 """The digits of a key that are an entry's id."""
 
@@ -54,6 +58,7 @@ class Cache:
         self._begun: Counter[str] = Counter()
         self._of_cache = {row["image"] for row in rows}
         images.hidden = self._hides
+        self._exports: dict[str, Documents] = {}
 
     def _hides(self, image: Image) -> bool:
         return image.id in self._of_cache and not image.repo_tags and not image.repo_digests
@@ -81,6 +86,21 @@ class Cache:
             )
         if step != WHOLE:
             self._of_cache.add(image.id)
+
+    def export(self, made: Documents) -> str:
+        """Remember a cache for its client to fetch or push; return its name. The last few are."""
+        name = digest_of(made.manifest)
+        self._exports.pop(name, None)
+        self._exports[name] = made
+        for old in list(self._exports)[:-MOST_EXPORTS]:
+            del self._exports[old]
+        return name
+
+    def exported(self, name: str) -> Documents:
+        """Return such a cache; NotFound: there is none of that name."""
+        if name not in self._exports:
+            raise NotFound(f"no such build cache: {name}")
+        return self._exports[name]
 
     @contextmanager
     def begun(self, image: Image) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """What a build was asked for: the parameters of `POST /build`. Made by `api.build`, used by `solve` and `steps`."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +42,13 @@ class Options:
     rewrite: bool = False
     """Whether files of the new layers get no time after SOURCE_DATE_EPOCH."""
     cache_from: list[str] = field(default_factory=list)
-    """Images whose steps come into the cache first."""
+    """Caches of registries, and images whose steps come into the cache first."""
+    cache_files: Sequence[Tree] = ()
+    """Caches in folders of the client: OCI layouts."""
     cache_inline: bool = False
     """Whether the image tells of its steps."""
-    cache_image: bool = False
-    """Whether a second image is made that tells of the steps, for others to begin with."""
+    cache_export: str = ""
+    """Which steps are told for others to begin with: `min`, those of the result, or `max`, those of all stages."""
     allowed: frozenset[str] = frozenset()
     """The entitlements of the build: `network.host`, `security.insecure`."""
     contexts: dict[str, Tree | str] = field(default_factory=dict)

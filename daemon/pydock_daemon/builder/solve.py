@@ -17,12 +17,14 @@ from pydock_daemon.images.service import Adding, Images, Progress
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
-from . import dockerfile, inline, meta, rewrite, stages, state
+from . import cacheconfig, dockerfile, inline, meta, rewrite, sharing, stages, state
 from .cache import EXPORTED, WHOLE, Cache, key
+from .cacheconfig import Documents
 from .dockerfile import Instruction
 from .expand import Words
 from .options import EPOCH, NAMING, Options
 from .report import Report, Track
+from .sharing import Imported
 from .stages import Stage
 from .state import State
 from .steps import CARRIERS, PROXIES, Steps
@@ -49,8 +51,9 @@ class Build:
         self._states: dict[int, asyncio.Task[State]] = {}
         self._used: set[str] = set()
         self._notes: list[str] = []
-        self.cache_image: Image | None = None
-        """The image that tells of the steps, where one was asked for."""
+        self._imported: list[Imported] = []
+        self.exported: Documents | None = None
+        """The cache that tells of the steps, where one was asked for."""
         self._told: list[BaseException] = []
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
@@ -71,20 +74,35 @@ class Build:
         with self._images.adding() as self._adding:
             for name in self._options.cache_from:
                 await self._import(name)
+            for files in self._options.cache_files:
+                self._imported.append(await asyncio.to_thread(sharing.from_files, self._images, files))
             return await self._run()
 
     async def _import(self, name: str) -> None:
-        """Take in the steps of an image; that there is none is no mistake, as in Docker."""
+        """Take in the steps of a cache, or of an image; that there is none is no mistake, as in Docker."""
         try:
             found = self._images.resolve(name)
             await self._images.admit(found, name)
         except NotFound:
             try:
+                ref = reference.parse(name)
+                cache = await sharing.from_registry(self._images, ref, await login(self._options, ref.domain))
+                if cache:
+                    self._imported.append(cache)
+                    return
                 found = await self._pull(name, self._options.platform, _silent)
             except PydockError as error:
                 self._notes.append(f"importing cache manifest from {name}: {error.message}\n")
                 return
         inline.take(self._images, self._cache, self._adding, found)
+
+    async def _elsewhere(self, key: str, send: Progress) -> Image | None:
+        """Return what a step has made elsewhere, None when no cache that came has it."""
+        for cache in self._imported:
+            found = await cache.find(self._images, self._cache, self._adding, key, send)
+            if found:
+                return found
+        return None
 
     async def _run(self) -> Image:
         try:
@@ -97,6 +115,10 @@ class Build:
         if self._options.labels:
             final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
         image = await self._image(final)
+        if self._options.cache_export:
+            whole = self._options.cache_export == "max"
+            states = [final, *(task.result() for task in self._states.values() if whole)]
+            self.exported = await asyncio.to_thread(cacheconfig.documents, sharing.steps(states))
         unused = sorted(set(self._options.given) - self._used - PROXIES - {EPOCH, NAMING})
         for tag in self._options.tags:
             self._images.publish("tag", image.id, tag.familiar())
@@ -107,8 +129,6 @@ class Build:
         """Return the image of the last state: that of an earlier build when nothing but the time is another."""
         options, moment = self._options, self._options.moment
         steps = inline.told(final)
-        if options.cache_image:
-            self.cache_image = state.commit(self._images, final, [], moment=moment, extra=steps)
         history = [{name: text for name, text in step.items() if name != "created"} for step in final.history]
         facts = (
             final.key,
@@ -181,7 +201,7 @@ class Build:
         options = replace(self._options, no_cache=True) if alone else self._options
         steps = Steps(
             self._containers, self._cache, self._adding, options, self._folder, self._context, track,
-            lambda name: self._source(stage, name, track),
+            lambda name: self._source(stage, name, track), self._elsewhere,
         )  # fmt: skip
         if triggers:
             await track.note(f"# Executing {len(triggers)} build trigger{'s' * (len(triggers) > 1)}\n")
@@ -272,10 +292,14 @@ def platforms(options: Options) -> dict[str, str]:
 async def pulled(images: Images, name: str, platform: Platform | None, options: Options, progress: Progress) -> Image:
     """Return an image from its registry, with the login that the build was given for that."""
     ref = reference.parse(name)
-    credentials = options.credentials.get(ref.domain, Credentials())
+    return await pull.pull(images, ref, platform, await login(options, ref.domain), progress)
+
+
+async def login(options: Options, domain: str) -> Credentials:
+    """Return the login for a registry that the build was given, an empty one when there is none."""
     if options.session:
-        credentials = await options.session.credentials(ref.domain)
-    return await pull.pull(images, ref, platform, credentials, progress)
+        return await options.session.credentials(domain)
+    return options.credentials.get(domain, Credentials())
 
 
 async def _silent(record: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from .expand import Words
 from .given import Given, Giver
 from .mounts import RunMount
 from .options import Options
-from .report import Track
+from .report import Send, Track
 from .state import State
 from .tree import WILD, Node, Tree
 
@@ -38,6 +38,7 @@ PIPES = "/dev/pipes"
 """Where BuildKit puts such scripts."""
 GO_FOLDER = 1 << 31
 Source = Callable[[str], Awaitable[State | Tree]]
+Elsewhere = Callable[[str, Send], Awaitable[Image | None]]
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,12 @@ class Steps:
         context: Tree,
         track: Track,
         source: Source,
+        elsewhere: Elsewhere,
     ) -> None:
-        """`source` returns the stage or image that a `--from` names."""
+        """`source` returns the stage or image that a `--from` names, `elsewhere` what other engines' caches have."""
         self._containers, self._cache, self._adding, self._options = containers, cache, adding, options
         self._folder, self._context, self._track, self._source = folder, context, track, source
+        self._elsewhere = elsewhere
         self._numbers = iter(range(1 << 30))
 
     async def carry_out(self, at: State, instruction: Instruction, words: Words) -> None:
@@ -94,17 +97,10 @@ class Steps:
         relevant = {name: at.settings.get(name) for name in ("Env", "User", "WorkingDir")}
         relevant["Hostname"] = self._options.hostname
         named = [(str(mount), origins[mount].key if mount in origins else "") for mount in wanted.mounts]
+        script = wanted.script.text if wanted.script else ""
         step = key(
-            "run",
-            at.key,
-            wanted.command,
-            arguments,
-            relevant,
-            wanted.network,
-            wanted.privileged,
-            named,
-            wanted.script.text if wanted.script else "",
-        )
+            "run", at.key, wanted.command, arguments, relevant, wanted.network, wanted.privileged, named, script
+        )  # fmt: skip
 
         async def files(mount: RunMount) -> State:
             return origins[mount]
@@ -365,7 +361,9 @@ class Steps:
     ) -> None:
         """Take a step from the cache, or make it and keep it; it is `told` unless it is a part of another."""
         images, before = self._containers.images, len(at.diff_ids)
-        cached = None if self._options.no_cache else self._cache.find(wanted)
+        cached = None
+        if not self._options.no_cache:
+            cached = self._cache.find(wanted) or await self._elsewhere(wanted, self._track.pulling)
         if cached is not None:
             found = state.of_image(images, cached, self._adding)
             if told:

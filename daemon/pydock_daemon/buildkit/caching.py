@@ -1,16 +1,17 @@
 """Caches from elsewhere and for elsewhere, as BuildKit's clients ask for them: `--cache-from`, `--cache-to`.
 
-Used by `jobs`. The steps stand in an image (`builder.inline`): inside the result itself, or in one for a registry.
+Used by `jobs`. The steps stand in the result itself (`builder.inline`), or in documents of their own
+(`builder.cacheconfig`).
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from pydock_daemon.builder import sharing
+from pydock_daemon.builder.cacheconfig import Documents
 from pydock_daemon.engine import Engine
-from pydock_daemon.images import push
 from pydock_daemon.images.auth import Credentials
-from pydock_daemon.images.model import Image
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 
@@ -20,6 +21,9 @@ from .session import Client
 FROM = {"registry": ("ref",)}
 TO = {"inline": ("mode",), "registry": ("ref", "mode", "oci-mediatypes", "image-manifest")}
 """Kinds of caches, and the attributes of each."""
+MODES = {"inline": ("min",), "registry": ("min", "max")}
+FIXED = {"oci-mediatypes": "true", "image-manifest": "true"}
+"""Attributes of which there is one value only."""
 
 
 class Entry(NamedTuple):
@@ -59,19 +63,27 @@ def _checked(entry: Entry, kinds: Mapping[str, tuple[str, ...]], what: str) -> E
     if entry.kind not in kinds:
         raise NotSupported(f"the cache {what} type={entry.kind} is not supported")
     for name, value in entry.attributes.items():
-        if name not in kinds[entry.kind]:
+        if name not in kinds[entry.kind] or value.lower() != FIXED.get(name, value.lower()):
             raise NotSupported(f"the option {name}={value} of the cache {what} type={entry.kind} is not supported")
+    if entry.attributes.get("mode", "min") not in MODES[entry.kind]:
+        raise NotSupported(f"mode={entry.attributes['mode']} of the cache {what} type={entry.kind} is not supported")
     if "ref" in kinds[entry.kind]:
         reference.parse(entry.attributes.get("ref", ""))
     return entry
 
 
-async def send(engine: Engine, client: Client | None, telling: Telling, image: Image, wanted: list[Entry]) -> None:
-    """Push the image that tells of the steps to the registries that were asked for."""
+def mode(wanted: list[Entry]) -> str:
+    """Return which steps are to be told by documents: `min`, `max`, or nothing when there are to be none."""
+    modes = {one.attributes.get("mode", "min") for one in wanted if one.kind == "registry"}
+    return max(modes, key=["min", "max"].index, default="")
+
+
+async def send(engine: Engine, client: Client | None, telling: Telling, made: Documents, wanted: list[Entry]) -> None:
+    """Push the documents to the registries that were asked for."""
     for entry in wanted:
         if entry.kind != "registry":
             continue
         ref = reference.parse(entry.attributes["ref"])
         async with vertex(telling, f"exporting cache to registry {ref.familiar()}") as drawn:
             login = await client.credentials(ref.domain) if client else Credentials()
-            await push.push_as(engine.images, image, ref, login, lambda record: pulled(drawn, record))
+            await sharing.send(engine.images, made, ref, login, lambda record: pulled(drawn, record))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydock_daemon.builder import solve
+from pydock_daemon.builder.cacheconfig import Documents
 from pydock_daemon.builder.steps import Failed
 from pydock_daemon.images.model import Image
 from pydock_shared.errors import PydockError
@@ -31,10 +32,10 @@ class Refused(PydockError):
 
 
 class Built(NamedTuple):
-    """An image, and the one that tells of its steps where that was asked for."""
+    """An image, and the cache that tells of its steps where that was asked for."""
 
     image: Image
-    cache: Image | None
+    cache: Documents | None
 
 
 async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Built:
@@ -51,7 +52,7 @@ async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Built:
                 engine.containers, engine.build_cache, made, sources.folder, files.context, report, files.text
             )
             image = await work.run()
-            return Built(image, work.cache_image)
+            return Built(image, work.exported)
         except PydockError as error:
             raise _detailed(error, asked.filename, files.text, report) from error
 

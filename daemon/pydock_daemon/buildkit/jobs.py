@@ -120,7 +120,7 @@ class Job:
             rewrite=any(one.on("rewrite-timestamp") for one in self._exports),
             cache_from=caching.sources([*self._request.Cache.Imports, *imports], given.get("cache-imports", "")),
             cache_inline=caching.inline(self._caches, given),
-            cache_image=any(one.kind == "registry" for one in self._caches),
+            cache_export=caching.mode(self._caches),
         )
         sources = Sources(
             self._engine, client, self.telling, options, self._folder, self._given, attributes.asked(given).sessions,
@@ -161,14 +161,10 @@ class Job:
     async def _export(self, built: Built) -> dict[str, str]:
         answer: dict[str, str] = {}
         client = await self._client()
-        try:
-            for export in self._exports:
-                answer |= await carry_out(Result(self._engine, client, self.telling, built.image, self._folder), export)
-            if built.cache:
-                await caching.send(self._engine, client, self.telling, built.cache, self._caches)
-        finally:
-            if built.cache:
-                self._engine.images.names.remove(built.cache.id)
+        for export in self._exports:
+            answer |= await carry_out(Result(self._engine, client, self.telling, built.image, self._folder), export)
+        if built.cache:
+            await caching.send(self._engine, client, self.telling, built.cache, self._caches)
         return answer
 
 

@@ -106,7 +106,7 @@ class Pull:
         for step in steps:
             if step.digest not in self._images.content:
                 await self._report.say("Pulling fs layer", step.short)
-        await chain.make(self._images, self._adding, steps, self._fetch, self._report, WORDS)
+        await chain.make(self._images, self._adding, steps, self.fetch, self._report, WORDS)
 
     def _wanted(self, top: str) -> list[Reference]:
         """Return the names that the image is to have: the tag that was asked for, and the digest."""
@@ -163,7 +163,7 @@ class Pull:
         finally:
             ingest.close()
 
-    async def _fetch(self, step: Step) -> None:
+    async def fetch(self, step: Step) -> None:
         """Bring one layer blob here, unless it is, or another pull does so right now."""
         content = self._images.content
         async with self._images.fetching(step.digest), self._slots:

@@ -68,6 +68,15 @@ async def push_as(images: Images, image: Image, ref: Reference, credentials: Cre
         await _push_one(images, repository, ref, image, parcel, report)
 
 
+async def push_document(images: Images, digest: str, ref: Reference, credentials: Credentials, send: Send) -> None:
+    """Push a manifest that is here and none of an image, with its blobs."""
+    blobs = [blob.digest for blob in manifest.blobs_of(images.content.read(digest))]
+    async with Reporter(send) as report:
+        repository = await images.registries.reach(ref, credentials, "pull,push")
+        await _blobs(images, repository, ref, {blob: blob.removeprefix("sha256:")[:12] for blob in blobs}, report)
+        await _document(images, repository, digest, str(ref.tag))
+
+
 def choose(images: Images, tree: Tree, platform: Platform | None) -> Parcel:
     """Return what of a tree is pushed; NotFound or Conflict in Docker's words when that is nothing or not clear."""
     here = [leaf for leaf in tree.images() if leaf.available]
@@ -104,19 +113,7 @@ async def _push_one(
     with images.content.pinned() as pins:
         pins.hold(*blobs, *(leaf.digest for leaf in parcel.leaves), *parcel.documents)
         ids = _layers(images, parcel)
-        slots = asyncio.Semaphore(AT_A_TIME)
-
-        async def layer(digest: str) -> None:
-            await report.say("Preparing", ids[digest])
-            async with slots:
-                await _blob(images, repository, ref, digest, report, ids[digest])
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for digest in ids:
-                    group.create_task(layer(digest))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await _blobs(images, repository, ref, ids, report)
         for digest in sorted(blobs - ids.keys()):
             await _blob(images, repository, ref, digest, None, "")
         for digest in [*(leaf.digest for leaf in parcel.leaves), *parcel.documents]:
@@ -124,6 +121,23 @@ async def _push_one(
     pushed = images.get(parcel.leaves[0].config) if not parcel.documents else None
     images.names.add(pushed or image, [Reference(ref.domain, ref.path, None, top)], top, locally=False)
     images.publish("push", ref.familiar(), ref.familiar_name())
+
+
+async def _blobs(images: Images, repository: Repository, ref: Reference, ids: dict[str, str], report: Reporter) -> None:
+    """Bring blobs to the registry, a few at a time; `ids` are their names in progress records."""
+    slots = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(digest: str) -> None:
+        await report.say("Preparing", ids[digest])
+        async with slots:
+            await _blob(images, repository, ref, digest, report, ids[digest])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for digest in ids:
+                group.create_task(one(digest))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def _document(images: Images, repository: Repository, digest: str, name: str) -> None:

@@ -126,6 +126,20 @@ def archive(saved: list[Saved]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
+def layout(images: Images, top: str) -> Iterator[bytes]:
+    """Yield an OCI layout of a manifest that is none of an image, with its blobs; blocks on the disk."""
+    document = images.content.read(top)
+    for folder in ("blobs", "blobs/sha256"):
+        yield _header(folder, 0, 0)
+    for digest in sorted({top, *(blob.digest for blob in manifest.blobs_of(document))}):
+        yield from _file(f"blobs/sha256/{digest.removeprefix('sha256:')}", images.content.path(digest), 0)
+    entry = {"mediaType": manifest.kind_of(document), "digest": top, "size": len(document)}
+    index = {"schemaVersion": 2, "mediaType": manifest.OCI_INDEX, "manifests": [entry]}
+    for name, value in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+        yield from _file(name, manifest.encode(value), 0)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
 async def stream(images: Images, saved: list[Saved]) -> AsyncGenerator[bytes, None]:
     """Yield the archive piece by piece, read in a thread; its blobs stay until the end."""
     pieces = archive(saved)

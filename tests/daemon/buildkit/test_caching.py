@@ -36,7 +36,10 @@ def test_targets() -> None:
         "inline",
         "registry",
     ]
-    for wrong in (entry("local", dest="x"), entry("registry", ref="a", compression="zstd")):
+    for wrong in (
+        entry("local", dest="x"), entry("registry", ref="a", compression="zstd"), entry("inline", mode="max"),
+        entry("registry", ref="a", **{"image-manifest": "false"}),
+    ):  # fmt: skip
         with pytest.raises(NotSupported):
             caching.targets([wrong])
     with pytest.raises(InvalidArgument):
@@ -47,3 +50,10 @@ def test_inline() -> None:
     assert caching.inline([], {"build-arg:BUILDKIT_INLINE_CACHE": "1"})
     assert caching.inline(caching.targets([entry("inline")]), {})
     assert not caching.inline(caching.targets([entry("registry", ref="a")]), {})
+
+
+def test_modes() -> None:
+    least, most = entry("registry", ref="a"), entry("registry", ref="b", mode="max")
+    assert [caching.mode(caching.targets(wanted)) for wanted in ([entry("inline")], [least], [most, least])] == [
+        "", "min", "max"
+    ]  # fmt: skip
