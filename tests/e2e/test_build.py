@@ -74,6 +74,15 @@ def output(cli: Cli, *command: str, image: str = "built:1") -> str:
 
 
 @BUILDKIT
+def test_documents_of_stages_side_by_side(pydock: Cli, project: Project):
+    """Each is what its own stage says, whatever the others write at the same moment."""
+    numbers = range(6)
+    text = "".join(f"FROM busybox AS s{n}\nCOPY <<EOF /f{n}\ncontent {n}\nEOF\n" for n in numbers)
+    text += "FROM busybox\n" + "".join(f"COPY --from=s{n} /f{n} /\n" for n in numbers)
+    build(pydock, project(Dockerfile=text), "--no-cache")
+    assert output(pydock, "sh", "-c", "cat /f*") == "\n".join(f"content {n}" for n in numbers)
+
+
 def test_stages_arguments_and_settings(cli: Cli, project: Project):
     folder = project(
         Dockerfile="""

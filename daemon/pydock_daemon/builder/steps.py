@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import posixpath
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ NOTHING = {"Cmd": ["#(nop)"], "Entrypoint": [""], "HostConfig": {"NetworkMode": 
 PIPES = "/dev/pipes"
 """Where BuildKit puts such scripts."""
 GO_FOLDER = 1 << 31
+_numbers = itertools.count()
+"""Of files, for all stages: they share the folder of the build."""
 Source = Callable[[str], Awaitable[State | Tree]]
 Elsewhere = Callable[[str, Send], Awaitable[Image | None]]
 
@@ -81,7 +84,6 @@ class Steps:
         self._containers, self._cache, self._adding, self._options = containers, cache, adding, options
         self._folder, self._context, self._track, self._source = folder, context, track, source
         self._elsewhere = elsewhere
-        self._numbers = iter(range(1 << 30))
 
     async def carry_out(self, at: State, instruction: Instruction, words: Words) -> None:
         """Change a state by one instruction. InvalidArgument, Failed and others say what is wrong."""
@@ -387,7 +389,7 @@ class Steps:
             at.add_layer(*found)
 
     def _new_file(self) -> Path:
-        return self._folder / f"{next(self._numbers)}.tar"
+        return self._folder / f"{next(_numbers)}.tar"
 
 
 CARRIERS: dict[str, Callable[[Steps, State, Instruction, Words], Awaitable[None]]] = {
