@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, linux, steps
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from pydock_runtime.steps import Step
 
 # In the order of their numbers.
 NAMES = (
@@ -63,26 +65,35 @@ class Sets:
             raise RuntimeFailure(f"the runtime itself does not have {names}", INVALID)
 
 
-def drop_bounding(sets: Sets) -> None:
-    """Take everything out of the bounding set that is not in it; needs CAP_SETPCAP, so it comes first."""
-    for number in sets.dropped:
-        try:
-            linux.prctl(abi.PR_CAPBSET_DROP, number)
-        except OSError as error:
-            # A capability this kernel does not know.
-            if error.errno != errno.EINVAL:
-                raise
+def drop_bounding(sets: Sets) -> list[Step]:
+    """Return the taking of everything out of the bounding set that is not in it; needs CAP_SETPCAP, so it comes first.
+
+    The same few sets are asked for again and again, so the answers are kept.
+    """
+    key = tuple(sets.dropped)
+    if key not in _drops:
+        # EINVAL: a capability this kernel does not know.
+        _drops[key] = [steps.prctl(abi.PR_CAPBSET_DROP, number, tolerated=errno.EINVAL) for number in key]
+    return _drops[key]
 
 
-def apply(sets: Sets, *, root: bool) -> None:
-    """Set the other four sets, after the user has changed.
+_drops: dict[tuple[int, ...], list[Step]] = {}
+
+
+def apply(sets: Sets, *, root: bool) -> list[Step]:
+    """Return the setting of the other four sets, after the user has changed.
 
     Any user but root gets at once what execve(2) will leave it, the ambient set, as with Docker: what it may not read
     or execute it cannot be made to run either.
     """
     effective, permitted = (sets.effective, sets.permitted) if root else (sets.ambient, sets.ambient)
-    linux.capset(effective, permitted, sets.inheritable)
-    linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
-    for number in range(len(NAMES)) if sets.ambient else ():
-        if sets.ambient >> number & 1:
-            linux.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)
+    raised = [
+        steps.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_RAISE, number)
+        for number in range(len(NAMES) if sets.ambient else 0)
+        if sets.ambient >> number & 1
+    ]
+    return [
+        steps.call("capset", *linux.capability_sets(effective, permitted, sets.inheritable)),
+        steps.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL),
+        *raised,
+    ]

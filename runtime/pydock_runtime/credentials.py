@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import struct
 
 from pydock_runtime import (
     abi,
@@ -17,11 +18,12 @@ from pydock_runtime import (
     listener,
     mempolicy,
     namespaces,
-    program,
     rlimits,
     scheduling,
+    steps,
     user,
 )
+from pydock_runtime import program as program_file
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -33,27 +35,33 @@ if TYPE_CHECKING:
     from pydock_runtime.linux import Strings
     from pydock_runtime.listener import Listener
     from pydock_runtime.seccomp import Program
+    from pydock_runtime.steps import Step
 
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
 """Python ignores the first two; glibc's posix_spawn, and so make, leaves its own two ignored in what it starts."""
 SEARCHED_BY_ITS_USER = 0x3F1B0000
 """Rights of a session keyring, keyctl_setperm(3): all for who holds it, view, read, search and link for its user."""
-LAST_FD = 0xFFFFFFFF
+THIS_KEYRING = -3
+"""KEY_SPEC_SESSION_KEYRING."""
 
 
 class Process:
-    """`process` of a spec, checked and turned into what the kernel takes, before the root is changed."""
+    """`process` of a spec, checked and turned into what the kernel takes, before the root is changed.
+
+    What can be made ready for it is: `first` and `last` are what is done before and after it becomes its user.
+    """
 
     __slots__ = (
-        "_envp",
-        "_has_home",
         "args",
         "argv",
         "capabilities",
         "cwd",
+        "entering",
         "env",
         "filter",
+        "first",
         "labels",
+        "last",
         "limits",
         "listener",
         "memory_policy",
@@ -62,6 +70,7 @@ class Process:
         "personality",
         "preserve",
         "scheduling",
+        "search",
         "umask",
         "user",
     )
@@ -91,14 +100,10 @@ class Process:
         self.filter = program
         self.preserve = preserve
         self.argv = linux.strings(self.args)
-        self._envp = linux.strings(self.env, room=1)
-        self._has_home = any(entry.startswith(b"HOME=") for entry in self.env)
-
-    def environment(self, home: bytes) -> Strings:
-        """Return the environment for `linux.exec_file`, with this HOME where it has none."""
-        if not self._has_home:
-            self._envp[len(self.env)] = b"HOME=" + home
-        return self._envp
+        self.entering = steps.call("chdir", os.fsencode(self.cwd))
+        self.search = program_file.Search(self.args[0], self.env)
+        self.first = _first(self)
+        self.last = _last(self)
 
     def take(self, part: dict[str, Any]) -> None:
         """Take what is the container's and not of a `process`, from the `linux` of its spec; RuntimeFailure."""
@@ -106,97 +111,144 @@ class Process:
         self.memory_policy = mempolicy.check(part.get("memoryPolicy"))
 
 
+class Login:
+    """Who a process is to be, and what is done to become that; made by who knows first, its parent or itself."""
+
+    __slots__ = ("account", "envp", "steps")
+
+    def __init__(self, process: Process, account: user.User) -> None:
+        self.account = account
+        homed = any(entry.startswith(b"HOME=") for entry in process.env)
+        self.envp = linux.strings(process.env if homed else [*process.env, b"HOME=" + account.home])
+        uid, gid, groups = account.uid, account.gid, account.groups
+        self.steps = [
+            steps.prctl(abi.PR_SET_KEEPCAPS, 1),
+            steps.call("setgroups", len(groups), struct.pack(f"={len(groups)}I", *groups)),
+            steps.call("setresgid", gid, gid, gid),
+            steps.call("setresuid", uid, uid, uid),
+            steps.prctl(abi.PR_SET_KEEPCAPS, 0),
+            *capabilities.apply(process.capabilities, root=uid == 0),
+        ]
+
+
 def become(process: Process, before: Callable[[], None] | None = None) -> NoReturn:
     """Turn this process, already inside its namespaces and root, into the user's program.
 
     `before` is called with all its rights given up, and before the filter where that can be.
     """
-    rlimits.give_back()
-    rlimits.apply(process.limits)
-    process.scheduling.apply()
     if process.personality is not None:
         linux.personality(process.personality)
     if process.memory_policy is not None:
         mempolicy.apply(process.memory_policy)
-    account = user.resolve(process.user)
-    _own_stdio(account)
+    login = Login(process, user.resolve(process.user))
+    own((0, 1, 2), login.account)
     # As root first: it may lie where only root can go. A network file system may know the user only: again, below.
-    entered = _enter(process.cwd, last_try=False)
-    if process.filter is not None and not process.no_new_privileges:
-        # Loading a filter needs CAP_SYS_ADMIN unless no-new-privileges is set.
-        _load(process)
-    capabilities.drop_bounding(process.capabilities)
-    linux.prctl(abi.PR_SET_KEEPCAPS, 1)
-    os.setgroups(account.groups)
-    os.setresgid(account.gid, account.gid, account.gid)
-    os.setresuid(account.uid, account.uid, account.uid)
-    linux.prctl(abi.PR_SET_KEEPCAPS, 0)
-    capabilities.apply(process.capabilities, root=account.uid == 0)
+    entered = _enter(process, last_try=False)
+    steps.carry_out(process.first)
+    steps.carry_out(login.steps)
     if not entered:
-        _enter(process.cwd, last_try=True)
-    if process.no_new_privileges:
-        linux.prctl(abi.PR_SET_NO_NEW_PRIVS, 1)
-    os.umask(process.umask)
-    _default_signals()
-    path = program.find(process.args[0], process.env)
+        _enter(process, last_try=True)
+    path = process.search.find()
     if before is not None:
         before()
     if process.labels is not None:
         process.labels.apply()
-    if process.filter is not None and process.no_new_privileges:
-        _load(process)
-    linux.close_range(3 + process.preserve, LAST_FD, abi.CLOSE_RANGE_CLOEXEC)
-    raise program.failure(path, linux.exec_file(path, process.argv, process.environment(account.home)))
+    steps.carry_out(process.last)
+    raise program_file.failure(path, linux.exec_file(path, process.argv, login.envp))
+
+
+def execute(process: Process, environment: Strings) -> NoReturn:
+    """Run the program with all rights given up already, and every descriptor marked."""
+    path = process.search.find()
+    raise program_file.failure(path, linux.exec_file(path, process.argv, environment))
+
+
+def _first(process: Process) -> list[Step]:
+    """Return what is done while it is still root, and what may as well be done then."""
+    found = [*rlimits.give_back()]
+    if process.limits:
+        found.append(steps.python(rlimits.apply, process.limits))
+    if process.scheduling.asked:
+        found.append(steps.python(process.scheduling.apply))
+    if process.no_new_privileges:
+        found.append(steps.prctl(abi.PR_SET_NO_NEW_PRIVS, 1))
+    elif process.filter is not None:
+        # Loading a filter needs CAP_SYS_ADMIN unless no-new-privileges is set.
+        found.append(_load(process, process.filter))
+    return [
+        *found,
+        *capabilities.drop_bounding(process.capabilities),
+        steps.call("umask", process.umask),
+        *DEFAULT_SIGNALS,
+    ]
+
+
+def _last(process: Process) -> list[Step]:
+    """Return what nothing but the program may come after."""
+    closed = steps.close_range(3 + process.preserve, flags=abi.CLOSE_RANGE_CLOEXEC)
+    if process.no_new_privileges and process.filter is not None:
+        return [_load(process, process.filter), closed]
+    return [closed]
+
+
+def prepares(process: Process, spec: dict[str, Any]) -> bool:
+    """Say whether there is something to `prepare`."""
+    return _labelled(spec) or bool(process.filter is not None and process.filter.listener)
+
+
+def _labelled(spec: dict[str, Any]) -> bool:
+    return bool(spec.get("apparmorProfile") or spec.get("selinuxLabel"))
 
 
 def prepare(process: Process, spec: dict[str, Any], state: dict[str, Any], status: str) -> None:
     """Open what is needed of the host for the last steps, before its files are out of reach; `spec` as for Process."""
-    if spec.get("apparmorProfile") or spec.get("selinuxLabel"):
+    if _labelled(spec):
         with namespaces.readable_proc():
             process.labels = labels.Labels(spec)
     if process.filter is not None and process.filter.listener:
         process.listener = listener.Listener(process.filter.listener, process.filter.metadata, state, status)
 
 
-def leave_keyring() -> None:
-    """Begin a session keyring that nobody else has: the one of whoever started us holds keys of the host.
+LEAVE_KEYRING: list[Step] = [
+    # A kernel without keys has none to protect.
+    steps.system_call("keyctl", abi.SYS_KEYCTL, abi.KEYCTL_JOIN_SESSION_KEYRING, None, tolerated=errno.ENOSYS),
+    steps.system_call(
+        "keyctl", abi.SYS_KEYCTL, abi.KEYCTL_SETPERM, THIS_KEYRING, SEARCHED_BY_ITS_USER, tolerated=errno.ENOSYS
+    ),
+]
+"""Begin a session keyring that nobody else has: the one of whoever started us holds keys of the host.
 
-    The user of the program may search it, as in runc.
+The user of the program may search it, as in runc.
+"""
+DEFAULT_SIGNALS: list[Step] = [*map(steps.default_signal, IGNORED), steps.unblock_signals()]
+
+
+def _load(process: Process, filter_: Program) -> Step:
+    if filter_.listener:
+        return steps.python(_load_and_tell, process, filter_)
+    wanted = (abi.SECCOMP_SET_MODE_FILTER, filter_.flags, linux.seccomp_program(filter_))
+    return steps.system_call("seccomp", abi.SYS_SECCOMP, *wanted)
+
+
+def _load_and_tell(process: Process, filter_: Program) -> None:
+    assert process.listener is not None
+    process.listener.send(linux.load_seccomp(filter_, filter_.flags))
+
+
+def score(value: int | None, pid: str = "self") -> list[Step]:
+    """Return the setting of an OOM score, by the host's /proc.
+
+    Without CAP_SYS_RESOURCE it cannot be lowered: then ours stays.
     """
-    try:
-        keyring = linux.keyctl(abi.KEYCTL_JOIN_SESSION_KEYRING, 0)
-        linux.keyctl(abi.KEYCTL_SETPERM, keyring, SEARCHED_BY_ITS_USER)
-    except OSError as error:
-        # A kernel without keys has none to protect.
-        if error.errno != errno.ENOSYS:
-            raise
-
-
-def _load(process: Process) -> None:
-    if process.filter is None:
-        return
-    fd = linux.load_seccomp(process.filter, process.filter.flags)
-    if process.listener is not None:
-        process.listener.send(fd)
-
-
-def score(value: int | None, pid: str = "self") -> None:
-    """Set the OOM score, by the host's /proc. Without CAP_SYS_RESOURCE it cannot be lowered: then ours stays."""
     if value is None:
-        return
-    fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, b"%d" % value)
-    except PermissionError:
-        return
-    finally:
-        os.close(fd)
+        return []
+    return [steps.write_file(f"/proc/{pid}/oom_score_adj".encode(), b"%d" % value, tolerated=errno.EACCES)]
 
 
-def _own_stdio(account: user.User) -> None:
+def own(stdio: tuple[int, int, int], account: user.User) -> None:
     """Give the user the pipes and the terminal, so that /dev/stdout can be opened; not the shared /dev/null."""
     null = os.makedev(1, 3)
-    for fd in (0, 1, 2):
+    for fd in stdio:
         info = os.fstat(fd)
         if info.st_uid == account.uid or info.st_rdev == null:
             continue
@@ -208,26 +260,17 @@ def _own_stdio(account: user.User) -> None:
                 raise
 
 
-def _enter(cwd: str, *, last_try: bool) -> bool:
-    try:
-        os.chdir(cwd)
-    except PermissionError as error:
-        if not last_try:
+def _enter(process: Process, *, last_try: bool) -> bool:
+    if not steps.succeeds(process.entering):
+        error = steps.failure(process.cwd)
+        if isinstance(error, PermissionError) and not last_try:
             return False
-        raise _no_cwd(cwd, error) from error
-    except OSError as error:
-        raise _no_cwd(cwd, error) from error
+        raise _no_cwd(process.cwd, error)
     # A descriptor of the host left open (CVE-2024-21626) would show as a path that is not below the root.
-    if not os.getcwd().startswith("/"):
+    if not steps.folder().startswith(b"/"):
         raise RuntimeFailure("current working directory is outside of the container's root")
     return True
 
 
 def _no_cwd(cwd: str, error: OSError) -> RuntimeFailure:
     return RuntimeFailure(f'chdir to cwd ("{cwd}") set in config.json failed: {reason(error)}')
-
-
-def _default_signals() -> None:
-    for number in IGNORED:
-        linux.default_signal(number)
-    linux.unblock_signals()

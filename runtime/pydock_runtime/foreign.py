@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 
-from pydock_runtime import abi, init, launch, linux, namespaces, netconf, rlimits, sync, user
+from pydock_runtime import abi, init, launch, linux, namespaces, netconf, rlimits, steps, sync, user
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import EXEC_DENIED, EXEC_NOT_FOUND, INVALID, SYSTEM, RuntimeFailure, reason
 from pydock_runtime.rootfs import prepare
@@ -328,7 +328,7 @@ def _become(words: list[str], stdio: tuple[int, int, int] | None, folder: str) -
     """Be the runtime's program; it goes with its helper."""
     try:
         linux.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-        rlimits.give_back()
+        steps.carry_out(rlimits.give_back())
         os.chdir(folder)
         init.set_stdio(stdio or (null := os.open("/dev/null", os.O_RDWR), null, null))
         linux.close_range(3, 0xFFFFFFFF, abi.CLOSE_RANGE_CLOEXEC)

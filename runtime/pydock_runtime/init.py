@@ -14,7 +14,7 @@ from pydock_runtime import (
     linux,
     namespaces,
     netconf,
-    program,
+    steps,
     sync,
     sysctl,
     terminal,
@@ -122,7 +122,7 @@ def _story(work: Work) -> NoReturn:
         usermaps.become_root()
     else:
         join_cgroup(work.entrances)
-        credentials.score(work.process.oom_score_adj)
+        steps.carry_out(credentials.score(work.process.oom_score_adj))
         # In its cgroup, so a cgroup namespace made now has it as its root.
         for path, flag in plan.entered():
             namespaces.enter(path, flag)
@@ -132,7 +132,7 @@ def _story(work: Work) -> NoReturn:
         plan.set_clocks()
     os.setsid()
     if work.keyring:
-        credentials.leave_keyring()
+        steps.carry_out(credentials.LEAVE_KEYRING)
     credentials.prepare(work.process, spec["process"], work.state, hooks.CREATING)
     # The modes that the spec and Docker name are meant as they stand.
     os.umask(0)
@@ -152,7 +152,7 @@ def _story(work: Work) -> NoReturn:
     console = _stdio(work)
     if work.gate is not None and not os.path.dirname(work.process.args[0]):
         # `create` says already what there is not, as runc's does: engines tell that from a start that fails.
-        program.find(work.process.args[0], work.process.env)
+        work.process.search.find()
     channel = _gate(work, console)
     message = _wait_for(channel, "interfaces")
     if plan.owns("network"):

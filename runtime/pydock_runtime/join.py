@@ -20,10 +20,12 @@ from pydock_runtime import (
     resctrl,
     rlimits,
     scheduling,
+    steps,
     sync,
     terminal,
     usermaps,
 )
+from pydock_runtime import known as knowledge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,35 +33,30 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.known import Again, Known
     from pydock_runtime.seccomp import Program
+    from pydock_runtime.steps import Step
 
 
 class _Work:
-    """What the helper and the process need, made by the parent before the fork."""
+    """What the process needs, made by the parent before the fork.
 
-    __slots__ = ("entrances", "kinds", "process", "spec", "state", "stdio", "sync", "target")
+    What can be found out there is: in the child, to which every page is new, it costs many times as much.
+    """
 
-    sync: socket.socket
+    __slots__ = ("again", "entering", "learns", "process", "size", "sync", "target", "terminal")
 
-    def __init__(
-        self,
-        pid: int,
-        target: int,
-        process: credentials.Process,
-        *,
-        spec: dict[str, Any],
-        stdio: tuple[int, int, int] | None,
-        cgroup: Cgroup,
-        state: dict[str, Any],
-    ) -> None:
-        """What can be found out here is: in the child, to which every page is new, it costs many times as much."""
+    again: Again | None
+
+    def __init__(self, target: int, process: credentials.Process, entering: list[Step], channel: socket.socket) -> None:
         self.target = target
         self.process = process
-        self.spec = spec
-        self.state = state
-        self.stdio = stdio
-        self.kinds = namespaces.of_process(pid)
-        self.entrances = [*cgroup.entrances(pid), *resctrl.entrances(pid)]
+        self.entering = entering
+        self.sync = channel
+        self.again = None
+        self.learns = False
+        self.terminal = False
+        self.size: dict[str, Any] | None = None
 
 
 def spawn_exec(
@@ -72,31 +69,85 @@ def spawn_exec(
     preserve: int = 0,
     state: dict[str, Any] | None = None,
     part: dict[str, Any] | None = None,
+    known: Known | None = None,
 ) -> launch.Child:
     """Fork a process into the namespaces of process `pid` and into `cgroup`; RuntimeFailure, OSError when it cannot be.
 
     Messages as for `launch.spawn`, without a gate. `process` is complete in itself: nothing is taken from the
-    container's own spec, so its `linux` (`part`) and `state` (for a seccomp listener) come with it.
+    container's own spec, so its `linux` (`part`) and `state` (for a seccomp listener) come with it. With
+    `known` of the container the child begins with what is, and may say what is to be learnt; see there.
     """
     target = linux.pidfd_open(pid)
     opened = [target]
     try:
-        prepared = credentials.Process(process, program, preserve=preserve)
+        habit = known.habit(process, program) if known is not None else None
+        prepared = habit.process if habit else credentials.Process(process, program, preserve=preserve)
         prepared.take(part or {})
-        work = _Work(pid, target, prepared, spec=process, stdio=stdio, cgroup=cgroup, state=state or {})
-        opened += work.entrances
-        ours, work.sync = sync.pair()
+        opened += [*cgroup.entrances(pid), *resctrl.entrances(pid)]
+        ours, theirs = sync.pair()
         try:
+            kept = (theirs.fileno(), *opened, *(stdio or ()), *range(3, 3 + preserve))
+            kinds = namespaces.of_process(pid)
+            entering = [
+                *_leaving(prepared, process, state or {}, kept),
+                *_entering(prepared, kinds, opened, stdio),
+                *steps.close_all_but((theirs.fileno(), *range(3, 3 + preserve))),
+            ]
+            work = _Work(target, prepared, entering, theirs)
+            work.terminal, work.size = stdio is None, process.get("consoleSize")
+            if habit and stdio is not None and _is_plain(prepared, process, kinds):
+                work.learns, work.again = habit.repeated, habit.again
+                if work.again is not None:
+                    credentials.own(stdio, work.again.account)
             new, pidfd = _fork_into_pids(work)
         except BaseException:
             ours.close()
             raise
         finally:
-            work.sync.close()
+            theirs.close()
     finally:
         for fd in opened:
             os.close(fd)
-    return launch.Child(new, pidfd, ours, cgroup)
+    return launch.Child(new, pidfd, ours, cgroup, habit)
+
+
+def _is_plain(process: credentials.Process, spec: dict[str, Any], kinds: int) -> bool:
+    """Say whether a process is made of nothing but steps, with our numbers of users; others find out for themselves."""
+    odd = process.personality is not None or process.memory_policy is not None or credentials.prepares(process, spec)
+    return not odd and not kinds & abi.CLONE_NEWUSER
+
+
+def _leaving(
+    process: credentials.Process, spec: dict[str, Any], state: dict[str, Any], kept: tuple[int, ...]
+) -> list[Step]:
+    """Return what is done by paths of the host, before its namespaces are left."""
+    found = [
+        steps.prctl(abi.PR_SET_DUMPABLE, 0),
+        *steps.close_all_but(kept),
+        *credentials.score(process.oom_score_adj),
+    ]
+    if process.scheduling.initial is not None:
+        found.append(steps.python(scheduling.pin, process.scheduling.initial))
+    if credentials.prepares(process, spec):
+        found.append(steps.python(credentials.prepare, process, spec, state, hooks.RUNNING))
+    return found
+
+
+def _entering(
+    process: credentials.Process, kinds: int, opened: list[int], stdio: tuple[int, int, int] | None
+) -> list[Step]:
+    """Return how all but the pid namespace is entered; `opened` is its init and the entrances of the cgroup."""
+    target, *entrances = opened
+    found = [steps.call("setns", target, kinds)]
+    if kinds & abi.CLONE_NEWUSER:
+        # In there nobody can raise them any more.
+        found = [steps.python(rlimits.apply, process.limits), *found, steps.python(usermaps.become_root)]
+    found += [steps.call("write", fd, b"0", 1) for fd in entrances]
+    if process.scheduling.final is not None:
+        found.append(steps.python(scheduling.pin, process.scheduling.final))
+    found += [steps.call("setsid"), *credentials.LEAVE_KEYRING]
+    found += [steps.call("dup2", fd, number) for number, fd in enumerate(stdio or ())]
+    return found
 
 
 def _fork_into_pids(work: _Work) -> tuple[int, int]:
@@ -105,19 +156,22 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
     A helper that enters everything and forks would cost as much again as the process itself.
     """
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    # What the child makes, frees or looks up on its way to its story is on pages that it has to copy.
+    (_, fork, arguments, _), pidfd = steps.fork(signal.SIGCHLD)
+    run, story, error = init.run, lambda: _story(work), None
     try:
         linux.setns(work.target, abi.CLONE_NEWPID)
-        try:
-            pid, pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
-        except BaseException:
-            _return(home)
-            raise
+        pid = fork(*arguments)
         if pid == 0:
-            init.run(work, lambda: _story(work, home))
+            run(work, story)
+        elif pid < 0:
+            error = steps.failure("clone3")
         _return(home)
     finally:
         os.close(home)
-    return pid, pidfd
+    if error is not None:
+        raise error
+    return pid, pidfd.value
 
 
 def _return(home: int) -> None:
@@ -128,33 +182,21 @@ def _return(home: int) -> None:
         os.abort()
 
 
-def _story(work: _Work, home: int) -> NoReturn:
-    os.close(home)
-    # Everything that is done by paths of the host comes before its namespaces are left.
-    kept = (work.target, *work.entrances, *(work.stdio or ()))
-    init.forget_parent(work.sync, kept=kept, preserve=work.process.preserve)
-    credentials.score(work.process.oom_score_adj)
-    scheduling.pin(work.process.scheduling.initial)
-    credentials.prepare(work.process, work.spec, work.state, hooks.RUNNING)
-    kinds = work.kinds
-    if kinds & abi.CLONE_NEWUSER:
-        # In there nobody can raise them any more.
-        rlimits.apply(work.process.limits)
-    linux.setns(work.target, kinds)
-    os.close(work.target)
-    if kinds & abi.CLONE_NEWUSER:
-        usermaps.become_root()
-    init.join_cgroup(work.entrances)
-    scheduling.pin(work.process.scheduling.final)
-    os.setsid()
-    credentials.leave_keyring()
-    if work.stdio is None:
-        master, slave = terminal.open_pair(work.spec.get("consoleSize"))
+def _story(work: _Work) -> NoReturn:
+    steps.carry_out(work.entering)
+    again = work.again
+    if again is not None and steps.all_hold(again.checks):
+        steps.carry_out(again.steps)
+        steps.succeeds(again.program)
+        # It cannot be run after all, by this user: the words for that are found in the usual way.
+        credentials.execute(work.process, again.environment)
+    if work.learns:
+        knowledge.tell(work.sync, work.process)
+    if work.terminal:
+        master, slave = terminal.open_pair(work.size)
         terminal.adopt(slave)
         sync.send(work.sync, {"ready": True}, (master,))
         os.close(master)
-    else:
-        init.set_stdio(work.stdio)
     credentials.become(work.process)
 
 

@@ -20,6 +20,7 @@ from pydock_runtime import (
     netdevices,
     resctrl,
     rlimits,
+    steps,
     sync,
     sysctl,
     usermaps,
@@ -35,21 +36,28 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.known import Habit
     from pydock_runtime.seccomp import Program
 
 
 class Child:
     """A started process; the holder closes `pidfd`, `sync` and `console`, and reaps the process."""
 
-    __slots__ = ("cgroup", "console", "pid", "pidfd", "sync")
+    __slots__ = ("cgroup", "console", "habit", "pid", "pidfd", "sync")
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup) -> None:
-        """`channel` None: it has nothing to say any more, and `sync` is not to be used."""
+    def __init__(
+        self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup, habit: Habit | None = None
+    ) -> None:
+        """`channel` None: it has nothing to say any more, and `sync` is not to be used.
+
+        `habit` learns from what it says.
+        """
         self.pid = pid
         self.pidfd = pidfd
         if channel is not None:
             self.sync = channel
         self.cgroup = cgroup
+        self.habit = habit
         self.console: int | None = None
 
 
@@ -135,7 +143,7 @@ def _settle(work: init.Work, pid: int, channel: socket.socket, share: resctrl.Sh
         if plan.owns("user"):
             usermaps.write(pid, spec["linux"]["uidMappings"], spec["linux"]["gidMappings"])
         work.cgroup.add(pid)
-        credentials.score(work.process.oom_score_adj, str(pid))
+        steps.carry_out(credentials.score(work.process.oom_score_adj, str(pid)))
         rlimits.apply(work.process.limits, pid)
         own = f"/proc/{pid}/ns/user"
     if share is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import struct
 
 from pydock_runtime import abi
@@ -16,6 +15,7 @@ from pydock_runtime import abi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     Strings = ctypes.Array[ctypes.c_char_p]
 
@@ -25,7 +25,9 @@ _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctype
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
-class _CloneArgs(ctypes.Structure):
+class CloneArgs(ctypes.Structure):
+    """What clone3(2) wants."""
+
     _fields_ = tuple(
         (name, ctypes.c_uint64)
         for name in ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls")
@@ -49,12 +51,6 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-_SIG_DFL = ctypes.create_string_buffer(32)
-"""struct sigaction of the kernel: all zero is the default action."""
-_NO_SIGNALS = ctypes.create_string_buffer(128)
-"""An empty sigset_t."""
-
-
 def _check(result: int, path: str | None = None) -> int:
     if result < 0:
         number = ctypes.get_errno()
@@ -65,7 +61,7 @@ def _check(result: int, path: str | None = None) -> int:
 def clone3(flags: int, *, exit_signal: int) -> tuple[int, int]:
     """Fork with new namespaces: (pid, pidfd) in the parent, (0, -1) in the child. The caller has one thread only."""
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
+    arguments = CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     pid = _check(
         _libc.syscall(
             ctypes.c_long(abi.SYS_CLONE3), ctypes.byref(arguments), ctypes.c_size_t(ctypes.sizeof(arguments))
@@ -197,22 +193,20 @@ def prctl(option: int, second: int = 0, third: int = 0) -> int:
 
 def load_seccomp(program: bytes, flags: int = 0) -> int:
     """Install a seccomp filter (an array of struct sock_filter); return its listener where the flags ask for one."""
-    header = _SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value)
     return _check(
         _libc.syscall(
             ctypes.c_long(abi.SYS_SECCOMP),
             ctypes.c_uint(abi.SECCOMP_SET_MODE_FILTER),
             ctypes.c_uint(flags),
-            ctypes.byref(header),
+            seccomp_program(program),
         ),
         "seccomp",
     )
 
 
-def keyctl(operation: int, second: int, third: int = 0) -> int:
-    """Manage keyrings; keyctl(2)."""
-    numbers = (ctypes.c_long(number) for number in (operation, second, third))
-    return _check(_libc.syscall(ctypes.c_long(abi.SYS_KEYCTL), *numbers), "keyctl")
+def seccomp_program(program: bytes) -> Any:
+    """Return what seccomp(2) wants of a filter, which has to stay where it is meanwhile."""
+    return ctypes.byref(_SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value))
 
 
 def sched_setattr(attributes: bytes) -> None:
@@ -240,13 +234,12 @@ def personality(value: int) -> None:
     _check(_libc.personality(ctypes.c_ulong(value)), "personality")
 
 
-def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """Set the capability sets of this thread, each a bit mask."""
+def capability_sets(effective: int, permitted: int, inheritable: int) -> tuple[bytes, bytes]:
+    """Return what capset(2) wants of the capability sets of this thread, each a bit mask."""
     words = []
     for shift in (0, 32):
         words += [(value >> shift) & 0xFFFFFFFF for value in (effective, permitted, inheritable)]
-    # Bytes, and no structures of ctypes: a type that is made for one call is the dearest thing in a forked child.
-    _check(_libc.capset(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), struct.pack("=6I", *words)), "capset")
+    return struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), struct.pack("=6I", *words)
 
 
 def set_domain_name(name: str) -> None:
@@ -287,20 +280,6 @@ def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
         _libc.syscall(ctypes.c_long(abi.SYS_BPF), ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes))),
         "bpf",
     )
-
-
-def default_signal(number: int) -> None:
-    """Give a signal its default action, the two as well that the C library keeps to itself and refuses to change."""
-    _check(
-        _libc.syscall(
-            ctypes.c_long(abi.SYS_RT_SIGACTION), ctypes.c_int(number), _SIG_DFL, ctypes.c_void_p(), ctypes.c_size_t(8)
-        )
-    )
-
-
-def unblock_signals() -> None:
-    """Let every signal through; `signal.pthread_sigmask` returns objects, and takes longer than the call for it."""
-    _check(_libc.sigprocmask(ctypes.c_int(signal.SIG_SETMASK), _NO_SIGNALS, None), "sigprocmask")
 
 
 def inotify_init() -> int:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import resource
 
+from pydock_runtime import steps
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from pydock_runtime.steps import Step
 
 INFINITY = (1 << 64) - 1
 _given: list[int] = []
@@ -34,10 +37,10 @@ def raise_files(given: int | None = None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def give_back() -> None:
-    """Undo `raise_files` in a child that is about to become somebody else's program."""
-    for soft in _given:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+def give_back() -> list[Step]:
+    """Return the undoing of `raise_files` in a child that is about to become somebody else's program."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return [steps.python(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard)) for soft in _given]
 
 
 def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:

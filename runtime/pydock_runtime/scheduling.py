@@ -54,6 +54,11 @@ class Scheduling:
         self.initial = _cpus("initial", affinity)
         self.final = _cpus("final", affinity)
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is something to `apply`."""
+        return self._attributes is not None or self._io is not None
+
     def apply(self) -> None:
         """Set scheduler and I/O priority of this process; RuntimeFailure when the kernel does not take them."""
         if self._attributes is not None:

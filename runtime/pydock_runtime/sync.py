@@ -7,6 +7,7 @@
     parent  {"hooked": true}                 they have been run
     child   {"ready": true} [+ pty master]   the root is entered; init stands at its gate (exec: only with a terminal)
     parent  {"interfaces": [...]}            the gate opens (init only)
+    child   {"users": [...], "path": "..."}  exec only, and only when somebody wants to know, see `known`
     child   {"error": {"kind", "message"}}   at any time instead of the next message
     child   end of file                      the user's program runs: the socket is close-on-exec
 

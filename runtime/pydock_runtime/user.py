@@ -31,14 +31,29 @@ class User:
         self.home = home
 
 
+PATHS = (b"/etc/passwd", b"/etc/group")
+Files = tuple[bytes, bytes]
+"""The contents of /etc/passwd and /etc/group."""
+
+
+def files() -> Files:
+    """Return what this root has; nothing for what it has not."""
+    return _content(PATHS[0]), _content(PATHS[1])
+
+
 def resolve(spec: dict[str, Any]) -> User:
     """Return the user of a `process.user`; RuntimeFailure with Docker's words when a name is unknown."""
-    users = _rows("/etc/passwd", 7)
+    return found_in(files(), spec)
+
+
+def found_in(contents: Files, spec: dict[str, Any]) -> User:
+    """Return the user of a `process.user` by these files."""
+    users = _rows(contents[0], 7)
     if "username" not in spec:
         uid = spec.get("uid", 0)
         return User(uid, spec.get("gid", 0), list(spec.get("additionalGids") or ()), _home(users, uid))
     name, _, group = spec["username"].partition(":")
-    groups = _rows("/etc/group", 4)
+    groups = _rows(contents[1], 4)
     uid, gid, login, home = _user(users, os.fsencode(name or "0"))
     extra: list[int] = []
     if group:
@@ -51,13 +66,12 @@ def resolve(spec: dict[str, Any]) -> User:
     return User(uid, gid, sorted({gid, *extra}), home)
 
 
-def _rows(path: str, fields: int) -> list[list[bytes]]:
-    text = _content(path)
+def _rows(text: bytes, fields: int) -> list[list[bytes]]:
     rows = [line.strip().split(b":") for line in text.split(b"\n") if line.strip() and not line.startswith(b"#")]
     return [row + [b""] * (fields - len(row)) for row in rows]
 
 
-def _content(path: str) -> bytes:
+def _content(path: bytes) -> bytes:
     """Return a file of the image; nothing when there is none, and never what a pipe or a device would give."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -68,7 +82,7 @@ def _content(path: str) -> bytes:
         if not stat.S_ISREG(info.st_mode):
             return b""
         if info.st_size > LIMIT:
-            raise RuntimeFailure(f"{path} is larger than {LIMIT} bytes", INVALID)
+            raise RuntimeFailure(f"{os.fsdecode(path)} is larger than {LIMIT} bytes", INVALID)
         return os.read(fd, info.st_size)
     finally:
         os.close(fd)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pydock_runtime import abi, cgroup, join, launch, seccomp
 from pydock_runtime.cgroup import layout
+from pydock_runtime.known import Known
 
 BUSYBOX = "/bin/busybox"
 PARENT = f"/pydock-test-{os.getpid()}"
@@ -111,8 +112,14 @@ class Running:
         """The exit code of init."""
         return wait(self.child)
 
-    def exec(self, *args: str, process: dict[str, Any] | None = None, program: seccomp.Program | None = None) -> Result:
-        """Run a further process to its end."""
+    def exec(
+        self,
+        *args: str,
+        process: dict[str, Any] | None = None,
+        program: seccomp.Program | None = None,
+        known: Known | None = None,
+    ) -> Result:
+        """Run a further process to its end; `known` learns as a supervisor's does."""
         output = os.memfd_create("output", os.MFD_CLOEXEC)
         with open(os.devnull, "rb") as null:
             wanted = {"args": list(args), "env": ["PATH=/bin"], "cwd": "/", **(process or {})}
@@ -122,8 +129,13 @@ class Running:
                 stdio=(null.fileno(), output, output),
                 cgroup=self.child.cgroup,
                 program=program,
+                known=known,
             )
         message = receive(child)
+        if message is not None and "users" in message:
+            assert child.habit is not None
+            child.habit.learn(message)
+            message = receive(child)
         code = wait(child)
         child.sync.close()
         os.close(child.pidfd)

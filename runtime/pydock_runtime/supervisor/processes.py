@@ -228,6 +228,8 @@ class Process:
             self.fail(message["error"]["kind"], message["error"]["message"])
         elif "hooks" in message:
             self._owner.prepared(self)
+        elif "users" in message and self.child.habit is not None:
+            self.child.habit.learn(message)
         elif self.failure is None:
             if self.child.console is not None:
                 self.stdio.open_console(self.child.console, stdin=self.stdin)

@@ -11,6 +11,7 @@ import os
 from select import EPOLLIN
 
 from pydock_runtime import abi, foreign, join, launch, linux, resctrl
+from pydock_runtime.known import Known
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import Process
 
@@ -62,12 +63,20 @@ SWEEP_EVERY = 5.0  # seconds between two looks for orphans; a zombie costs the h
 
 
 class Own:
-    """Our own runtime."""
+    """Our own runtime, for one container."""
 
     settings: dict[str, Any] | None = None
     process = Process
     create = staticmethod(launch.spawn)
-    exec = staticmethod(join.spawn_exec)
+
+    def __init__(self) -> None:
+        self._known = Known()
+
+    def exec(
+        self, pid: int, process: dict[str, Any], *, stdio: Ends, program: Program | None, cgroup: Cgroup
+    ) -> launch.Child:
+        """Begin a further process."""
+        return join.spawn_exec(pid, process, stdio=stdio, program=program, cgroup=cgroup, known=self._known)
 
     def delete(self, container: str, deleted: Callable[[], None]) -> None:
         """Remove what it had of resctrl; nothing else of it is anywhere."""
@@ -240,17 +249,16 @@ class ForeignProcess(Process):
 class Runtimes:
     """Finds the runtime of a container by the settings that pydockd sends."""
 
-    __slots__ = ("_exec_root", "_own", "_strays")
+    __slots__ = ("_exec_root", "_strays")
 
     def __init__(self, exec_root: str, poller: Poller, awaited: Callable[[], set[int]]) -> None:
         self._exec_root = exec_root
-        self._own = Own()
         self._strays = Strays(poller, awaited)
 
     def of(self, container: str, settings: dict[str, Any] | None) -> Runtime:
         """Return the runtime of a container; `settings` is {"name", "path", "args"}, None for our own."""
         if settings is None:
-            return self._own
+            return Own()
         return Other(foreign.Runtime(settings, self._exec_root, container), settings, self._strays)
 
     @property
