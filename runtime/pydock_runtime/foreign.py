@@ -191,7 +191,7 @@ def _make(
     sync.send(channel, message, () if console is None else (console,))
     if console is not None:
         os.close(console)
-    for fd in stdio or ():
+    for fd in set(stdio or ()):
         # Else a container that has ended would seem to go on writing for as long as this helper lives.
         os.close(fd)
     return pid

@@ -14,6 +14,7 @@ from pydock_runtime import abi, foreign, join, launch, linux, resctrl
 from pydock_runtime.known import Known
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import Process
+from pydock_runtime.supervisor.protocol import Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,13 +93,16 @@ class Strays:
 
     __slots__ = ("_awaited", "_busy", "_poller", "_sweeping", "helpers")
 
+    helpers: dict[int, tuple[str, Callable[[], None] | None]]
+    """By their pidfd: what it is, and what is to be done when it has ended."""
+
     def __init__(self, poller: Poller, awaited: Callable[[], set[int]]) -> None:
         """`awaited` returns the pids whose end others wait for."""
         self._poller = poller
         self._awaited = awaited
         self._busy = 0
         self._sweeping = False
-        self.helpers = 0
+        self.helpers = {}
 
     def sweep(self) -> None:
         """Look for orphans from now on, which come to us."""
@@ -108,9 +112,8 @@ class Strays:
 
     def expect(self) -> None:
         """A runtime is about to be called. From here on orphans come to us; none is waited for until `done`."""
-        if not self._sweeping:
-            linux.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)
-            self.sweep()
+        linux.prctl(abi.PR_SET_CHILD_SUBREAPER, 1)
+        self.sweep()
         self._busy += 1
 
     def done(self) -> None:
@@ -122,7 +125,7 @@ class Strays:
 
         def ended(_events: int) -> None:
             self._poller.forget(pidfd)
-            self.helpers -= 1
+            del self.helpers[pidfd]
             result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
             os.close(pidfd)
             if result is not None and result.si_status != 0:
@@ -130,7 +133,7 @@ class Strays:
             if then is not None:
                 then()
 
-        self.helpers += 1
+        self.helpers[pidfd] = (what, then)
         self._poller.watch(pidfd, EPOLLIN, ended)
 
     def _sweep(self) -> None:
@@ -264,10 +267,21 @@ class Runtimes:
     @property
     def busy(self) -> bool:
         """Whether a helper is at work."""
-        return self._strays.helpers > 0
+        return bool(self._strays.helpers)
 
-    def sweep(self) -> None:
-        """Wait for children that nobody knows, as those are that were begun before this program."""
+    @property
+    def settled(self) -> bool:
+        """Whether no more is to be done for a helper than to wait for it."""
+        return all(then is None for _, then in self._strays.helpers.values())
+
+    def saved(self) -> list[list[Any]]:
+        """Return what `restore` goes on with: helpers of containers that are created or start."""
+        return [[Fd(pidfd), what] for pidfd, (what, _) in self._strays.helpers.items()]
+
+    def restore(self, saved: list[list[Any]]) -> None:
+        """Go on where another object was, and wait for children that nobody knows: begun before this program."""
+        for pidfd, what in saved:
+            self._strays.wait_for(pidfd, what)
         self._strays.sweep()
 
     def close(self) -> None:

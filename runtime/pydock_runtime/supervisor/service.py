@@ -159,8 +159,10 @@ class Service:
     @property
     def settled(self) -> bool:
         """Whether nothing is under way; what can be left to the future is in `saved`."""
-        under_way = self._unsettled or self.runtimes.busy or not self.poller.idle
-        return not under_way and all(container.settled for container in self.containers.values())
+        under_way = self._unsettled or not self.poller.idle
+        return (
+            self.runtimes.settled and not under_way and all(container.settled for container in self.containers.values())
+        )
 
     def hold(self, *, held: bool) -> None:
         """Take no requests, or take them again: they wait meanwhile."""
@@ -177,6 +179,7 @@ class Service:
             "programs": {digest: program.saved() for digest, program in self._programs.items()},
             "parents": sorted(self._parents),
             "remains": sorted(self._remains),
+            "helpers": self.runtimes.saved(),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -185,7 +188,7 @@ class Service:
         self._parents.update(saved["parents"])
         for path in saved["remains"]:
             self.remove_cgroup(cgroups.open_existing(path))
-        self.runtimes.sweep()
+        self.runtimes.restore(saved.get("helpers") or [])
 
     def _on_close(self, connection: Connection) -> None:
         self.connections.remove(connection)

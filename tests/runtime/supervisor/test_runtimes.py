@@ -89,8 +89,10 @@ def test_an_exec_of_what_is_not_there_says_so_and_the_next_one_works(house: Hous
     name = house.run("sleep", "100", runtime=other)
     with pytest.raises(Refused, match=r"exec-not-found: .*nothing"):
         house.client.request("exec", container=name, exec="e1", process=process(["nothing"]))
-    house.client.request("exec", container=name, exec="e2", process=process(["true"]))
-    assert house.client.event("exit", name, "e2")["code"] == 0
+    told = process(["sh", "-c", "echo one; echo two >&2; exit 3"])
+    house.client.request("exec", container=name, exec="e2", process=told, capture=100)
+    end = house.client.event("exit", name, "e2")
+    assert (end["code"], end["output"]) == (3, "one\ntwo\n")
 
 
 def test_the_user_is_looked_up_in_the_image(house: House, other: dict[str, Any]) -> None:
