@@ -58,6 +58,7 @@ class Build:
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
         self._needed = stages.needed(self._stages, self._target)
+        stages.check(self._stages, self._needed, options.contexts)
         report.plan(self._needed)
 
     def _plan(self, text: str | None) -> tuple[dockerfile.Dockerfile, list[Stage], dict[str, str]]:
@@ -217,7 +218,7 @@ class Build:
     async def _await_sources(self, stage: Stage, instruction: Instruction) -> None:
         """Wait for the stages that an instruction takes files from, so that its own time is told and not theirs."""
         for name in stages.sources([instruction]):
-            found = stages.find(self._stages, name, before=stage.index)
+            found = stages.find(self._stages, name)
             if found and name.lower() not in self._options.contexts:
                 await self._states[found.index]
 
@@ -243,7 +244,7 @@ class Build:
         named = self._options.contexts.get(name.lower())
         if isinstance(named, Tree):
             return named
-        found = stages.find(self._stages, name, before=stage.index)
+        found = stages.find(self._stages, name)
         if found:
             return await self._states[found.index]
         return await self._base(name, "", track)

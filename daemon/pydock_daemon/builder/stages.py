@@ -1,7 +1,8 @@
 """From instructions to stages: what each is built from, and which of them are needed. Used by `solve`; pure."""
 
+import graphlib
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydock_shared.errors import InvalidArgument
@@ -72,13 +73,12 @@ def _stage(instruction: Instruction, before: list[Stage], variables: dict[str, s
     return Stage(len(before), name, base, platform, instruction.line, instruction.original, parent)
 
 
-def find(made: list[Stage], name: str, *, before: int | None = None) -> Stage | None:
-    """Return a stage by its name or number; with `before` only one that stands before that number."""
-    last = len(made) if before is None else before
-    for stage in reversed(made[:last]):
+def find(made: list[Stage], name: str) -> Stage | None:
+    """Return a stage by its name or number, wherever it stands; of several of a name the last."""
+    for stage in reversed(made):
         if stage.name and stage.name == name.lower():
             return stage
-    return made[int(name)] if name.isdigit() and int(name) < last else None
+    return made[int(name)] if name.isdigit() and int(name) < len(made) else None
 
 
 def target(made: list[Stage], name: str) -> Stage:
@@ -113,5 +113,32 @@ def needed(made: list[Stage], wanted: Stage) -> list[Stage]:
         found.add(stage.index)
         if stage.parent:
             pending.append(stage.parent)
-        pending += [source for name in sources(stage.instructions) if (source := find(made, name, before=stage.index))]
+        pending += [source for name in sources(stage.instructions) if (source := find(made, name))]
     return [stage for stage in made if stage.index in found]
+
+
+def check(made: list[Stage], needed: list[Stage], named: Container[str]) -> None:
+    """Refuse stages that need each other, or later ones, in BuildKit's words; what is `named` is a context."""
+    names = {stage.index: [name for name in sources(stage.instructions) if name.lower() not in named] for stage in made}
+    _check_cycles(made, names)
+    for stage in needed:
+        for name in names[stage.index]:
+            found = find(made, name)
+            if found is None and name.isdigit():
+                raise InvalidArgument(f"invalid stage index {name}")
+            if found and found.index > stage.index:
+                raise InvalidArgument(f'cannot copy from stage "{name}", it needs to be defined before current stage '
+                                      f'"{stage.name or f"stage-{stage.index}"}"')  # fmt: skip
+
+
+def _check_cycles(made: list[Stage], names: Mapping[int, list[str]]) -> None:
+    graph = {
+        stage.index: {need.index for need in (stage.parent, *(find(made, name) for name in names[stage.index])) if need}
+        for stage in made
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        stage = made[min(error.args[1])]
+        message = f"circular dependency detected on stage: {stage.name or f'stage-{stage.index}'}"
+        raise InvalidArgument(message) from error
