@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 Overlay = Callable[[], dict[str, object]]
 STATE = """
 grep -v -e ctxt_switches -e ^Vm -e ^Rss -e ^Pid -e ^PPid -e ^Tgid -e ^NSpid -e ^NStgid -e ^NSpgid -e ^NSsid -e ^Ngid \
-    -e ^voluntary -e ^Hugetlb -e ^Cpus -e ^Mems -e ^State -e ^untag -e ^x86 /proc/self/status
+    -e ^voluntary -e ^Hugetlb -e ^SigQ -e ^Cpus -e ^Mems -e ^State -e ^untag -e ^x86 /proc/self/status
 cat /proc/self/cgroup /proc/self/limits /proc/self/oom_score_adj /proc/self/sched_policy 2>&1
 for n in mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done
 grep -c . /proc/self/mountinfo; ls /proc/self/fd; env; id; pwd; umask; stat -c %u:%g /dev/stdout -L
