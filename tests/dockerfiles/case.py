@@ -6,7 +6,7 @@ a Debian, and install packages: they are only compared, as what a mirror gives c
 A case is one text file. It begins with a title; then come sections, each below a line `-- NAME [WORDS] --`:
 
     -- options --            flags of `build`, one a line; `%` is the folder of the case
-    -- Dockerfile --         a file of the context; also with a mode: `-- bin/run 755 --`
+    -- Dockerfile --         a file of the context; also with a mode: `-- bin/run 755 --`; or a folder: `-- bin/ 700 --`
     -- name -> target --     a symbolic link of the context
     -- a.tar.gz = --         an archive of the context: lines `MODE OWNER NAME CONTENT`, `NAME -> TARGET`
     -- ../outside --         a file beside the context
@@ -26,7 +26,7 @@ from pathlib import Path
 
 CORPUS, DEBIAN = (Path(__file__).with_name(name) for name in ("corpus", "debian"))
 HEADER = re.compile(r"^-- (.+?) --$", re.MULTILINE)
-WORD = re.compile(r"(.+) ([0-7]{3,4}|=|/)")
+WORD = re.compile(r"(.+) ([0-7]{3,4}|=)")
 LONG_AGO = 1_700_000_000
 NO_FILES = ("options", "fails", "refused", "varies", "facts")
 
@@ -63,7 +63,8 @@ class Case:
 
     def write(self, folder: Path) -> Path:
         """Write the case into a folder that is there; return the context, a folder of its own inside."""
-        context = folder / "context"
+        # BuildKit keeps contexts by the names of their folders: what is left of another case would change times.
+        context = folder / f"context-of-{self.name}"
         context.mkdir()
         for header, text in self.sections:
             if header not in NO_FILES:
@@ -92,8 +93,9 @@ def _write(context: Path, header: str, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     if word == "=":
         path.write_bytes(archive(text, name))
-    elif word == "/":
-        path.mkdir()
+    elif name.endswith("/"):
+        path.mkdir(exist_ok=True)
+        path.chmod(int(word or "755", 8))
     else:
         path.write_text(text)
         path.chmod(int(word or "644", 8))

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import copying, direct, forms
 from .copying import Item, Rules
 from .state import State
-from .tree import Tree
+from .tree import Node, Tree
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,16 @@ def plan(
         is_folder = below.is_folder(place)
         if is_folder is None:
             return None
-        items = copying.select(files, copy.names, copy.place, is_folder=is_folder, rules=copy.rules)
-        items = [item for item in items if not (is_folder and item.target == place)]
+        selected = copying.select(files, copy.names, copy.place, is_folder=is_folder, rules=copy.rules)
+        items, top = copying.inside(selected, place, copy.rules)
         if copy.unpack and any(forms.is_archive(files, item.node) for item in items):
             return None
-        into = is_folder or copy.place.endswith("/") or any(item.target.startswith(f"{place}/") for item in items)
+        into = (
+            is_folder or top or copy.place.endswith("/") or any(item.target.startswith(f"{place}/") for item in items)
+        )
         above = below.parents(place if into else posixpath.dirname(place), items, owner)
+        if above and top:
+            above[-1].mtime = top.mtime
         own = {item.target for item in items}
         folders = own | {info.name for info in above or ()} | {""}
         if any(posixpath.dirname(item.target) not in folders for item in items):
@@ -48,6 +52,15 @@ def plan(
         below.close()
 
 
+def parted(files: Tree, copy: Copying, *, is_folder: bool) -> tuple[list[Item], list[Item], Node | None]:
+    """Return what is copied as it is, the archives that are unpacked, and whose time the destination has then."""
+    selected = copying.select(files, copy.names, copy.place, is_folder=is_folder, rules=copy.rules)
+    rest, archives, (items, top) = list[Item](), list[Item](), copying.inside(selected, copy.place, copy.rules)
+    for item in items:
+        (archives if copy.unpack and forms.is_archive(files, item.node) else rest).append(item)
+    return rest, archives, top
+
+
 def digest(copy: Copying) -> str:
     """Return a digest of the files that are taken from a tree."""
     assert isinstance(copy.origin, Tree)
@@ -55,7 +68,8 @@ def digest(copy: Copying) -> str:
     place = f"{copy.place.rstrip('/')}/"
 
     def find() -> str:
-        return copying.digest(origin, copying.select(origin, names, place, is_folder=True, rules=rules), rules)
+        selected = copying.select(origin, names, place, is_folder=True, rules=rules)
+        return copying.digest(origin, copying.inside(selected, place, rules)[0], rules)
 
     found: str = origin.answer(["digest", names, place, vars(rules)], find)
     return found

@@ -44,6 +44,8 @@ class Rules:
     parents: bool = False
     owners: bool = False
     """Whether files keep their owners, as those of a stage do; those of a context belong to root."""
+    alike: bool = False
+    """Whether a destination is all that a folder is, as in a mount."""
 
 
 def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool, rules: Rules) -> list[Item]:
@@ -51,7 +53,7 @@ def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool,
 
     InvalidArgument names a source that is not there.
     """
-    found = [(number, *pair) for source in sources for number, pair in enumerate(_found(tree, source))]
+    found = [pair for source in sources for pair in _found(tree, source)]
     into = destination.endswith("/") or is_folder or rules.parents
     if not destination.endswith("/") and (len(sources) > 1 or (len(found) > 1 and not is_folder)):
         raise InvalidArgument(
@@ -60,8 +62,8 @@ def select(tree: Tree, sources: list[str], destination: str, *, is_folder: bool,
     place = destination.strip("/")
     excluded = Patterns("\n".join(rules.exclude))
     items: list[Item] = []
-    for number, (match, path, node) in enumerate(found):
-        items += _one(tree, path, node, place, number, into=into, first=not match, rules=rules)
+    for number, (path, node) in enumerate(found):
+        items += _one(tree, path, node, place, number, into=into, rules=rules)
     return [item for item in items if not excluded.ignores(item.node.path)] if excluded else items
 
 
@@ -75,13 +77,21 @@ def _found(tree: Tree, source: str) -> list[tuple[str, Node]]:
     return found
 
 
-def _one(
-    tree: Tree, path: str, node: Node, place: str, number: int, *, into: bool, first: bool, rules: Rules
-) -> Iterator[Item]:
-    """Yield what a source is, `path` its name and `node` what that leads to.
+def inside(items: list[Item], destination: str, rules: Rules) -> tuple[list[Item], Node | None]:
+    """Return what goes into a destination, and the folder whose time that has then, if one was copied last.
 
-    A folder is what the destination is made like; of those that a pattern matches only the first.
+    As with BuildKit it has nothing else of such a folder: one that is there keeps its mode and owner.
     """
+    if rules.alike:
+        return items, None
+    place, tops, rest = destination.strip("/"), list[Item](), list[Item]()
+    for item in items:
+        (tops if item.target == place and item.node.kind == FOLDER else rest).append(item)
+    return rest, tops[-1].node if tops and tops[-1].source == items[-1].source else None
+
+
+def _one(tree: Tree, path: str, node: Node, place: str, number: int, *, into: bool, rules: Rules) -> Iterator[Item]:
+    """Yield what a source is, `path` its name and `node` what that leads to; a folder before what is in it."""
     if node.kind == OTHER:
         raise InvalidArgument(f"COPY failed: {path} is neither a file nor a folder")
     if rules.parents:
@@ -89,7 +99,7 @@ def _one(
         if node.kind == FOLDER:
             place = posixpath.join(place, posixpath.basename(path))
     if node.kind == FOLDER:
-        if place and node.path and not rules.chmod and first:
+        if place and node.path:
             yield Item(node, place, number)
         for child in tree.below(node):
             below = child.path[len(node.path) :].lstrip("/")
@@ -218,7 +228,11 @@ def _member(item: Item, rules: Rules, mtime: int | None, owner: tuple[int, int] 
 def folders(path: str, archive: Path, *, mtime: int | None) -> None:
     """Write an archive with one folder and those above it, of this moment unless there is an `mtime`."""
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
-        info = tarfile.TarInfo(path.strip("/"))
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
-        info.mtime = int(time.time()) if mtime is None else mtime
-        made.addfile(info)
+        made.addfile(folder(path, int(time.time()) if mtime is None else mtime))
+
+
+def folder(path: str, mtime: float) -> tarfile.TarInfo:
+    """Return the member that a new folder is."""
+    info = tarfile.TarInfo(path.strip("/"))
+    info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, mtime
+    return info

@@ -79,12 +79,13 @@ class Below:
     def parents(self, folder: str, items: list[Item], owner: tuple[int, int]) -> list[tarfile.TarInfo] | None:
         """Return the folders above what is copied, as members of the layer; None when something is in its way.
 
-        `folder` is the one that all items go into. One that is there keeps its owner and mode.
+        `folder` is the one that all items go into. One that is there keeps its owner and mode, and its time as well
+        unless something is made in it.
         """
         tops = {item.target[len(folder) :].lstrip("/").partition("/")[0] for item in items} - {""}
         if any(self._stat(f"{folder}/{top}".lstrip("/")) is not False for top in tops):
             return None
-        made, parts = [], [part for part in folder.split("/") if part]
+        made, kept, parts = [], list[float](), [part for part in folder.split("/") if part]
         for count in range(1, len(parts) + 1):
             path = "/".join(parts[:count])
             found = self._stat(path)
@@ -94,8 +95,12 @@ class Below:
             info.type, info.mode, (info.uid, info.gid) = tarfile.DIRTYPE, 0o755, owner
             if found:
                 info.mode, info.uid, info.gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+                kept.append(found.st_mtime)
             info.mtime = time.time()
             made.append(info)
+        # All but the one in which something is made keep their time.
+        for info, mtime in zip(made, kept if len(kept) == len(parts) and not tops else kept[:-1], strict=False):
+            info.mtime = mtime
         return made
 
 

@@ -151,7 +151,7 @@ class Steps:
             return found
         at = state.scratch()
         names = [mount.source.lstrip("/") or "."]
-        taken = [Copying(found, names, mount.source, "", Rules(), unpack=False)]
+        taken = [Copying(found, names, mount.source, "", Rules(alike=True), unpack=False)]
         await self._copy_all(at, taken, "", told=False)
         return at
 
@@ -277,30 +277,26 @@ class Steps:
         return await direct.layer(self._containers.images, self._adding, top, lambda file: write(file))
 
     async def _copy_from(self, made: Container, copy: Copying) -> None:
-        names, place = copy.names, copy.place
-        files = copy.origin if isinstance(copy.origin, Tree) else await self._taken(copy.origin, names)
+        place = copy.place
+        files = copy.origin if isinstance(copy.origin, Tree) else await self._taken(copy.origin, copy.names)
         is_folder = await self._is_folder(made, place)
-        items = await asyncio.to_thread(copying.select, files, names, place, is_folder=is_folder, rules=copy.rules)
-        if is_folder:
-            items = [item for item in items if item.target != place.strip("/")]
-        archives = [item for item in items if copy.unpack and forms.is_archive(files, item.node)]
-        rest = [item for item in items if item not in archives] if archives else items
-        made_of = self._new_file()
-        await asyncio.to_thread(copying.write, files, rest, copy.rules, made_of, mtime=self._options.epoch)
+        rest, archives, top = await asyncio.to_thread(copies.parted, files, copy, is_folder=is_folder)
+        made_of, epoch = self._new_file(), self._options.epoch
+        above = [copying.folder(place, top.mtime)] if top and not is_folder else []
+        await asyncio.to_thread(copying.write, files, rest, copy.rules, made_of, mtime=epoch, above=above)
         await work.insert(self._containers, made, str(made_of), owner=copy.owner)
         await asyncio.to_thread(made_of.unlink)
         for item in archives:
             await self._unpack(made, files, item.node, place, copy.owner)
+        if top and is_folder:
+            await work.set_time(self._containers, made, place, top.mtime if epoch is None else min(top.mtime, epoch))
 
     async def _unpack(self, made: Container, origin: Tree, node: Node, place: str, owner: str) -> None:
         """ADD of an archive: what is in it goes into the destination, which is a folder then."""
         inside = self._new_file()
         await asyncio.to_thread(tree.spool, origin.pieces(node), inside)
-        folder = self._new_file()
-        if place.strip("/"):
-            await asyncio.to_thread(copying.folders, place, folder, mtime=self._options.epoch)
-            if not await self._is_folder(made, place):
-                await work.insert(self._containers, made, str(folder), owner=owner)
+        if place.strip("/") and not await self._is_folder(made, place):
+            await self._make_folder(made, place, owner)
         await work.insert(self._containers, made, str(inside), place=place)
 
     async def _taken(self, found: State, sources: list[str]) -> Tree:
@@ -337,6 +333,11 @@ class Steps:
             return False
         return bool(about["mode"] & GO_FOLDER)
 
+    async def _make_folder(self, made: Container, place: str, owner: str) -> None:
+        folder = self._new_file()
+        await asyncio.to_thread(copying.folders, place, folder, mtime=self._options.epoch)
+        await work.insert(self._containers, made, str(folder), owner=owner)
+
     # WORKDIR
 
     async def _workdir(self, at: State, instruction: Instruction, words: Words) -> None:
@@ -349,9 +350,7 @@ class Steps:
                 if place != "/" and not await self._is_folder(made, place):
                     if not await work.missing(self._containers, made, [place]):
                         raise InvalidArgument(f"mkdir {place}: not a directory")
-                    folder = self._new_file()
-                    await asyncio.to_thread(copying.folders, place, folder, mtime=self._options.epoch)
-                    await work.insert(self._containers, made, str(folder), owner=user)
+                    await self._make_folder(made, place, user)
                 await self._take_layer(at, image, made)
 
         await self._step(at, key("workdir", at.key, place, user), f"WORKDIR {place}", make)

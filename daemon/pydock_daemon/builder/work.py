@@ -26,6 +26,7 @@ from pydock_shared.wire.container import CreateContainer
 
 LABEL = "io.pydock.build"
 PIECE = 1 << 16
+INSIDE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
 
 
 @asynccontextmanager
@@ -103,11 +104,10 @@ async def _has(containers: Containers, made: Container, path: str) -> bool:
 def remove_stubs(containers: Containers, made: Container, paths: list[str]) -> None:
     """Remove what was only there to mount something on: it is no part of the layer, unless something was written."""
     written = os.open(containers.snapshots.upper(made.id), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    resolve = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
     try:
         for path in sorted(paths, reverse=True):
             with suppress(OSError):
-                folder = linux.openat2(written, posixpath.dirname(path), os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+                folder = linux.openat2(written, posixpath.dirname(path), os.O_PATH | os.O_DIRECTORY, resolve=INSIDE)
                 try:
                     _remove_empty(posixpath.basename(path), folder)
                 finally:
@@ -123,6 +123,21 @@ def _remove_empty(name: str, folder: int) -> None:
     elif stat.S_ISREG(found.st_mode) and not found.st_size:
         os.unlink(name, dir_fd=folder)
     os.utime(f"/proc/self/fd/{folder}", ns=(above.st_atime_ns, above.st_mtime_ns))
+
+
+async def set_time(containers: Containers, made: Container, path: str, mtime: float) -> None:
+    """Give a folder of a container a time; one that is only below what the container wrote is left alone."""
+    about = await archive.about(containers, made, path)
+    with suppress(OSError):
+        root = os.open(containers.snapshots.upper(made.id), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = linux.openat2(root, about["linkTarget"] or path, os.O_PATH | os.O_DIRECTORY, resolve=INSIDE)
+            try:
+                os.utime(f"/proc/self/fd/{found}", (mtime, mtime))
+            finally:
+                os.close(found)
+        finally:
+            os.close(root)
 
 
 def sweep_folders(root: Path) -> None:

@@ -111,9 +111,12 @@ def _hides(path: str) -> bool:
 def _belongs(path: str, new: os.stat_result, old: os.stat_result) -> bool:
     """Say whether a layer must have a file again that looks as the one below.
 
-    What overlayfs has copied was written to; of a whole tree one sees that a file has other names than below, as a
-    layer without it would tear those apart, or other attributes.
+    What overlayfs has copied was written to; a folder when its time is another, unless that is a mount's doing. Of a
+    whole tree one sees that a file has other names than below, as a layer without it would tear those apart, or other
+    attributes.
     """
+    if stat.S_ISDIR(new.st_mode) and path not in MOUNT_POINTS and new.st_mtime_ns != old.st_mtime_ns:
+        return True
     if stat.S_ISDIR(new.st_mode) or os.path.exists(WHOLE):
         is_linked = not stat.S_ISDIR(new.st_mode) and max(new.st_nlink, old.st_nlink) > 1
         if is_linked and _linked(WRITTEN).get(path) != _linked(LOWER).get(path):
