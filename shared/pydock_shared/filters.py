@@ -5,6 +5,7 @@ On the wire it is JSON: `{"label": ["a=b"]}`, or in the form that Docker's clien
 
 import json
 
+from . import jsontext
 from .errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -73,8 +74,8 @@ def parse(text: str) -> Filters:
     if not text:
         return Filters({})
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = jsontext.parsed(text)
+    except ValueError as error:
         raise InvalidArgument("invalid filter") from error
     if data is None:
         return Filters({})

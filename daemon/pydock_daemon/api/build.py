@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import json
 import os
 import re
 import tempfile
@@ -19,7 +18,7 @@ from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
 from pydock_daemon.images.model import parse_platform
 from pydock_daemon.snapshots.compression import CompressionError
-from pydock_shared import reference
+from pydock_shared import jsontext, reference
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import HUB, Reference
 
@@ -207,7 +206,7 @@ def _tag(text: str) -> Reference:
 def _list(text: str, name: str) -> list[str]:
     """Return a JSON list of texts."""
     try:
-        found = json.loads(text or "[]") or []
+        found = jsontext.parsed(text or "[]") or []
     except ValueError as error:
         raise InvalidArgument(f"error reading {name}: {error}") from error
     if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
@@ -218,7 +217,7 @@ def _list(text: str, name: str) -> list[str]:
 def _table(text: str, name: str) -> dict[str, str | None]:
     """Return a JSON object of texts; the list of `name=value` that old clients send is one too."""
     try:
-        found = json.loads(text or "{}") or {}
+        found = jsontext.parsed(text or "{}") or {}
     except ValueError as error:
         raise InvalidArgument(f"error reading {name}: {error}") from error
     if isinstance(found, list):
@@ -243,7 +242,7 @@ def _host_config(call: Call) -> dict[str, Any]:
     for name, field in (("ulimits", "Ulimits"), ("securityopt", "SecurityOpt")):
         if query.get(name, "") not in EMPTY:
             try:
-                host[field] = json.loads(query[name])
+                host[field] = jsontext.parsed(query[name])
             except ValueError as error:
                 raise InvalidArgument(f"error reading {name}: {error}") from error
     return host
@@ -255,7 +254,7 @@ def _credentials(header: str) -> dict[str, Credentials]:
         return {}
     try:
         plain = header.strip().replace("+", "-").replace("/", "_").rstrip("=")
-        found = json.loads(base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)) or b"{}") or {}
+        found = jsontext.parsed(base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)) or b"{}") or {}
         made = {}
         for server, entry in found.items():
             domain = server.removeprefix("https://").removeprefix("http://").partition("/")[0]

@@ -6,12 +6,12 @@ Names, words and order of the warnings are moby's (`fillPlatformInfo` and its ne
 import os
 import platform
 import re
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 from pydock_daemon.config import Config
 from pydock_daemon.containers import abilities
+from pydock_daemon.images.proxies import from_environment
 from pydock_runtime.cgroup import layout
 
 # Field; files of cgroup v1 and v2 of which one must be there; the warning on v1 and on v2, empty where Docker has none.
@@ -90,9 +90,9 @@ def missing(files: frozenset[str], *, unified: bool) -> list[str]:
 
 def proxies() -> dict[str, str]:
     """Return the proxies of the daemon's environment, which pulls and pushes use, without what is secret in them."""
-    found = urllib.request.getproxies_environment()
-    hidden = {scheme: re.sub(r"//[^/@]*@", "//xxxxx:xxxxx@", found.get(scheme, "")) for scheme in ("http", "https")}
-    return {"HttpProxy": hidden["http"], "HttpsProxy": hidden["https"], "NoProxy": found.get("no", "")}
+    found = from_environment()
+    http, https = (re.sub(r"//[^/@]*@", "//xxxxx:xxxxx@", proxy) for proxy in (found.http, found.https))
+    return {"HttpProxy": http, "HttpsProxy": https, "NoProxy": found.no}
 
 
 def filesystem(path: Path) -> str:

@@ -1,8 +1,7 @@
 """The parameter `platform` of requests, as text or as JSON. Used by the handlers of images and containers."""
 
-import json
-
 from pydock_daemon.images.model import Platform, parse_platform
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument
 
 from .routing import Call
@@ -26,8 +25,8 @@ def _one_platform(text: str) -> Platform:
     if not text.startswith("{"):
         return parse_platform(text)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = jsontext.parsed(text)
+    except ValueError as error:
         raise InvalidArgument(f"invalid platform: {error}") from error
     values = [data.get(key) or "" for key in ("os", "architecture", "variant")]
     if not all(isinstance(value, str) for value in values) or not values[0] or not values[1]:

@@ -1,6 +1,5 @@
 """/auth, /distribution and /images/search: what is asked of a registry on behalf of a client."""
 
-import json
 from typing import Any
 
 from aiohttp import web
@@ -8,7 +7,7 @@ from aiohttp import web
 from pydock_daemon.images import auth, manifest, search
 from pydock_daemon.images.login import login
 from pydock_daemon.images.registry import Refused, as_pull_error
-from pydock_shared import reference
+from pydock_shared import jsontext, reference
 from pydock_shared.wire.registry import AuthConfig
 
 from .images import credentials
@@ -46,11 +45,11 @@ async def distribution(call: Call) -> web.StreamResponse:
     except Refused as error:
         raise as_pull_error(error, ref) from error
     if document.media_type in manifest.INDEXES:
-        entries = json.loads(document.data)["manifests"]
+        entries = jsontext.parsed(document.data)["manifests"]
         platforms = [entry["platform"] for entry in entries if entry.get("platform")]
     else:
         parsed = manifest.parse_manifest(document.data, document.media_type)
-        about = json.loads(await repository.document(parsed.config.digest, parsed.config.size))
+        about = jsontext.parsed(await repository.document(parsed.config.digest, parsed.config.size))
         platforms = [{key: about[key] for key in ("architecture", "os", "variant") if about.get(key)}]
     descriptor = {"mediaType": document.media_type, "digest": document.digest, "size": len(document.data)}
     return json_response({"Descriptor": descriptor, "Platforms": platforms})

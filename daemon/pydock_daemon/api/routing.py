@@ -14,6 +14,7 @@ from multidict import MultiMapping
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.filters import parse as parse_filters
@@ -49,9 +50,9 @@ class Call:
         if not raw:
             return None
         try:
-            data = json.loads(raw)
+            data = jsontext.parsed(raw)
             return _clean(data) if b"\\u0000" in raw or b"\\ud" in raw.lower() else data
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
 
     async def body(self, model: type[M]) -> M:

@@ -4,11 +4,11 @@ Source: the Dockerfile reference. Errors are InvalidArgument with the line and a
 """
 
 import difflib
-import json
 import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument
 
 INSTRUCTIONS = (
@@ -206,8 +206,8 @@ class _Parser:
         if name not in LISTS or not rest.startswith("["):
             return None
         try:
-            found = json.loads(rest)
-        except (ValueError, RecursionError):
+            found = jsontext.parsed(rest)
+        except ValueError:
             return None
         if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
             return None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from pydock_daemon.images import web
 from pydock_daemon.snapshots.compression import CompressionError
 from pydock_shared.errors import InvalidArgument, PydockError
 
@@ -48,7 +49,7 @@ async def _file(url: str, archive: Path, checksum: str | None) -> str:
     with tempfile.TemporaryFile(dir=archive.parent) as file:
         hashed, size, mtime = hashlib.sha256(), 0, 0.0
         try:
-            async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True) as session, session.get(url) as response:
+            async with web.session(TIMEOUT) as session, session.get(url) as response:
                 if response.status >= 400:
                     raise PydockError(f"failed to GET {url}: {response.status} {response.reason}")
                 if stamp := response.headers.get("Last-Modified"):

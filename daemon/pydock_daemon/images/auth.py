@@ -5,13 +5,15 @@ Token protocol: distribution's "Token Authentication Specification" and its OAut
 
 import base64
 import binascii
-import json
 import re
 from typing import Any, NamedTuple
 
 import aiohttp
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument, PydockError, Unauthorized
+
+from .web import limited
 
 CLIENT = "pydock"
 _CHALLENGE = re.compile(r"\s*,?\s*([A-Za-z][\w-]*)(?:\s+(?=[\w-]+\s*=)|\s*(?:,|$))")
@@ -46,7 +48,7 @@ def decode_header(text: str) -> Credentials:
     try:
         # Clients differ in alphabet and padding.
         plain = text.strip().replace("+", "-").replace("/", "_").rstrip("=")
-        data = json.loads(base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)) or b"{}")
+        data = jsontext.parsed(base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4)) or b"{}")
     except (ValueError, binascii.Error) as error:
         raise InvalidArgument(f"invalid X-Registry-Auth header: {error}") from error
     if data is None:
@@ -138,7 +140,7 @@ async def tokens(
         sending = session.get(realm, params=query, headers=headers, ssl=tls)
     try:
         async with sending as response:
-            body = await response.text()
+            body = await limited(response)
             status = response.status
     except (aiohttp.ClientError, TimeoutError) as error:
         raise PydockError(f'Get "{realm}": {error or "timeout"}') from error
@@ -149,7 +151,10 @@ async def tokens(
         )
         raise kind(f'Get "{realm}": unauthorized: {detail}')
     try:
-        data = json.loads(body)
-        return str(data.get("token") or data["access_token"]), str(data.get("refresh_token") or "")
+        data = jsontext.parsed(body)
+        token, lasting_token = str(data.get("token") or data["access_token"]), str(data.get("refresh_token") or "")
     except (ValueError, KeyError, AttributeError) as error:
         raise PydockError(f"the token server {realm} gave no token") from error
+    if not token.isascii() or not token.isprintable():
+        raise PydockError(f"the token server {realm} gave no token that could be sent")
+    return token, lasting_token

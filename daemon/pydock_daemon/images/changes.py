@@ -1,6 +1,5 @@
 """The Dockerfile instructions that `import --change` and `commit --change` take, applied to an image's settings."""
 
-import json
 import re
 import shlex
 import signal
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.units import parse_duration_ns
 
@@ -47,7 +47,7 @@ def _command(text: str) -> list[str]:
     """Return an exec form as it is, a shell form as words for the shell."""
     if text.startswith("["):
         try:
-            words = json.loads(text)
+            words = jsontext.parsed(text)
         except ValueError:
             words = None
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
@@ -59,7 +59,7 @@ def _words(text: str, instruction: str) -> list[str]:
     """Return the arguments of a list: JSON, or words with quotes."""
     if text.startswith("["):
         try:
-            return [str(word) for word in json.loads(text)]
+            return [str(word) for word in jsontext.parsed(text)]
         except ValueError:
             pass
     try:

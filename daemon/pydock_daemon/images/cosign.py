@@ -8,15 +8,16 @@ signed one (OCI distribution specification 1.1, "Listing Referrers").
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument, PydockError
 
 from .manifest import is_digest
-from .registry import Document, Refused, Repository, limited
+from .registry import Document, Refused, Repository
+from .web import limited
 
 if TYPE_CHECKING:
     # Loaded in the thread that checks, since most daemons never do.
@@ -38,8 +39,8 @@ class Signature(NamedTuple):
     def names(self, digest: str) -> bool:
         """Say whether the payload is about a manifest."""
         try:
-            return bool(json.loads(self.payload)["critical"]["image"]["docker-manifest-digest"] == digest)
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return bool(jsontext.parsed(self.payload)["critical"]["image"]["docker-manifest-digest"] == digest)
+        except (ValueError, TypeError, KeyError):
             return False
 
 
@@ -68,7 +69,7 @@ async def _referrers(repository: Repository, digest: str) -> list[str]:
     """Return the digests of the manifests that refer to one as its signatures; none where a registry has no lists."""
     try:
         async with repository.request("GET", f"referrers/{digest}") as response:
-            listed = json.loads(await limited(response))["manifests"]
+            listed = jsontext.parsed(await limited(response))["manifests"]
         found = [one["digest"] for one in listed if one.get("artifactType") == ARTIFACT]
     except Refused as error:
         if error.answer in (400, 404, 405):
@@ -82,7 +83,7 @@ async def _referrers(repository: Repository, digest: str) -> list[str]:
 def _places(data: bytes) -> Iterator[tuple[str, int, bytes]]:
     """Yield digest and size of each payload of a manifest, with the signature."""
     try:
-        layers: list[dict[str, Any]] = json.loads(data).get("layers") or []
+        layers: list[dict[str, Any]] = jsontext.parsed(data).get("layers") or []
         for layer in layers:
             text = (layer.get("annotations") or {}).get(ANNOTATION)
             digest, size = layer.get("digest"), layer.get("size")
@@ -90,7 +91,7 @@ def _places(data: bytes) -> Iterator[tuple[str, int, bytes]]:
                 continue
             if isinstance(size, int) and 0 < size <= LONGEST:
                 yield str(digest), size, base64.b64decode(text)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise InvalidArgument(f"malformed manifest of signatures: {error}") from error
 
 

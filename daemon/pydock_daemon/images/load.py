@@ -5,12 +5,11 @@
 platforms only, as `docker save` writes what its store has.
 """
 
-import json
 from typing import Any, NamedTuple
 
 from pydock_daemon.snapshots.compression import CompressionError
 from pydock_daemon.snapshots.tarstream import ArchiveError
-from pydock_shared import reference
+from pydock_shared import jsontext, reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
 from pydock_shared.reference import Reference
 
@@ -121,7 +120,7 @@ async def images_of(collected: Collected, platforms: list[Platform]) -> list[Fou
             return found
         raise InvalidArgument("invalid archive: neither manifest.json nor index.json is in it")
     try:
-        for entry in json.loads(collected.named("manifest.json")):
+        for entry in jsontext.parsed(collected.named("manifest.json")):
             _merge(found, _saved(collected, entry, platforms))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidArgument(f"invalid archive: malformed manifest.json: {error!r}") from error

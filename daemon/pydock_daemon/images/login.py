@@ -11,7 +11,8 @@ from pydock_shared.reference import HUB
 from . import auth
 from .auth import Credentials
 from .hosts import Endpoint
-from .registry import Registries, Unreachable, cause
+from .registry import Registries, Unreachable
+from .web import cause
 
 
 async def login(registries: Registries, server: str, credentials: Credentials) -> str:

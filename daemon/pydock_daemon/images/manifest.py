@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.times import parse_rfc3339
 
@@ -193,8 +194,8 @@ def is_digest(text: str) -> bool:
 
 def _document(data: bytes, what: str) -> dict[str, Any]:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = jsontext.parsed(data)
+    except ValueError as error:
         raise InvalidArgument(f"malformed {what}: {error}") from error
     if not isinstance(document, dict):
         raise InvalidArgument(f"malformed {what}: needs a JSON object")

@@ -6,8 +6,6 @@ The session, with its pool of connections, belongs to `Registries` until `close`
 
 import asyncio
 import email.utils
-import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,13 +14,14 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
+from pydock_shared import jsontext
 from pydock_shared.errors import NotFound, PydockError
 from pydock_shared.reference import Reference
 
-from . import auth, manifest
+from . import auth, manifest, web
 from .auth import Credentials
-from .content import LARGEST_DOCUMENT
 from .hosts import Endpoint, Hosts
+from .web import cause, limited
 
 ACCEPT = ", ".join([*sorted(manifest.MANIFESTS | manifest.INDEXES), "*/*;q=0.1"])
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
@@ -30,6 +29,7 @@ PIECE = 1 << 18
 READS = ("GET", "HEAD")
 BUSY = {429, 502, 503, 504}
 TRIES = 3
+MOST_PAGES = 1000
 LONGEST_PAUSE = 60.0  # seconds; who is told to come back later than that is told so
 
 
@@ -174,14 +174,18 @@ class Repository:
     async def tags(self) -> list[str]:
         """Return every tag of the repository, page by page."""
         found: list[str] = []
-        where: str | None = "tags/list"
-        while where:
+        where = "tags/list"
+        for _ in range(MOST_PAGES):
             async with self.request("GET", where) as response:
-                document = json.loads(await limited(response))
-                found += [str(tag) for tag in document.get("tags") or ()]
-                following = response.links.get("next")
-                where = str(following["url"]) if following else None
-        return found
+                try:
+                    found += map(str, jsontext.parsed(await limited(response))["tags"] or ())
+                    following = response.links.get("next")
+                except (ValueError, TypeError, KeyError) as error:
+                    raise PydockError(f"malformed list of tags: {error!r}") from error
+            if not following:
+                return found
+            where = str(following["url"])
+        raise PydockError(f"more than {MOST_PAGES} pages of tags")
 
 
 class Registries:
@@ -189,19 +193,14 @@ class Registries:
 
     def __init__(self, hosts: Hosts) -> None:
         self.hosts = hosts
+        self.timeout = TIMEOUT
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
         """Return the session, opened at first use."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=TIMEOUT,
-                headers={"User-Agent": "pydock"},
-                auto_decompress=False,
-                trust_env=True,
-                read_bufsize=PIECE,
-            )
+            self._session = web.session(self.timeout, auto_decompress=False, read_bufsize=PIECE)
         return self._session
 
     async def close(self) -> None:
@@ -252,7 +251,7 @@ class Registries:
 
 def _retry_after(text: str, attempt: int) -> float:
     """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or a pause that doubles."""
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
@@ -260,20 +259,10 @@ def _retry_after(text: str, attempt: int) -> float:
         return float(2**attempt) / 4
 
 
-async def limited(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body of an answer that is a document; PydockError when it is too large for one."""
-    data = bytearray()
-    async for piece in response.content.iter_any():
-        data += piece
-        if len(data) > LARGEST_DOCUMENT:
-            raise PydockError(f"{response.url}: a document of more than {LARGEST_DOCUMENT} bytes")
-    return bytes(data)
-
-
 async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
     body = (await limited(response))[:4096]
     try:
-        first = json.loads(body)["errors"][0]
+        first = jsontext.parsed(body)["errors"][0]
         code, message = str(first["code"]), str(first.get("message") or first["code"].lower())
     except (ValueError, KeyError, IndexError, TypeError):
         code = "UNAUTHORIZED" if response.status == 401 else ""
@@ -281,19 +270,6 @@ async def _refusal(response: aiohttp.ClientResponse) -> PydockError:
         message = f"received unexpected HTTP status: {response.status} {response.reason}"
         message = "authentication required" if code else f"{message}: {detail}" if detail else message
     return Refused(response.status, code, message)
-
-
-def cause(error: aiohttp.ClientError) -> str:
-    """Return in words why a request failed."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno or 0
-        why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error.os_error)
-        return f"cannot connect to {error.host}:{error.port}: {why.lower()}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the registry closed the connection"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "unexpected end of the answer"
-    return str(error) or type(error).__name__
 
 
 def as_pull_error(error: Refused, ref: Reference) -> PydockError:

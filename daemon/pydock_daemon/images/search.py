@@ -1,17 +1,18 @@
 """`GET /images/search`: what a registry finds for a term, by version 1 of the registries' API. Used by `api.images`."""
 
-import json
 from typing import Any
 
 import aiohttp
 
+from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.filters import Filters
 from pydock_shared.reference import HUB
 
 from .auth import Credentials
 from .hosts import Endpoint
-from .registry import Registries, limited
+from .registry import Registries
+from .web import limited
 
 INDEX = Endpoint("https://index.docker.io/v2", tls=True)
 FILTERS = ("is-official", "is-automated", "stars")
@@ -41,7 +42,7 @@ async def search(
 
 def _stars(filters: Filters) -> int:
     for text in filters.values("stars"):
-        if not text.isdigit():
+        if not text.isdecimal():
             raise InvalidArgument(f"invalid filter 'stars=[{text}]'")
     return max((int(text) for text in filters.values("stars")), default=0)
 
@@ -69,7 +70,7 @@ async def _ask(
             async with registries.session.get(url, params=query, headers=headers, ssl=endpoint.tls) as response:
                 if response.status != 200:
                     raise PydockError(f"Unexpected status code {response.status}")
-                return [_item(entry) for entry in json.loads(await limited(response))["results"]]
+                return [_item(entry) for entry in jsontext.parsed(await limited(response))["results"]]
         except (aiohttp.ClientError, TimeoutError) as error:
             failure = PydockError(f'Get "{url}": {error or "timeout"}')
         except (ValueError, KeyError, TypeError, AttributeError) as error:

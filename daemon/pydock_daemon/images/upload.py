@@ -102,7 +102,7 @@ class Upload:
         try:
             async with self._repository.request("GET", str(where)) as response:
                 last = response.headers.get("Range", "").rpartition("-")[2]
-                self._sent = min(int(last) + 1, self._size) if last.isdigit() and last != "0" else 0
+                self._sent = min(int(last) + 1, self._size) if last.isdecimal() and last != "0" else 0
                 self._move(response)
         except (Unreachable, Refused):
             self._where, self._sent = None, 0
@@ -111,7 +111,10 @@ class Upload:
         location = response.headers.get("Location")
         if not location:
             raise PydockError("the registry gives no place for an upload")
-        self._where = response.url.join(URL(location, encoded=True))
+        try:
+            self._where = response.url.join(URL(location, encoded=True))
+        except ValueError as error:
+            raise PydockError(f"the registry gives no place for an upload: {location!r}: {error}") from error
 
     def _place(self) -> URL:
         if self._where is None:

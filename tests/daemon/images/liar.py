@@ -32,6 +32,10 @@ class Liar:
         self.layout: dict[str, bytes] = {}
         """Documents and blobs of an image of several platforms, served instead: the last one under its name."""
         self.gone: set[str] = set()
+        self.end = asyncio.Event()
+        self.link = ""
+        self.answers: list[bytes] = []
+        """What the token server says instead of a token."""
 
     def manifest(self, **changes: Any) -> bytes:
         """The image's manifest, with changes."""
@@ -59,9 +63,12 @@ class Liar:
             challenge = f'Bearer realm="http://{self.host}/token",service="liar, inc",scope="repository:name:pull"'
             errors = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
             return web.json_response(errors, status=401, headers={"WWW-Authenticate": challenge})
+        if request.path == "/v2/":
+            return web.Response()
         kind, name = request.path.split("/")[-2:]
         if f"{kind}/{name}" in self.others:
-            return web.Response(body=self.others[f"{kind}/{name}"], content_type=MANIFEST)
+            link = {"Link": self.link} if self.link else {}
+            return web.Response(body=self.others[f"{kind}/{name}"], content_type=MANIFEST, headers=link)
         if kind == "referrers" or name.endswith(".sig"):
             return web.Response(status=404)
         if self.layout:
@@ -79,6 +86,8 @@ class Liar:
     async def _token(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.faults == ["no token"]:
             return web.Response(status=500)
+        if self.answers:
+            return web.Response(body=self.answers.pop(0))
         return web.json_response({"token": self.token})
 
     async def _blob(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
@@ -90,12 +99,8 @@ class Liar:
         begin = int(first)
         if fault == "502":
             return web.Response(status=502)
-        if fault == "other bytes":
-            data = bytes(len(data))
-        if fault == "more bytes":
-            data += b"more"
-        if fault == "fewer bytes":
-            data = data[:-1000]
+        lies = {"other bytes": bytes(len(data)), "more bytes": data + b"more", "fewer bytes": data[:-1000]}
+        data = lies.get(fault, data)
         end = min(int(last) + 1 if last else len(data), len(data))
         if fault == "no ranges" or not self.ranges:
             begin, end = 0, len(data)
@@ -105,8 +110,10 @@ class Liar:
             response.headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(data)}"
         response.content_length = end - begin
         await response.prepare(request)
-        if fault in ("drop", "no ranges"):
+        if fault in ("drop", "no ranges", "stall"):
             await response.write(data[begin : begin + (end - begin) // 2])
+            if fault == "stall":
+                await self.end.wait()
             if request.transport:
                 request.transport.close()
             return response
@@ -126,4 +133,5 @@ async def lying(layers: list[bytes]) -> AsyncIterator[Liar]:
     try:
         yield liar
     finally:
+        liar.end.set()
         await asyncio.wait_for(runner.cleanup(), 10)

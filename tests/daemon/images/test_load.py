@@ -145,6 +145,7 @@ def broken(name: str) -> bytes:
         "a configuration of nothing": built(LAYERS, about=b"{}"),
         "a configuration that is no JSON": built(LAYERS, about=b"nonsense"),
         "a manifest that is no list": built(LAYERS, {"Config": 5}),
+        "a manifest that nests too deep": tar([entry("manifest.json", b"[" * 100_000)]),
         "a bad name": built(LAYERS, [{**manifest[0], "RepoTags": ["UPPER:1"]}]),
         "a bad digest": built(LAYERS, about=json.dumps({"rootfs": {"diff_ids": ["sha256:../../x"] * 3}}).encode()),
     }[name]
@@ -164,6 +165,7 @@ FAULTS = (
     "a configuration of nothing",
     "a configuration that is no JSON",
     "a manifest that is no list",
+    "a manifest that nests too deep",
     "a bad name",
     "a bad digest",
 )

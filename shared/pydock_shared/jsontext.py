@@ -1,0 +1,12 @@
+"""JSON that somebody else has written: what it says, or that it is none. Used wherever a text comes from outside."""
+
+import json
+from typing import Any
+
+
+def parsed(text: str | bytes) -> Any:
+    """Return what a text says; ValueError when it is no JSON, and also when it nests deeper than can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
