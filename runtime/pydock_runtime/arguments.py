@@ -31,14 +31,15 @@ HELP = Flag("help", SWITCH, "show this help", "h")
 
 
 class Call:
-    """A command line that was read: values by flag, the words that follow, and the folder of the containers' state."""
+    """A command line that was read: values by flag, the words that follow, and what was said for all verbs."""
 
-    __slots__ = ("root", "systemd", "values", "words")
+    __slots__ = ("root", "rootless", "systemd", "values", "words")
 
     def __init__(self, values: dict[str, Any], words: list[str]) -> None:
         self.values = values
         self.words = words
         self.root = ""
+        self.rootless = ""
         self.systemd = False
 
     def text(self, name: str) -> str:

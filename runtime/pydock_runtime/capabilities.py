@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from pydock_runtime import abi, linux, steps
+from pydock_runtime import abi, linux, rootless, steps
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
@@ -59,7 +59,8 @@ class Sets:
         self.inheritable = mask(spec.get("inheritable"))
         # The kernel has no others, and runc says nothing of them either: they are in its own example.
         self.ambient = mask(spec.get("ambient")) & self.inheritable & self.permitted
-        missing = self.permitted & ~held()
+        # In the user namespace of a user who is not root there are all of them.
+        missing = 0 if rootless.unprivileged() else self.permitted & ~held()
         if missing:
             names = ", ".join(f"CAP_{name}" for number, name in enumerate(NAMES) if missing >> number & 1)
             raise RuntimeFailure(f"the runtime itself does not have {names}", INVALID)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from pydock_runtime import __version__, arguments, reexec
+from pydock_runtime import __version__, arguments, reexec, rootless
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import SWITCH, TEXT, Flag
 from pydock_runtime.errors import INVALID, RuntimeFailure, text
@@ -46,12 +46,16 @@ VERBS = {
     "update": "change the limits of a container",
 }
 FLAGS = (
-    Flag("root", TEXT, f"folder of the containers' state (default {DEFAULT_ROOT})"),
+    Flag("root", TEXT, f"folder of the containers' state (default {DEFAULT_ROOT}, or below $XDG_RUNTIME_DIR)"),
     Flag("log", TEXT, "file to which an error is written as well"),
     Flag("log-format", TEXT, "form of what is written there: text or json"),
     Flag("debug", SWITCH, "accepted for callers of runc; there is nothing more to tell"),
     Flag("systemd-cgroup", SWITCH, "let systemd make the cgroup, as a scope; cgroupsPath is slice:prefix:name"),
-    Flag("rootless", TEXT, "not supported but for `false` and `auto`"),
+    Flag(
+        "rootless",
+        TEXT,
+        "true: a container whose cgroup may not be made goes without; auto (default): of who is not root",
+    ),
     Flag("version", SWITCH, "show the version", "v"),
 )
 
@@ -95,8 +99,8 @@ def _dispatch(call: Call, argv: list[str]) -> int:
         return 0
     if module.SEALED:
         reexec.into_sealed_copy(argv)
-    inner.systemd = call.has("systemd-cgroup")
-    inner.root = os.path.abspath(call.text("root") or DEFAULT_ROOT)
+    inner.systemd, inner.rootless = call.has("systemd-cgroup"), call.text("rootless")
+    inner.root = os.path.abspath(call.text("root") or rootless.default_root(DEFAULT_ROOT))
     return module.run(inner)  # type: ignore[no-any-return]
 
 
@@ -109,8 +113,8 @@ def _supervisor(argv: list[str]) -> int:
 
 
 def _check_global(call: Call) -> None:
-    if call.text("rootless") not in ("", "false", "auto"):
-        raise RuntimeFailure("--rootless is not supported", INVALID)
+    if call.text("rootless") not in ("", "true", "false", "auto"):
+        raise RuntimeFailure(f"--rootless {call.text('rootless')!r} is not true, false or auto", INVALID)
     if call.text("log-format") not in ("", "text", "json"):
         raise RuntimeFailure(f"unknown log format {call.text('log-format')}", INVALID)
 

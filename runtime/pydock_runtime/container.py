@@ -7,6 +7,7 @@ parent is whoever called, or the nearest subreaper.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import sys
 import time
 
 from pydock_runtime import abi, cgroup, hooks, launch, resctrl, seccomp, state, sync
+from pydock_runtime import rootless as users
 from pydock_runtime import spec as specs
 from pydock_runtime.cgroup import systemd as scopes
 from pydock_runtime.errors import INVALID, RuntimeFailure
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = "container not running"
 """runc's words: containerd knows by them that a signal came too late."""
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 PATIENCE = 10.0
 """Seconds that killed processes have to be gone."""
 
@@ -43,8 +46,8 @@ def status(record: Record) -> str:
 
 
 def group(record: Record) -> Cgroup:
-    """Return the container's cgroup."""
-    return cgroup.open_existing(record.cgroup)
+    """Return the container's cgroup, or what it has instead of one."""
+    return cgroup.open_existing(record.cgroup) if record.cgroup else cgroup.none(record.pid)
 
 
 def require(record: Record, *allowed: str) -> None:
@@ -61,14 +64,14 @@ def program_of(spec: dict[str, Any]) -> Program | None:
 
 
 def create(
-    root: str, id: str, bundle: str, *, preserve: int, keyring: bool, pivot: bool, systemd: bool
+    root: str, id: str, bundle: str, *, preserve: int, keyring: bool, pivot: bool, systemd: bool, rootless: str = ""
 ) -> tuple[Record, launch.Child]:
     """Make a container that stands at its gate. Its terminal, if it has one, is in the child.
 
-    With `systemd` its cgroup is a scope of systemd; the other options are those of `launch.spawn`. RuntimeFailure or
-    OSError leave nothing behind.
+    With `systemd` its cgroup is a scope of systemd; `rootless` is the option of that name; the others are those of
+    `launch.spawn`. RuntimeFailure or OSError leave nothing behind.
     """
-    with making(root, id, bundle, systemd=systemd) as (record, made, undo):
+    with making(root, id, bundle, systemd=systemd, rootless=rootless) as (record, made, undo):
         with _listen(record.folder) as gate:
             child = launch.spawn(
                 record.spec,
@@ -91,7 +94,9 @@ def create(
 
 
 @contextlib.contextmanager
-def making(root: str, id: str, bundle: str, *, systemd: bool) -> Iterator[tuple[Record, Cgroup, contextlib.ExitStack]]:
+def making(
+    root: str, id: str, bundle: str, *, systemd: bool, rootless: str = "false"
+) -> Iterator[tuple[Record, Cgroup, contextlib.ExitStack]]:
     """Give a new container's record and cgroup to whoever puts an init into it and writes its pid into the record.
 
     The record is saved at the end. A failure undoes all that was made, what is on the stack first.
@@ -115,7 +120,7 @@ def making(root: str, id: str, bundle: str, *, systemd: bool) -> Iterator[tuple[
         if unit:
             undo.callback(scopes.stop, unit.name)
             around.enter_context(scopes.scope(unit, id, resources))
-        made = cgroup.create(record.cgroup, resources)
+        made = _cgroup(record, resources, named=bool(path), rootless=rootless)
         undo.callback(run_last_hooks, record)
         undo.callback(_remove, made, around)
         yield record, made, undo
@@ -129,6 +134,19 @@ def _remove(made: Cgroup, around: contextlib.ExitStack) -> None:
     """Undo a cgroup: who keeps it alive goes first."""
     around.close()
     made.remove()
+
+
+def _cgroup(record: Record, resources: dict[str, Any], *, named: bool, rootless: str) -> Cgroup:
+    """Make the container's cgroup; where it names none, and whose it is may make none, it goes without."""
+    try:
+        return cgroup.create(record.cgroup, resources)
+    except OSError as error:
+        if named or error.errno not in NOT_ALLOWED or not users.without_cgroup(rootless):
+            raise
+    record.cgroup = ""
+    made = cgroup.none()
+    made.update(resources)
+    return made
 
 
 def _cgroup_path(path: str) -> str:

@@ -19,6 +19,7 @@ from pydock_runtime import (
     mempolicy,
     namespaces,
     rlimits,
+    rootless,
     scheduling,
     steps,
     user,
@@ -69,6 +70,7 @@ class Process:
         "oom_score_adj",
         "personality",
         "preserve",
+        "rootless",
         "scheduling",
         "search",
         "umask",
@@ -99,6 +101,8 @@ class Process:
         self.listener: Listener | None = None
         self.filter = program
         self.preserve = preserve
+        rootless.check_groups(spec)
+        self.rootless = rootless.unprivileged()
         self.argv = linux.strings(self.args)
         self.entering = steps.call("chdir", os.fsencode(self.cwd))
         self.search = program_file.Search(self.args[0], self.env)
@@ -123,7 +127,11 @@ class Login:
         uid, gid, groups = account.uid, account.gid, account.groups
         self.steps = [
             steps.prctl(abi.PR_SET_KEEPCAPS, 1),
-            steps.call("setgroups", len(groups), struct.pack(f"={len(groups)}I", *groups)),
+            *(
+                []
+                if process.rootless
+                else [steps.call("setgroups", len(groups), struct.pack(f"={len(groups)}I", *groups))]
+            ),
             steps.call("setresgid", gid, gid, gid),
             steps.call("setresuid", uid, uid, uid),
             steps.prctl(abi.PR_SET_KEEPCAPS, 0),

@@ -116,10 +116,15 @@ def run(work: Told, story: Callable[[], NoReturn]) -> NoReturn:
 
 def _story(work: Work) -> NoReturn:
     spec, plan = work.spec, work.plan
-    forget_parent(work.sync, work.gate, kept=(*(work.stdio or ()), *work.entrances), preserve=work.process.preserve)
+    kept = (*(work.stdio or ()), *work.entrances)
+    # While nobody else is in a new user namespace its maker must be able to write its maps, root or not.
+    mapped = work.process.rootless and plan.owns("user")
+    forget_parent(work.sync, work.gate, kept=kept, preserve=work.process.preserve, hide=not mapped)
     opened = _settled(work) if work.settles else {}
+    if mapped:
+        linux.prctl(abi.PR_SET_DUMPABLE, 0)
     if plan.user:
-        usermaps.become_root()
+        usermaps.become_root(drop_groups=not work.process.rootless)
     else:
         join_cgroup(work.entrances)
         steps.carry_out(credentials.score(work.process.oom_score_adj))
@@ -184,12 +189,15 @@ def _prepared(work: Work) -> None:
     hooks.run(hooks.of(work.spec, hooks.CREATE_CONTAINER), work.state, hooks.CREATING, os.getpid())
 
 
-def forget_parent(*channels: socket.socket | None, kept: Sequence[int] = (), preserve: int = 0) -> None:
+def forget_parent(
+    *channels: socket.socket | None, kept: Sequence[int] = (), preserve: int = 0, hide: bool = True
+) -> None:
     """Close what the parent had open, but for these, and keep others from looking into this process before it execs.
 
     Without it a container at its gate would hold the pipes and client connections of all the others open.
     """
-    linux.prctl(abi.PR_SET_DUMPABLE, 0)
+    if hide:
+        linux.prctl(abi.PR_SET_DUMPABLE, 0)
     linux.close_all_but([*(channel.fileno() for channel in channels if channel), *kept, *range(3, 3 + preserve)])
 
 

@@ -122,9 +122,9 @@ def _leaving(
 ) -> list[Step]:
     """Return what is done by paths of the host, before its namespaces are left."""
     found = [
+        *credentials.score(process.oom_score_adj),
         steps.prctl(abi.PR_SET_DUMPABLE, 0),
         *steps.close_all_but(kept),
-        *credentials.score(process.oom_score_adj),
     ]
     if process.scheduling.initial is not None:
         found.append(steps.python(scheduling.pin, process.scheduling.initial))
@@ -138,10 +138,12 @@ def _entering(
 ) -> list[Step]:
     """Return how all but the pid namespace is entered; `opened` is its init and the entrances of the cgroup."""
     target, *entrances = opened
-    found = [steps.call("setns", target, kinds)]
+    # Who is not root is in the container's users by then, see `_fork_in_users`.
+    found = [steps.call("setns", target, kinds & ~abi.CLONE_NEWUSER if process.rootless else kinds)]
     if kinds & abi.CLONE_NEWUSER:
         # In there nobody can raise them any more.
-        found = [steps.python(rlimits.apply, process.limits), *found, steps.python(usermaps.become_root)]
+        raised = steps.python(rlimits.apply, process.limits)
+        found = [raised, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.rootless))]
     found += [steps.call("write", fd, b"0", 1) for fd in entrances]
     if process.scheduling.final is not None:
         found.append(steps.python(scheduling.pin, process.scheduling.final))
@@ -155,6 +157,8 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
 
     A helper that enters everything and forks would cost as much again as the process itself.
     """
+    if work.process.rootless:
+        return launch.by_helper(lambda _: _fork_in_users(work))
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     # What the child makes, frees or looks up on its way to its story is on pages that it has to copy.
     (_, fork, arguments, _), pidfd = steps.fork(signal.SIGCHLD)
@@ -172,6 +176,16 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
     if error is not None:
         raise error
     return pid, pidfd.value
+
+
+def _fork_in_users(work: _Work) -> int:
+    """Fork into the pid namespace as who is not root: the user namespace comes first, and there is no way back."""
+    linux.setns(work.target, abi.CLONE_NEWUSER)
+    linux.setns(work.target, abi.CLONE_NEWPID)
+    pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
+    if pid == 0:
+        init.run(work, lambda: _story(work))
+    return pid
 
 
 def _return(home: int) -> None:

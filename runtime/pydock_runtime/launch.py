@@ -20,6 +20,7 @@ from pydock_runtime import (
     netdevices,
     resctrl,
     rlimits,
+    rootless,
     steps,
     sync,
     sysctl,
@@ -84,6 +85,7 @@ def spawn(
     """
     specs.check(spec)
     plan = namespaces.Plan(spec)
+    rootless.check(spec, plan)
     part = spec.get("linux", {})
     process = credentials.Process(spec["process"], program, preserve=preserve)
     process.take(part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from pydock_runtime import abi, linux, usermaps
+from pydock_runtime import abi, linux, rootless, usermaps
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 from pydock_runtime.rootfs import sources
 
@@ -146,8 +146,10 @@ def readable_proc() -> Iterator[None]:
 
 def of_process(pid: int) -> int:
     """Return the kinds of namespaces that a process entering a container enters, but for pid; `pid` is its init's."""
-    flags = ALWAYS
-    for name in RARE:
+    # Who is not root may not enter even his own again, where they are the host's.
+    certain = 0 if rootless.unprivileged() else ALWAYS
+    flags = certain
+    for name in (name for name in KINDS if name != "pid" and not certain & KINDS[name][0]):
         flag, file = KINDS[name]
         try:
             if os.stat(f"/proc/{pid}/ns/{file}").st_ino != os.stat(f"/proc/self/ns/{file}").st_ino:

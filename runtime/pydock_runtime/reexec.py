@@ -10,6 +10,7 @@ import os
 import sys
 
 F_ADD_SEALS = 1033
+KEPT = ("LD_LIBRARY_PATH", "XDG_RUNTIME_DIR", "USER")
 ALL_SEALS = 0x1 | 0x2 | 0x4 | 0x8
 
 
@@ -38,9 +39,7 @@ class Program:
     def environment(self) -> dict[str, str]:
         """Return what the interpreter needs, and nothing else."""
         env = {"PYTHONHOME": self.home, "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-        if library := os.environ.get("LD_LIBRARY_PATH"):
-            env["LD_LIBRARY_PATH"] = library
-        return env
+        return env | {name: os.environ[name] for name in KEPT if name in os.environ}
 
     def execute(self, argv: list[str]) -> None:
         """Become it, from a sealed copy of its interpreter. Same pid; descriptors that are inheritable stay open."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, linux, rootless
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST = 340  # ranges that the kernel takes (since 4.15)
 HIGHEST = (1 << 32) - 1
+SHOWN = 2048  # bytes of what a program says that goes into an error
 
 
 def check(uids: Map | None, gids: Map | None, where: str) -> None:
@@ -36,15 +37,43 @@ def check(uids: Map | None, gids: Map | None, where: str) -> None:
 
 def write(pid: int, uids: Map, gids: Map) -> None:
     """Give the new user namespace of a process its maps; once, in one write each. RuntimeFailure says what is wrong."""
-    for name, ranges in (("gid_map", gids), ("uid_map", uids)):
+    maps = (("gid_map", "newgidmap", gids, os.getegid()), ("uid_map", "newuidmap", uids, os.geteuid()))
+    for name, tool, ranges, own in maps:
+        if rootless.unprivileged() and [(entry["hostID"], entry["size"]) for entry in ranges] != [(own, 1)]:
+            _call(tool, pid, ranges)
+            continue
+        if rootless.unprivileged() and name == "gid_map":
+            # Without it the kernel lets nobody map even the group he is in; user_namespaces(7).
+            _write(pid, "setgroups", "deny")
         lines = "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in ranges)
-        fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, lines.encode("ascii"))
-        except OSError as error:
-            raise RuntimeFailure(f"{name}: {reason(error)}", INVALID) from error
-        finally:
-            os.close(fd)
+        _write(pid, name, lines)
+
+
+def _write(pid: int, name: str, text: str) -> None:
+    fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode("ascii"))
+    except OSError as error:
+        raise RuntimeFailure(f"{name}: {reason(error)}", INVALID) from error
+    finally:
+        os.close(fd)
+
+
+def _call(tool: str, pid: int, ranges: Map) -> None:
+    """Let a program of the host write a map: it knows which ids a user may map, subuid(5)."""
+    numbers = [str(entry[key]) for entry in ranges for key in ("containerID", "hostID", "size")]
+    output = os.memfd_create(tool, os.MFD_CLOEXEC)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)]
+        child = os.posix_spawnp(tool, [tool, str(pid), *numbers], os.environ, file_actions=actions)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said = os.pread(output, SHOWN, 0).decode("utf-8", "replace").strip()
+    except FileNotFoundError as error:
+        raise RuntimeFailure(f"rootless containers with such maps need {tool}, which is not installed") from error
+    finally:
+        os.close(output)
+    if code != 0:
+        raise RuntimeFailure(f"{said or tool} (exit status {code})", INVALID)
 
 
 def namespace(uids: Map, gids: Map) -> int:
@@ -62,8 +91,9 @@ def namespace(uids: Map, gids: Map) -> int:
         os.close(pidfd)
 
 
-def become_root() -> None:
-    """Be the root of the user namespace this process has come into."""
-    os.setgroups([])
+def become_root(*, drop_groups: bool) -> None:
+    """Be the root of the user namespace this process has come into; its maker may not have been allowed groups."""
+    if drop_groups:
+        os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)

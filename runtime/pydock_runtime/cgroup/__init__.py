@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 
-from pydock_runtime.cgroup import layout, v1, v2
+from pydock_runtime.cgroup import absent, layout, v1, v2
 from pydock_runtime.cgroup.layout import Layout
 from pydock_runtime.errors import INVALID, RuntimeFailure, text
 
@@ -16,9 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-Cgroup = v1.Cgroup | v2.Cgroup
+Cgroup = v1.Cgroup | v2.Cgroup | absent.Cgroup
 
-__all__ = ["Cgroup", "Layout", "create", "limit", "open_existing"]
+__all__ = ["Cgroup", "Layout", "create", "limit", "none", "open_existing"]
 
 NOT_TAKEN = (errno.EINVAL, errno.ERANGE, errno.EOPNOTSUPP, errno.ENODEV)
 """What the kernel says of a value, or of a device, that it cannot limit."""
@@ -71,6 +71,11 @@ def limit(group: Cgroup, resources: dict[str, Any]) -> None:
         if error.errno in NOT_TAKEN:
             raise RuntimeFailure(text(error), INVALID) from error
         raise
+
+
+def none(pid: int = 0) -> Cgroup:
+    """Return what a container has instead of a cgroup that it may not have; `pid` is its init's."""
+    return absent.Cgroup(layout.of_host(), pid)
 
 
 def open_existing(path: str) -> Cgroup:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pydock_runtime import abi, linux, usermaps
+from pydock_runtime import abi, linux, rootless, usermaps
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 from pydock_runtime.rootfs import mounts, options
 
@@ -23,6 +23,8 @@ def check(entries: list[dict[str, Any]], *, user: bool) -> None:
         target = mount.get("destination")
         if not options.of(mount).is_bind:
             raise RuntimeFailure(f"mount {target}: only bind mounts can be mapped", INVALID)
+        if rootless.unprivileged():
+            raise RuntimeFailure(f"mount {target}: mapped mounts are not supported for rootless containers", INVALID)
         if mount.get("uidMappings") or mount.get("gidMappings"):
             usermaps.check(mount.get("uidMappings"), mount.get("gidMappings"), f"mount {target}")
         elif not user:
@@ -37,6 +39,8 @@ def needed(entries: list[dict[str, Any]], *, user: bool) -> bool:
 def open_all(entries: list[dict[str, Any]], user_namespace: str | None) -> dict[int, int]:
     """Return descriptors by their place in the list; `user_namespace` is the path of the container's own, if any."""
     opened: dict[int, int] = {}
+    if rootless.unprivileged():
+        return opened  # all that he may open he may open from inside
     try:
         for number, mount in enumerate(entries):
             chosen = options.of(mount)

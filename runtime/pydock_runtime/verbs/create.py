@@ -27,6 +27,7 @@ def make(call: Call) -> tuple[state.Record, launch.Child]:
         keyring=not call.has("no-new-keyring"),
         pivot=not call.has("no-pivot"),
         systemd=call.systemd,
+        rootless=call.rootless,
     )
 
 

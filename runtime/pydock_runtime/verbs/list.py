@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 
 from pydock_runtime import state
 from pydock_runtime.arguments import SWITCH, TEXT, Call, Flag
@@ -28,7 +30,7 @@ def run(call: Call) -> int:
         for record in records:
             print(record.id)
         return 0
-    rows = [describe(record) for record in records]
+    rows = [{**describe(record), "owner": _owner(record)} for record in records]
     if form == "json":
         print(json.dumps(rows))
         return 0
@@ -37,3 +39,11 @@ def run(call: Call) -> int:
     for line in table:
         print("   ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
     return 0
+
+
+def _owner(record: state.Record) -> str:
+    """Return who has made a container; empty where the host has no name for him."""
+    try:
+        return pwd.getpwuid(os.stat(record.folder).st_uid).pw_name
+    except (KeyError, FileNotFoundError):
+        return ""
