@@ -222,6 +222,7 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     await engine.volumes.adopt(reconcile.users_of_volumes(containers, live))
 
     async def settle(hello: dict[str, Any]) -> None:
+        engine.execs.settle(hello)
         wanted = await reconcile.reconcile(containers, hello)
         monitors.adopt()
         tasks.run(autostart.start_all(containers, wanted))

@@ -3,6 +3,7 @@
 import os
 import platform
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,33 @@ def test_an_end_that_no_supervisor_saw(engine: Engine, docker: Cli):
     assert docker("wait", "dies") == "9"
     assert docker("logs", "dies") == "last words"
     docker("rm", "dies")
+
+
+@pytest.mark.skipif(not TELLS_EXIT_CODES, reason="before Linux 6.15 nobody but the parent learns an exit code")
+def test_an_exec_that_runs_and_one_that_ends_meanwhile(engine: Engine, docker: Cli):
+    container = docker("run", "-d", "--name", "works", "busybox", "sleep", "1000")
+    ends = {"ends": "exit 3", "goes on": "until [ -e /go ]; do sleep 0.05; done; exit 4"}
+    execs = {}
+    for name, script in ends.items():
+        command = {"Cmd": ["sh", "-c", f"trap '{script}' TERM; while :; do sleep 0.05; done"]}
+        execs[name] = engine.api.ok("POST", f"/containers/{container}/exec", command)["Id"]
+        engine.api.ok("POST", f"/exec/{execs[name]}/start", {"Detach": True})
+    pids = {name: engine.api.ok("GET", f"/exec/{id_}/json")["Pid"] for name, id_ in execs.items()}
+    time.sleep(0.1)  # the supervisor offers them after 20 ms
+    [old] = engine.supervisors()
+    os.kill(old, signal.SIGKILL)
+    for pid in pids.values():
+        os.kill(pid, signal.SIGTERM)
+
+    def state(name: str) -> tuple[bool, int | None]:
+        found = engine.api.ok("GET", f"/exec/{execs[name]}/json")
+        return found["Running"], found["ExitCode"]
+
+    eventually(lambda: state("ends") == (False, 3))
+    assert state("goes on") == (True, None)
+    docker("exec", "works", "touch", "/go")
+    eventually(lambda: state("goes on") == (False, 4))
+    docker("rm", "-f", "works")
 
 
 def test_killed_in_the_moment_of_a_start(engine: Engine, docker: Cli):

@@ -6,6 +6,7 @@ Health checks `run` theirs, which are forgotten when they end.
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from .model import Attachment, Container, Status
 from .service import Containers
 from .start import environment
 
+UNKNOWN_CODE = 255
+"""The exit code of one whose end nobody saw."""
 MOST = 4000
 """Execs that are kept, of all containers together; Docker forgets a finished one after some minutes."""
 
@@ -39,6 +42,8 @@ class Exec:
     exit_code: int | None = None
     run: int = field(default=0)
     """When the container's run began, so that the exec of an earlier run is known as such."""
+    begun_at: int = 0
+    """When the supervisor said that it runs."""
     end: asyncio.Future[dict[str, Any]] | None = None
     """Of one that was `run`: the supervisor's report of its end."""
 
@@ -144,7 +149,7 @@ class Execs:
         except PydockError as error:
             item.running, item.exit_code = False, getattr(error, "exit_code", 126)
             raise
-        item.pid = answer["pid"]
+        item.pid, item.begun_at = answer["pid"], time.time_ns()
 
     def _publish(self, item: Exec, action: str) -> None:
         """Publish an event that has the command in its name, as Docker writes it: program, space, arguments."""
@@ -175,6 +180,15 @@ class Execs:
                 item.end.set_exception(Unavailable("the connection to the supervisor is lost"))
                 item.end.exception()  # who gave up waiting need not look
                 del self._by_id[item.id]
+
+    def settle(self, hello: dict[str, Any]) -> None:
+        """Note the ends that nobody could report: `hello` is what the supervisor knows, and since when."""
+        known = {line["exec"]: line for entry in hello["containers"] for line in entry["execs"]}
+        for item in list(self._by_id.values()):
+            line = known.get(item.id)
+            ended = line is None or line["code"] is not None
+            if ended and item.running and item.end is None and 0 < item.begun_at < hello["asked_at"]:
+                self.exited({"exec": item.id, "code": line["code"] if line else UNKNOWN_CODE})
 
     def exited(self, event: dict[str, Any]) -> None:
         """Note the end of an exec, as the supervisor reports it."""

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 
 from .answers import Answers
-from .held import Held
+from .held import Held, Key
 from .seccomp import Profile
 
 log = logging.getLogger("pydockd.supervisor")
@@ -106,16 +106,16 @@ class Supervisor:
         self._profiles.clear()
         asyncio.get_running_loop().add_reader(sock.fileno(), self._on_readable)
         self._answers.pid = _peer(sock)
-        for container, streams, fds in self._held:
+        for told, fds in self._held:
             # Before it is asked what there is: a new supervisor then knows which streams it has.
-            self._send({"id": 0, "op": "rejoin", "container": container, "streams": streams, "fds": len(fds)}, fds)
+            self._send({"id": 0, "op": "rejoin", **told, "fds": len(fds)}, fds)
         return await self._hello()
 
     async def _hello(self) -> dict[str, Any]:
         asked_at = time.time_ns()
         hello = await self._ask("hello", (), {})
         self.pid = hello["pid"]
-        self._held.keep_only(entry["container"] for entry in hello["containers"])
+        self._held.keep_only(_processes(hello))
         return hello | {"asked_at": asked_at}
 
     async def _catch_up(self) -> None:
@@ -267,13 +267,12 @@ class Supervisor:
             future.set_exception(ERRORS.get(error["kind"], PydockError)(error["message"]))
 
     def _keep_hold(self, event: dict[str, Any], fds: list[int]) -> None:
-        """Hold the ends of a container's streams from when the supervisor gives them until the container ends."""
-        kind, container = event["event"], event.get("container", "")
-        if kind == "hold":
-            self._held.take(container, event["streams"], fds)
+        """Hold a process and the ends of its streams from when the supervisor gives them until it ends."""
+        if event["event"] == "hold":
+            self._held.take(event, fds)
             fds.clear()
-        elif kind == "exit" and not event["exec"]:
-            self._held.drop(container)
+        elif event["event"] == "exit":
+            self._held.drop((event["container"], event["exec"]))
 
     def _lost(self, error: Exception | None) -> None:
         self._disconnect()
@@ -353,6 +352,13 @@ def _peer(sock: socket.socket) -> int:
     """Return the process at the other end, by SO_PEERCRED: it has not said a word yet."""
     pid: int = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     return pid
+
+
+def _processes(hello: dict[str, Any]) -> Iterator[Key]:
+    """Yield the processes that a supervisor knows."""
+    for entry in hello["containers"]:
+        yield entry["container"], None
+        yield from ((entry["container"], process["exec"]) for process in entry["execs"])
 
 
 def _ignore(_message: dict[str, Any]) -> None:

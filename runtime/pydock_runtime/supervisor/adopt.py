@@ -3,7 +3,7 @@
 The processes live on, and so do their records. The ends of their streams come back from a pydockd that held
 duplicates of them (`rejoin`); where there is none their output is lost from there on, and a process that writes gets
 SIGPIPE. Exit codes are learnt by pidfd, which Linux >= 6.15 tells to others than the parent once init has reaped the
-process, if somebody had one open when it ended: pydockd had. Execs are not adopted.
+process, if somebody had one open when it ended: pydockd had. An exec is known by what pydockd has held of it alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.logs import Log, open_log
 from pydock_runtime.supervisor.processes import DRAINING, EXITED, RUNNING, UNKNOWN_CODE, Process, start_time
+from pydock_runtime.supervisor.protocol import PIDFD
 from pydock_runtime.supervisor.records import EXIT, STATE
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.supervisor.connection import Request
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.service import Service
@@ -76,6 +78,32 @@ def _adopt(service: Service, name: str) -> None:
     service.containers[name] = container
 
 
+def rejoin(service: Service, request: Request) -> None:
+    """Give what pydockd has held, the streams and the process itself, to one whose supervisor has died."""
+    container, name = service.containers.get(request.fields["container"]), request.fields.get("exec")
+    if container is None:
+        return
+    process = container.init if name is None else container.execs.get(name)
+    if process is None and name is not None:
+        process = _adopt_exec(service, container, name, request.fields["process"])
+    if process is not None and process.stranded:
+        ends = {stream: request.take_fd() for stream in request.fields["streams"]}
+        process.recognise(ends.pop(PIDFD, -1))
+        process.stdio.rejoin(list(ends.items()), stdin=process.stdin)
+
+
+def _adopt_exec(service: Service, container: Container, name: str, about: dict[str, Any]) -> Process | None:
+    if container.cgroup is None or not container.init.adopted:
+        return None  # it has ended, and so has what is asked for
+    stdio = container.stdio(name, Log(), tty=about["tty"], close_stdin=True)
+    process = AdoptedProcess(service.poller, container, name, stdio, stdin=about["stdin"])
+    process.status, process.started_at = RUNNING, about["started_at"]
+    process.child = launch.Child(about["pid"], -1, None, container.cgroup)
+    container.execs[name] = process
+    service.when_settled(process.watch)
+    return process
+
+
 def _open_log(service: Service, container: Container) -> Log:
     try:
         return open_log(container.log_options, service.poller)
@@ -85,7 +113,7 @@ def _open_log(service: Service, container: Container) -> Log:
 
 
 class AdoptedProcess(Process):
-    """An init whose parent was the supervisor before us."""
+    """An init or exec whose parent was the supervisor before us."""
 
     __slots__ = ("_impatient",)
     adopted = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
-from pydock_runtime.supervisor.protocol import NOT_FOUND, PIDFD
+from pydock_runtime.supervisor.protocol import NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ def process(container: Container, request: Request) -> Process:
     if found is None:
         raise Refused(NOT_FOUND, f"no such exec: {name}")
     return found
-
-
-def rejoin(init: Process, request: Request) -> None:
-    """Give what comes with a request, the streams and itself, to a process whose supervisor has died."""
-    if init.stranded:
-        ends = {stream: request.take_fd() for stream in request.fields["streams"]}
-        init.recognise(ends.pop(PIDFD, -1))
-        init.stdio.rejoin(list(ends.items()), stdin=init.stdin)
 
 
 def attach(process: Process, request: Request, fields: dict[str, Any]) -> None:

@@ -244,13 +244,10 @@ class Container:
             self._house.poller.after(STATE_DELAY, self._record_state)
 
     def hold(self, connection: Connection) -> None:
-        """Give one pydockd the ends of init's streams, once they are worth it."""
-        if self.recorded and self.init.status == RUNNING:
-            connection.send(*reports.hold_event(self))
-
-    def rejoin(self, request: Request) -> None:
-        """Take the ends of init's streams that pydockd has held, if the supervisor that read them is gone."""
-        asked.rejoin(self.init, request)
+        """Give one pydockd the ends of the streams of init and of execs, once they are worth it."""
+        for process in (self.init, *self.execs.values()):
+            if process.status == RUNNING and process.capture is None and (process.name or self.recorded):
+                connection.send(*reports.hold_event(self, process))
 
     # What the processes tell.
 
@@ -280,6 +277,7 @@ class Container:
         else:
             request.close_fds()
             request.answer({"pid": process.pid, "started_at": process.started_at})
+            self._house.poller.after(STATE_DELAY, lambda: self._offer(process))
 
     def failed(self, process: Process) -> None:
         """It never ran: undo, then answer."""
@@ -347,7 +345,11 @@ class Container:
         self.watch_memory()
         self.recorded = True
         self._house.records.write(self.id, STATE, reports.state(self))
-        self._house.broadcast(*reports.hold_event(self))
+        self._offer(self.init)
+
+    def _offer(self, process: Process) -> None:
+        if process.status == RUNNING and process.capture is None:
+            self._house.broadcast(*reports.hold_event(self, process))
 
     def watch_memory(self) -> None:
         """Tell of the OOM killer as it strikes; not from the start on: at the end of a short run it is counted."""

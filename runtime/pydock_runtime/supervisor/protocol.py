@@ -39,6 +39,8 @@ STALE = 1.0  # seconds after which pydockd gives up what it asked of a superviso
 MAX_FRAME = 64 << 20
 MAX_FDS = 32
 READ_SIZE = 64 << 10
+_RECEIVING = int(socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+_SENDING = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _LENGTH = 4
 _INT = array("i").itemsize
 
@@ -114,8 +116,7 @@ class Decoder:
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     """Read what there is, at most READ_SIZE bytes, without waiting; b"" is the end. Raises OSError, ProtocolError."""
     # Not socket.recv_fds: up to Python 3.11 it forgets the flags, so that a program that is run would inherit them.
-    wanted = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-    data, told, flags, _ = sock.recvmsg(READ_SIZE, socket.CMSG_LEN(MAX_FDS * _INT), wanted)
+    data, told, flags, _ = sock.recvmsg(READ_SIZE, socket.CMSG_LEN(MAX_FDS * _INT), _RECEIVING)
     passed = array("i")
     for level, kind, fds in told:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
@@ -128,10 +129,9 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
 def transmit(sock: socket.socket, data: bytes | memoryview, fds: Sequence[int] = ()) -> int:
     """Send what fits, without waiting; returns the bytes taken (descriptors go with the first). Raises OSError."""
-    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
     if not fds:
-        return sock.send(data, flags)
-    return sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))], flags)
+        return sock.send(data, _SENDING)
+    return sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))], _SENDING)
 
 
 def close_all(fds: Sequence[int]) -> None:

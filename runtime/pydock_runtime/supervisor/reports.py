@@ -68,11 +68,17 @@ def exit_event(container: Container, process: Process) -> dict[str, Any]:
     return event
 
 
-def hold_event(container: Container) -> tuple[dict[str, Any], list[int]]:
-    """Return the event that gives pydockd duplicates of the ends of init's streams and of its pidfd, and those."""
-    ends = container.init.stdio.ends()
-    if container.init.child.pidfd >= 0:
-        ends = [*ends, (PIDFD, container.init.child.pidfd)]
-    return {"event": "hold", "container": container.id, "streams": [stream for stream, _ in ends], "fds": len(ends)}, [
-        end for _, end in ends
-    ]
+def hold_event(container: Container, process: Process) -> tuple[dict[str, Any], list[int]]:
+    """Return the event that gives pydockd duplicates of the ends of a process's streams and of its pidfd, and those."""
+    ends = process.stdio.ends()
+    if process.child.pidfd >= 0:
+        ends = [*ends, (PIDFD, process.child.pidfd)]
+    event = {
+        "event": "hold",
+        "container": container.id,
+        "exec": process.name,
+        "process": {**process.describe(), "stdin": process.stdin},
+        "streams": [stream for stream, _ in ends],
+        "fds": len(ends),
+    }
+    return event, [end for _, end in ends]

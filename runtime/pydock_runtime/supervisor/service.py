@@ -11,7 +11,7 @@ from select import EPOLLIN
 from pydock_runtime import __version__, seccomp
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime.errors import RuntimeFailure
-from pydock_runtime.supervisor import protocol, reports
+from pydock_runtime.supervisor import adopt, protocol, reports
 from pydock_runtime.supervisor.connection import Connection, Refused, Request
 from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
@@ -261,9 +261,7 @@ class Service:
         self.settle()
 
     def rejoin(self, request: Request) -> None:
-        container = self.containers.get(request.fields["container"])
-        if container is not None:
-            container.rejoin(request)
+        adopt.rejoin(self, request)
         request.close_fds()
 
     def create(self, request: Request) -> None:

@@ -124,7 +124,7 @@ class Client:
                 raise ConnectionError("the supervisor has gone")
             for message, passed in self._decoder.feed(data, fds):
                 if message.get("event") == "hold":
-                    self.held.take(message["container"], message["streams"], passed)
+                    self.held.take(message, passed)
                     continue
                 if passed:
                     message["result"]["fds"] = passed
@@ -153,8 +153,8 @@ class House:
         subprocess.run(command, check=True, env={}, stdin=subprocess.DEVNULL, timeout=PATIENCE)
         wait_until(lambda: _answers(self.exec_root / protocol.SOCKET_NAME))
         self.client = self.connect()
-        for container, streams, fds in held or ():
-            self.client.post("rejoin", fds=fds, container=container, streams=streams)
+        for told, fds in held or ():
+            self.client.post("rejoin", fds=fds, **told)
         self.pid: int = self.client.request("hello")["pid"]
 
     def connect(self) -> Client:

@@ -3,6 +3,7 @@
 import os
 import platform
 import select
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +105,29 @@ def test_clients_of_an_adopted_container(house: House) -> None:
     client.sendall(b"hello\n")
     assert read_until(client, b"\n") == b"got hello\n"
     client.close()
+    house.client.request("delete", container=name, force=True)
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_an_exec_goes_on(house: House, meanwhile: bool) -> None:
+    name, _ = started(house, "sleep", "100")
+    script = "echo one; until [ -e /tmp/on ]; do sleep 0.01; done; echo two; exit 6"
+    ours, theirs = socket.socketpair()
+    with theirs:
+        attach = {"stdout": True, "stderr": True}
+        asked = {"process": process(["sh", "-c", script]), "attach": attach}
+        house.client.request("exec", fds=[theirs.fileno()], container=name, exec="e", **asked)
+    assert read_until(ours, b"\n") == b"one\n"
+    wait_until(lambda: house.client.request("hello") and any(told["exec"] == "e" for told, _ in house.client.held))
+    ours.close()
+    on = house.rootfs / "tmp" / "on"
+    try:
+        taken_over(house, on.touch if meanwhile else lambda: None)
+        on.touch()
+        end = house.client.event("exit", name, "e")
+        assert (end["code"], end["started_at"] > 0) == (6 if TELLS_EXIT_CODES else UNKNOWN, True)
+    finally:
+        on.unlink()
     house.client.request("delete", container=name, force=True)
 
 
