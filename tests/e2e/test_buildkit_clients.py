@@ -1,9 +1,6 @@
 """BuildKit's protocols by docker of any age, and by its plugins where they are installed."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +8,9 @@ from tests.fixtures.buildkit import write
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine
 from tests.fixtures.http import Api
+from tests.fixtures.plugins import Plugin, plugin
 
 pytestmark = pytest.mark.root
-FOLDERS = ("~/.docker/cli-plugins", *(f"/usr{part}/docker/cli-plugins" for part in ("/lib", "/libexec", "/local/lib")))
 
 
 def test_the_docker_command_line(docker: Cli, tmp_path: Path) -> None:
@@ -27,32 +24,6 @@ def test_the_docker_command_line(docker: Cli, tmp_path: Path) -> None:
     assert done.returncode != 0
     done = docker.result("build", "-q", "-", stdin="FROM busybox\nENV A=1\n")
     assert docker("run", "--rm", done.stdout.strip(), "sh", "-c", "echo $A") == "1"
-
-
-Plugin = Callable[..., str]
-
-
-def plugin(name: str, daemon: Engine, tmp_path: Path) -> Plugin:
-    """Return a plugin of docker as a program; the test is skipped where it is not installed."""
-    program = next((path for folder in FOLDERS if (path := Path(folder).expanduser() / name).exists()), None)
-    if program is None:
-        pytest.skip(f"the plugin {name} of docker is not installed")
-    home = tmp_path / "home"
-    environment = {
-        "DOCKER_HOST": daemon.host,
-        "DOCKER_CONFIG": str(home),
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-    }
-
-    def call(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [str(program), *arguments], env=environment, capture_output=True, text=True, timeout=25, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    return call
 
 
 @pytest.fixture

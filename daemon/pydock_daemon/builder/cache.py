@@ -141,7 +141,7 @@ class Cache:
             in_use = image.id in ids or self._images.content.held(image.id)
             found.append({
                 "ID": row["key"][:SHORT], "Type": "regular", "Description": row["step"], "InUse": in_use,
-                "Shared": shared, "Size": top.size if top else 0, "CreatedAt": row["created"],
+                "Shared": shared, "Size": top.used if top else 0, "CreatedAt": row["created"],
                 "LastUsedAt": row["used"], "UsageCount": row["hits"] + 1, "Image": image,
             })  # fmt: skip
         return found

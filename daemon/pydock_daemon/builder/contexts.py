@@ -5,6 +5,7 @@
     notes/DIGEST    answers about the files of a list, and the packs that have all of them: a build of which nothing
                     has changed reads neither the list nor a file
     told/KEY        what a client of BuildKit has told of its files (`buildkit.contexts`)
+    layers/KEY      what is known of the layer that a COPY has made last (`direct`)
 
 `Contexts` owns the folder. All but the packs is worth nothing without them, and goes with them.
 """
@@ -36,7 +37,7 @@ PATIENCE = 600.0
 LONGEST_LIST = 1 << 28
 MOST_NOTES, MOST_BYTES = 64, 1 << 28
 """Files in each of the folders besides that of the packs, and their bytes."""
-KINDS = ("lists", "notes", "told")
+KINDS = ("lists", "notes", "told", "layers")
 Notes = dict[str, Any]
 
 
@@ -155,7 +156,7 @@ class Contexts:
         """Return what was written as msgpack, None when it is not there or damaged."""
         path = self._root / kind / name
         try:
-            found = msgpack.unpackb(path.read_bytes(), use_list=False, strict_map_key=False)
+            found = msgpack.unpackb(path.read_bytes(), use_list=False, unicode_errors="surrogateescape")
             if time.time() - path.stat().st_mtime > FRESH:
                 os.utime(path)
             return found

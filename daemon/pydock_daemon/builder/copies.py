@@ -10,6 +10,9 @@ from .copying import Item, Rules
 from .state import State
 from .tree import Node, Tree
 
+DIGEST = "digest 2"
+"""What `digest` is remembered as; another when the same files get another digest."""
+
 
 @dataclass(frozen=True)
 class Copying:
@@ -71,5 +74,5 @@ def digest(copy: Copying) -> str:
         selected = copying.select(origin, names, place, is_folder=True, rules=rules)
         return copying.digest(origin, copying.inside(selected, place, rules)[0], rules)
 
-    found: str = origin.answer(["digest", names, place, vars(rules)], find)
+    found: str = origin.answer([DIGEST, names, place, vars(rules)], find)
     return found

@@ -13,17 +13,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.ignore import Patterns
 
 from . import members
+from .likeness import Row
 from .tree import FILE, FOLDER, LINK, OTHER, WILD, Node, Tree
 
 SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxXst]*)")
 MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o1007, "a": 0o7777}
 PIECE = 1 << 20
+END = bytes(2 * tarfile.BLOCKSIZE)
 BITS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
 
 
@@ -151,52 +153,50 @@ def _sha256(tree: Tree, node: Node) -> bytes:
     return hashed.digest()
 
 
-def write(
-    tree: Tree,
+def rows(
     items: list[Item],
     rules: Rules,
-    archive: Path | IO[bytes],
     *,
     mtime: int | None,
     owner: tuple[int, int] | None = None,
     above: Sequence[tarfile.TarInfo] = (),
-) -> None:
-    """Write the archive that is unpacked at the root, to a file of its own or to one that is open.
+) -> Iterator[Row]:
+    """Yield the members of the archive that is unpacked at the root, those `above` first.
 
-    Everything belongs to root, or to `owner`, or to whom it did (`Rules.owners`); no time is after `mtime`. The members
-    `above` come first.
+    Everything belongs to root, or to `owner`, or to whom it did (`Rules.owners`); no time is after `mtime`.
     """
-    if isinstance(archive, Path):
-        with archive.open("wb") as file:
-            write(tree, items, rules, file, mtime=mtime, owner=owner, above=above)
-        return
-    for piece in batches(_archive(tree, items, rules, mtime=mtime, owner=owner, above=above)):
-        archive.write(piece)
-
-
-def _archive(
-    tree: Tree,
-    items: list[Item],
-    rules: Rules,
-    *,
-    mtime: int | None,
-    owner: tuple[int, int] | None,
-    above: Sequence[tarfile.TarInfo],
-) -> Iterator[bytes]:
     for info in above:
         info.mtime = min(info.mtime, mtime) if mtime is not None else info.mtime
-        yield members.head(info)
+        yield info, None
     written: dict[tuple[int, str], str] = {}
     for item in items:
         info = _member(item, rules, mtime, owner)
         first = written.setdefault((item.source, item.node.linked), item.target) if item.node.linked else ""
         if first and first != item.target:
             info.type, info.size, info.linkname = tarfile.LNKTYPE, 0, first
-        yield members.head(info)
-        if info.type == tarfile.REGTYPE:
-            yield from tree.pieces(item.node)
-            yield bytes(-info.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        yield info, item.node if info.type == tarfile.REGTYPE else None
+
+
+def archive(tree: Tree, rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield an archive."""
+    for row in rows:
+        yield from member(tree, *row)
+    yield END
+
+
+def member(tree: Tree, info: tarfile.TarInfo, node: Node | None) -> Iterator[bytes]:
+    """Yield one member of an archive."""
+    yield members.head(info)
+    if node:
+        yield from tree.pieces(node)
+        yield bytes(-info.size % tarfile.BLOCKSIZE)
+
+
+def write(tree: Tree, rows: Iterable[Row], path: Path) -> None:
+    """Write an archive to a file."""
+    with path.open("wb") as file:
+        for piece in batches(archive(tree, rows)):
+            file.write(piece)
 
 
 def batches(pieces: Iterable[bytes]) -> Iterator[bytes]:

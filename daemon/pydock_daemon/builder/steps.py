@@ -260,21 +260,19 @@ class Steps:
 
     async def _copied_directly(self, at: State, copy: Copying) -> tuple[Descriptor, str] | None:
         """Return the layer of what is copied, None when that needs a container: where files of the image matter."""
-        owner = forms.numbers(copy.owner)
-        if owner is None:
+        if (owner := forms.numbers(copy.owner)) is None:
             return None
         files = copy.origin if isinstance(copy.origin, Tree) else await self._taken(copy.origin, copy.names)
         async with direct.shown(self._containers.snapshots, at.chain) as root:
             planned = await asyncio.to_thread(copies.plan, root, files, copy, owner)
         if planned is None:
             return None
-        above, items = planned
-        write = functools.partial(
-            copying.write, files, items, copy.rules, mtime=self._options.epoch, above=above,
-            owner=owner if copy.owner else None,
-        )  # fmt: skip
-        top = at.chain[-1] if at.chain else None
-        return await direct.layer(self._containers.images, self._adding, top, lambda file: write(file))
+        (above, items), given = planned, owner if copy.owner else None
+        rows = functools.partial(copying.rows, items, copy.rules, mtime=self._options.epoch, owner=given, above=above)
+        slot = key("layer", at.key, copy.names, copy.place, copy.owner, vars(copy.rules), copy.unpack)
+        images, contexts = self._containers.images, self._cache.contexts
+        making = direct.Making(images, self._adding, contexts, self._folder, at.chain, files, rows, slot)
+        return await making.layer(fresh=self._options.no_cache)
 
     async def _copy_from(self, made: Container, copy: Copying) -> None:
         place = copy.place
@@ -283,7 +281,8 @@ class Steps:
         rest, archives, top = await asyncio.to_thread(copies.parted, files, copy, is_folder=is_folder)
         made_of, epoch = self._new_file(), self._options.epoch
         above = [copying.folder(place, top.mtime)] if top and not is_folder else []
-        await asyncio.to_thread(copying.write, files, rest, copy.rules, made_of, mtime=epoch, above=above)
+        rows = copying.rows(rest, copy.rules, mtime=epoch, above=above)
+        await asyncio.to_thread(copying.write, files, rows, made_of)
         await work.insert(self._containers, made, str(made_of), owner=copy.owner)
         await asyncio.to_thread(made_of.unlink)
         for item in archives:

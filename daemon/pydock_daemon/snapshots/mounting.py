@@ -33,3 +33,8 @@ def in_own_folder(folder: str, action: Callable[[], None]) -> None:
     thread.join()
     if failure:
         raise PydockError(f"mounting a snapshot failed: {failure[0]}") from failure[0]
+
+
+def driver_data(lower: list[str], upper: dict[str, str]) -> dict[str, Any]:
+    """Return Docker's description of an overlay."""
+    return {"Data": ({"LowerDir": ":".join(lower)} if lower else {}) | upper, "Name": "overlay2"}

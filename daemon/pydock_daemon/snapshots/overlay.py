@@ -19,46 +19,35 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydock_daemon.forkserver.client import ForkServer
 from pydock_daemon.store import Store
 from pydock_runtime import abi, linux
 from pydock_shared.errors import InvalidArgument, NotFound
 
-from . import base, layer, mounting, placing, unpacking
+from . import base, layer, mounting, placing, records, unpacking
+from .records import Layer
 
-SCHEMA = """
-create table if not exists layers (
-    chain text primary key,
-    parent text,
-    diff_id text not null,
-    short text not null unique,
-    size integer not null
-);
+SCHEMA = f"""
+{records.SCHEMA}
 create table if not exists snapshots (
     key text primary key,
     top text not null
 );
 """
 log = logging.getLogger("pydockd.snapshots")
-SHORT = 10
-EMPTY = "empty"
-CHILDREN = 2
-STAGED = "root"
-"""The folder that `files.view` leaves in the stage, for its mounts."""
+SHORT, EMPTY = 10, "empty"
+CHILDREN, STAGED = 2, "root"
+"""Children at a time, and the folder that `files.view` leaves in the stage, for its mounts."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """An unpacked layer; `size` is the sum of its files' bytes."""
+class Over(NamedTuple):
+    """What a layer is whose archive has only what is different in the files of another, whose chain id is `base`."""
 
-    chain: str
-    parent: str | None
-    diff_id: str
-    short: str
+    base: str
     size: int
 
 
@@ -66,6 +55,8 @@ class Snapshots:
     """The layers and snapshots of one data root."""
 
     driver = "overlay2"
+    stacks = True
+    """Whether a layer may have another one as its base."""
 
     def __init__(self, root: Path, store: Store) -> None:
         """Open what is below `root` and clear away what an interrupted run left there."""
@@ -75,7 +66,7 @@ class Snapshots:
         for folder in (self._layers_at / EMPTY / "diff", self._containers_at):
             folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         self.root.chmod(0o710)
-        self._layers = {row["chain"]: Layer(*row) for row in store.all("select * from layers")}
+        self._layers = records.read(store)
         self._tops: dict[str, str] = {row["key"]: row["top"] for row in store.all("select * from snapshots")}
         self._pins: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -144,7 +135,7 @@ class Snapshots:
 
     def total(self) -> int:
         """Return the bytes of all layers."""
-        return sum(found.size for found in self._layers.values())
+        return sum(found.used for found in self._layers.values())
 
     def count(self) -> int:
         """Return how many layers there are."""
@@ -156,10 +147,12 @@ class Snapshots:
         return [found for found in self._layers.values() if found.short not in folders]
 
     def forget(self, lost: Layer) -> None:
-        """Remove the record of a layer."""
-        with self._store.transaction() as db:
-            db.execute("delete from layers where chain = ?", (lost.chain,))
-        del self._layers[lost.chain]
+        """Remove the record of a layer; those whose base it was go with it."""
+        gone = [lost, *(found for found in self._layers.values() if found.base == lost.chain)]
+        records.remove(self._store, gone)
+        for found in gone:
+            del self._layers[found.chain]
+            self.discard(self._layers_at / found.short)
 
     def abandoned(self, owners: Container[str]) -> list[str]:
         """Return the keys that none of the owners has; of this process's own, one may be about to be had."""
@@ -183,6 +176,13 @@ class Snapshots:
         """Return the folder of a layer."""
         return self._layers_at / self._layers[chain].short / "diff"
 
+    def folders(self, chain: str) -> list[Path]:
+        """Return the folders that together are a layer, the upper one first."""
+        return [self._layers_at / short / "diff" for short in self._shorts(self._layers[chain])]
+
+    def _shorts(self, found: Layer) -> list[str]:
+        return [found.short, self._layers[found.base].short] if found.base else [found.short]
+
     @contextmanager
     def pinned(self, chain: Iterable[str]) -> Iterator[None]:
         """Keep layers from being swept during the block, also those that are still to be made."""
@@ -201,12 +201,14 @@ class Snapshots:
         diff_id: str | None,
         report: Callable[[int], None] | None = None,
         ready: Callable[[], Awaitable[object]] | None = None,
+        over: Over | None = None,
     ) -> Layer:
         """Make the layer of a blob on top of a chain; one that exists is returned as it is.
 
         `diff_id` None takes the archive as it comes. `ready` is awaited before the commit: layers of an image are
         unpacked side by side and committed bottom first. InvalidArgument when the archive is corrupt or not the one
-        that `diff_id` names; nothing is left then.
+        that `diff_id` names; nothing is left then. With `over`, whose base the caller
+        holds, the blob has what is different there.
         """
         key = base.above(parent, diff_id) if diff_id else None
         async with self._locks.setdefault(key, asyncio.Lock()) if key else asyncio.Lock():
@@ -218,11 +220,11 @@ class Snapshots:
                 await asyncio.to_thread(folder.mkdir, 0o700)
                 folder.chmod(0o755)
                 result = await self._fill(blob, folder, parent, report, ready)
-                if diff_id and result.diff_id != diff_id:
+                if diff_id and result.diff_id != diff_id and not over:
                     raise InvalidArgument(f"layer verification failed: the layer is {result.diff_id}, not {diff_id}")
                 if ready:
                     await ready()
-                return self._commit(folder, parent, result)
+                return self._commit(folder, parent, result, diff_id or result.diff_id, over)
             finally:
                 if folder.exists():
                     self.discard(folder)
@@ -245,19 +247,21 @@ class Snapshots:
         async with self._children:
             return await unpacking.unpack(self.forks, blob, target, report or (lambda _: None))
 
-    def _commit(self, folder: Path, parent: str | None, result: unpacking.Unpacked) -> Layer:
-        chain = base.above(parent, result.diff_id)
+    def _commit(
+        self, folder: Path, parent: str | None, result: unpacking.Unpacked, diff_id: str, over: Over | None
+    ) -> Layer:
+        chain = base.above(parent, diff_id)
         if found := self._layers.get(chain):
             return found
         if parent and not result.has_root:
             # The merged root looks as the topmost folder does, so a layer that does not say keeps what is below.
             layer.copy_root(self.diff(parent), folder / "diff")
-        made = Layer(chain, parent, result.diff_id, self._short(chain), result.size)
+        made = Layer(chain, parent, diff_id, self._short(chain), result.size)
+        if over:
+            made = replace(made, size=over.size, base=over.base, own=result.size)
         folder.rename(self._layers_at / made.short)
         try:
-            with self._store.transaction() as db:
-                values = (made.chain, made.parent, made.diff_id, made.short, made.size)
-                db.execute("insert into layers (chain, parent, diff_id, short, size) values (?, ?, ?, ?, ?)", values)
+            records.add(self._store, made)
         except BaseException:
             self.discard(self._layers_at / made.short)
             raise
@@ -275,18 +279,18 @@ class Snapshots:
             for found in self._down(top):
                 if found.chain in alive:
                     break
-                alive.add(found.chain)
+                alive |= {found.chain, found.base or found.chain}
         dead = [found for chain, found in self._layers.items() if chain not in alive]
-        with self._store.transaction() as db:
-            db.executemany("delete from layers where chain = ?", [(found.chain,) for found in dead])
+        records.remove(self._store, dead)
         for found in dead:
             del self._layers[found.chain]
             self.discard(self._layers_at / found.short)
-        return sum(found.size for found in dead)
+        return sum(found.used for found in dead)
 
     def held(self) -> set[str]:
         """Return the chain ids of the layers that snapshots stand on."""
-        return {found.chain for top in self._tops.values() for found in self._down(top)}
+        found = {found for top in self._tops.values() for found in self._down(top)}
+        return {one.chain for one in found} | {one.base for one in found if one.base}
 
     def _down(self, top: str) -> Iterator[Layer]:
         """Yield the layers of a chain from its top downwards."""
@@ -324,7 +328,7 @@ class Snapshots:
         """Return the mount of a snapshot as the supervisor takes it; NotFound when there is none."""
         if key not in self._tops:
             raise NotFound(f"snapshot does not exist: {key}")
-        lower = [f"{found.short}/diff" for found in self._down(self._tops[key])]
+        lower = [f"{short}/diff" for found in self._down(self._tops[key]) for short in self._shorts(found)]
         folder = self._containers_at / key
         return {
             "base": str(self._layers_at),
@@ -336,6 +340,10 @@ class Snapshots:
     def chain(self, key: str) -> list[str]:
         """Return the chain that a snapshot stands on, bottom first."""
         return [found.chain for found in self._down(self._tops[key])][::-1]
+
+    def stands_on(self, key: str, chain: str) -> bool:
+        """Say whether a snapshot needs the folder of a layer."""
+        return any(chain in (found.chain, found.base) for found in self._down(self._tops[key]))
 
     def upper(self, key: str) -> Path:
         """Return the folder of what was written in a snapshot."""
@@ -362,17 +370,17 @@ class Snapshots:
         """Return the `GraphDriver` of a container's inspect."""
         mount = self.overlay(key)
         folder = self._containers_at / key
-        return driver_data(
+        return mounting.driver_data(
             [str(self._layers_at / name) for name in mount["lower"]],
             {"MergedDir": str(folder / "merged"), "UpperDir": mount["upper"], "WorkDir": mount["work"]},
         )
 
     def image_driver(self, chain: list[str]) -> dict[str, Any]:
         """Return the `GraphDriver` of an image's inspect."""
-        below = [str(self.diff(name)) for name in reversed(chain) if name in self._layers]
+        below = [str(folder) for name in reversed(chain) if name in self._layers for folder in self.folders(name)]
         top = Path(below[0]).parent if below else self._layers_at / EMPTY
         upper = {"MergedDir": str(top / "merged"), "UpperDir": str(top / "diff"), "WorkDir": str(top / "work")}
-        return driver_data(below[1:], upper)
+        return mounting.driver_data(below[1:], upper)
 
     @contextmanager
     def mounted(self, key: str) -> Iterator[Path]:
@@ -390,8 +398,3 @@ class Snapshots:
         finally:
             target.rmdir()
             self._busy.discard(target)
-
-
-def driver_data(lower: list[str], upper: dict[str, str]) -> dict[str, Any]:
-    """Return Docker's description of an overlay."""
-    return {"Data": ({"LowerDir": ":".join(lower)} if lower else {}) | upper, "Name": "overlay2"}

@@ -26,6 +26,7 @@ class PlainSnapshots(Snapshots):
     """The layers and snapshots of one data root."""
 
     driver = "vfs"
+    stacks = False
 
     def __init__(self, root: Path, store: Store) -> None:
         super().__init__(root, store)

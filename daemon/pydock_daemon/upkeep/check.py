@@ -64,8 +64,8 @@ async def _differs(engine: Engine, chain: str, digest: str) -> str:
     with engine.snapshots.pinned([chain]), engine.images.content.pinned() as pins:
         pins.hold(digest)
         try:
-            source, folder = engine.images.content.path(digest), engine.snapshots.diff(chain)
-            return await asyncio.to_thread(verify.difference, source, folder)
+            source, folders = engine.images.content.path(digest), engine.snapshots.folders(chain)
+            return await asyncio.to_thread(verify.difference, source, folders)
         except FileNotFoundError:
             return ""  # which the checks of records tell
 

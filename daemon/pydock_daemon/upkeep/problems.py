@@ -117,10 +117,9 @@ def unpacker(engine: Engine, chain: str) -> Repair:
     async def repair() -> None:
         snapshots = engine.snapshots
         for container in engine.containers:
-            if container.alive and chain in snapshots.chain(container.id):
+            if container.alive and snapshots.stands_on(container.id, chain):
                 raise Conflict(f"container {container.name} runs on it: stop it first")
         if found := snapshots.layer(chain):
-            snapshots.discard(snapshots.diff(chain).parent)
             snapshots.forget(found)
 
     return repair

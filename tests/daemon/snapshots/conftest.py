@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pydock_daemon.snapshots import overlay
-from pydock_daemon.snapshots.overlay import Layer, Snapshots
+from pydock_daemon.snapshots.overlay import Layer, Over, Snapshots
 from pydock_daemon.store import Store
 
 
@@ -33,6 +33,12 @@ class Bench:
         blob = self.root / "blob"
         await asyncio.to_thread(blob.write_bytes, data)
         return await self.snapshots.unpack(blob, parent.chain if parent else None, diff_id)
+
+    async def over(self, base: Layer, changes: bytes, diff_id: str) -> Layer:
+        """Make a layer of another one and of what is different in it."""
+        blob = self.root / "blob"
+        await asyncio.to_thread(blob.write_bytes, changes)
+        return await self.snapshots.unpack(blob, base.parent, diff_id, over=Over(base.chain, 100))
 
     def left(self) -> list[str]:
         """Folders of layers and of what is on its way, apart from the empty layer; after removals have ended."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from tests.daemon.snapshots.conftest import Bench
-from tests.fixtures.archives import digest, entry, tar
+from tests.fixtures.archives import digest, entry, folder, tar
 
 from pydock_daemon.snapshots import base
 from pydock_shared.errors import NotFound
@@ -77,6 +78,37 @@ async def test_sweeps_keep_what_images_containers_and_pins_need(bench: Bench) ->
     assert bench.left() == [below.short]
     with pytest.raises(NotFound, match="layer does not exist"):
         bench.snapshots.prepare("k", [below.chain, above.chain])
+
+
+async def test_a_layer_over_the_folder_of_another(bench: Bench) -> None:
+    below = await bench.unpack(tar([entry("below", b"0")]))
+    base = await bench.unpack(tar([folder("d"), entry("d/a", b"1"), entry("d/b", b"22"), entry("c", b"3")]), below)
+    over = await bench.over(base, tar([folder("d"), entry("d/a", b"4444"), entry("d/.wh.b")]), digest(b"1"))
+    assert (over.size, over.used, over.base, over.parent) == (100, 4, base.chain, below.chain)
+    assert bench.snapshots.total() == 1 + 4 + 4
+    bench.snapshots.prepare("k", [below.chain, over.chain])
+    for _ in range(2):
+        assert bench.snapshots.overlay("k")["lower"] == [f"{one.short}/diff" for one in (over, base, below)]
+        with bench.snapshots.mounted("k") as tree:
+            assert {str(path.relative_to(tree)) for path in tree.rglob("*")} == {"below", "c", "d", "d/a"}
+            assert ((tree / "d/a").read_bytes(), (tree / "c").stat().st_nlink) == (b"4444", 1)
+        bench.close()
+        bench.open()
+    assert bench.snapshots.stands_on("k", base.chain)
+    assert bench.snapshots.sweep([]) == 0
+    bench.snapshots.remove("k")
+    assert bench.snapshots.sweep([base.chain]) == 4
+    assert sorted(bench.left()) == sorted([base.short, below.short])
+
+
+async def test_what_stood_on_a_lost_folder_is_lost(bench: Bench) -> None:
+    base = await bench.unpack(tar([entry("a", b"1")]))
+    over = await bench.over(base, tar([entry("b", b"2")]), digest(b"1"))
+    shutil.rmtree(bench.snapshots.diff(base.chain).parent)
+    bench.close()
+    bench.open()
+    assert (bench.snapshots.layer(base.chain), bench.snapshots.layer(over.chain)) == (None, None)
+    assert bench.left() == []
 
 
 async def test_what_a_crash_leaves_is_cleared_at_the_next_start(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.snapshots.conftest import Bench
-from tests.fixtures.archives import device, entry, folder, hard_link, symlink, tar
+from tests.fixtures.archives import device, digest, entry, folder, hard_link, symlink, tar
 
 from pydock_daemon.snapshots.verify import difference
 
@@ -41,7 +41,7 @@ async def unpacked(bench: Bench, data: bytes) -> Path:
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 async def test_a_layer_as_it_was_unpacked(bench: Bench, compress: object) -> None:
     data = compress(tar(MEMBERS))  # type: ignore[operator]
-    assert difference(bench.root / "blob", await unpacked(bench, data)) == ""
+    assert difference(bench.root / "blob", [await unpacked(bench, data)]) == ""
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,23 @@ async def test_what_has_changed(bench: Bench, path: str, content: bytes | None, 
     place.unlink()
     if content is not None:
         place.write_bytes(content)
-    assert difference(bench.root / "blob", place.parents[len(Path(path).parts) - 1]) == text
+    assert difference(bench.root / "blob", [place.parents[len(Path(path).parts) - 1]]) == text
 
 
 async def test_a_link_in_place_of_a_file_is_not_followed(bench: Bench) -> None:
     place = await unpacked(bench, tar([entry("f", b"x"), entry("d/g", b"y")]))
     (place / "f").unlink()
     (place / "f").symlink_to(bench.root / "blob")
-    assert difference(bench.root / "blob", place) == "f: is no file"
+    assert difference(bench.root / "blob", [place]) == "f: is no file"
+
+
+async def test_a_layer_of_two_folders(bench: Bench) -> None:
+    base = await bench.unpack(tar([folder("d"), entry("d/a", b"1"), entry("d/b", b"2"), entry("c", b"3")]))
+    over = await bench.over(base, tar([folder("d"), entry("d/a", b"4"), entry("d/.wh.b")]), digest(b"1"))
+    folders = bench.snapshots.folders(over.chain)
+    (bench.root / "blob").write_bytes(tar([folder("d"), entry("d/a", b"4"), entry("c", b"3")]))
+    assert difference(bench.root / "blob", folders) == ""
+    (folders[1] / "c").write_bytes(b"5")
+    assert difference(bench.root / "blob", folders) == "c: has other bytes"
+    (folders[0] / "d/a").unlink()
+    assert difference(bench.root / "blob", folders) == "d/a: has other bytes"
