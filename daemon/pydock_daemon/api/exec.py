@@ -38,27 +38,32 @@ async def start_exec(call: Call) -> web.StreamResponse:
     if body.detach:
         await call.engine.execs.start(item, None, size)
         return empty(200)
-    return await _start_attached(call, item, size, leash=bool(body.kill_on_disconnect))
+    return await _start_attached(call, item, body, size)
 
 
-async def _start_attached(call: Call, item: Exec, size: tuple[int, int] | None, *, leash: bool) -> web.StreamResponse:
-    """Hand the client's connection to the new process. That it cannot be run is said on the stream, as Docker does."""
-    hijacked = hijack(call.request, content_type=content_type(call, tty=item.tty))
+async def _start_attached(call: Call, item: Exec, body: ExecStart, size: tuple[int, int] | None) -> web.StreamResponse:
+    """Hand the client's connection to the new process. That it cannot be run is said on the stream, as Docker does.
+
+    Whether the stream has frames goes by what is said here of a terminal, as with Docker, not by what was said before.
+    """
+    raw = bool(body.tty)
+    hijacked = hijack(call.request, content_type=content_type(call, tty=raw))
     attachment = Attachment(
         socket=hijacked.socket,
         stdin=bool(item.asked.attach_stdin),
         stdout=bool(item.asked.attach_stdout),
         stderr=bool(item.asked.attach_stderr),
-        multiplexed=not item.tty,
+        multiplexed=not raw,
         detach_keys=item.detach_keys,
     )
     with hijacked.socket:
         try:
-            await call.engine.execs.start(item, attachment, size, leash=leash)
+            await call.engine.execs.start(item, attachment, size, leash=bool(body.kill_on_disconnect))
         except PydockError as error:
             text = f"OCI runtime exec failed: {error.message}\r\n".encode()
+            await hijacked.taken()
             hijacked.socket.setblocking(True)
-            hijacked.socket.sendall(text if item.tty else frame(STDOUT, text))
+            hijacked.socket.sendall(text if raw else frame(STDOUT, text))
             # Closing is not enough: on its way to a supervisor that does not look, the connection is open.
             hijacked.socket.shutdown(socket.SHUT_RDWR)
     return hijacked

@@ -5,8 +5,12 @@ The client's socket itself is handed on (to the supervisor), so that bytes flow 
 and go on flowing when it ends.
 """
 
+import asyncio
+import fcntl
 import os
 import socket
+import termios
+import time
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -15,6 +19,8 @@ from pydock_shared.errors import Unavailable
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+GREETING = 0.2
+"""Seconds for which what is said first waits for the client to have taken the answer."""
 
 
 class Over(web.StreamResponse):
@@ -46,6 +52,17 @@ class Hijacked(Over):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
         self.socket = sock
+
+    async def taken(self) -> None:
+        """Wait until the client has read the answer, for GREETING at most: docker-py throws away what comes along.
+
+        The supervisor does the same before it sends output. Only of a unix socket can be told what was read.
+        """
+        until = time.monotonic() + GREETING
+        while self.socket.family == socket.AF_UNIX and time.monotonic() < until:
+            if not any(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))):
+                return
+            await asyncio.sleep(0.001)
 
 
 def hijack(request: web.BaseRequest, *, content_type: str = "", protocol: str = "tcp") -> Hijacked:

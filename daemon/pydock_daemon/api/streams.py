@@ -53,6 +53,7 @@ async def attach(call: Call) -> web.StreamResponse:
     hijacked = hijack(call.request, content_type=content_type(call, tty=tty))
     try:
         if wanted["logs"]:
+            await hijacked.taken()
             await replay(call, container, hijacked.socket, wanted, framed=not tty)
         if wanted["stream"]:
             attachment = Attachment(

@@ -4,11 +4,17 @@ pydockd passes a duplicate of the connection's descriptor and may die: the clien
 flags are shared with pydockd's, so none is changed; every call says MSG_DONTWAIT itself. Closing a socket with unread
 input makes the other end's next read fail with ECONNRESET, after which it may never see the last output: hence `end`
 shuts our direction down and reads on until the client has closed, for LINGER seconds at most.
+
+The first output waits until the client has taken the answer that made its connection a stream, for GREETING seconds at
+most: docker-py reads that answer through a buffer which it then throws away, with whatever has come along.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
+import time
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 from pydock_runtime.supervisor.protocol import Fd
@@ -25,6 +31,8 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 HIGH_WATER = 1 << 20  # bytes a client may be behind before the container has to wait for it
 READ_SIZE = 64 << 10
 LINGER = 10.0
+GREETING = 0.2
+LOOK_AGAIN = 0.001
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
@@ -36,6 +44,8 @@ class Attachment:
         "_closed",
         "_ending",
         "_events",
+        "_greeted",
+        "_greeting",
         "_keys",
         "_lagging",
         "_linger",
@@ -66,6 +76,11 @@ class Attachment:
         self._parked = False
         self._linger: Timer | None = None
         self._lagging: Timer | None = None
+        self._greeting: Timer | None = None
+        self._greeted = 0.0
+        """When output may begin: 0 for now, else the end of the wait, by the monotonic clock."""
+        if self._unread():
+            self._greeted = time.monotonic() + GREETING
         self._progress = False
         self.patience = 0.0
         """Seconds for which the container waits for a client that reads nothing; 0: for ever."""
@@ -94,7 +109,7 @@ class Attachment:
         if self.framed:
             pieces.insert(0, bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big"))
         sent = 0
-        if not self._buffer:
+        if not self._buffer and self._may_begin():
             try:
                 sent = self._sock.sendmsg(pieces, (), _FLAGS)
             except BlockingIOError:
@@ -106,9 +121,29 @@ class Attachment:
             self._buffer += piece[sent:]
             sent = max(0, sent - len(piece))
         if self._buffer:
-            self._want(self._events | EPOLLOUT)
+            if not self._greeted:
+                self._want(self._events | EPOLLOUT)
             if self.patience and self.behind and self._lagging is None:
                 self._lagging = self._poller.after(self.patience, self._judge)
+
+    def _unread(self) -> bool:
+        """Whether something was sent that the client has not read, by unix(7); TCP does not tell."""
+        if self._sock.family != socket.AF_UNIX:
+            return False
+        return any(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4)))
+
+    def _may_begin(self) -> bool:
+        if self._greeted and self._unread() and time.monotonic() < self._greeted:
+            if self._greeting is None:
+                self._greeting = self._poller.after(LOOK_AGAIN, self._look_again)
+            return False
+        self._greeted = 0.0
+        return True
+
+    def _look_again(self) -> None:
+        self._greeting = None
+        if self._may_begin() and self._buffer:
+            self._want(self._events | EPOLLOUT)
 
     def _judge(self) -> None:
         """Drop a client that read nothing for as long as the container may wait."""
@@ -131,7 +166,7 @@ class Attachment:
             return
         self._ending = True
         self._reading = False
-        self._want(EPOLLOUT if self._buffer else 0)
+        self._want(EPOLLOUT if self._buffer and not self._greeted else 0)
         if not self._buffer:
             self._shut()
 
@@ -156,6 +191,7 @@ class Attachment:
         self._buffer += saved["buffer"]
         self._reading = saved["reading"]
         self.patience = saved["patience"]
+        self._greeted = 0.0
         self._want((EPOLLIN if self._reading else 0) | (EPOLLOUT if self._buffer else 0))
         if saved["ending"]:
             self.end()
@@ -177,7 +213,7 @@ class Attachment:
         if not self._closed:
             self._closed = True
             self._reading = False
-            for timer in (self._linger, self._lagging):
+            for timer in (self._linger, self._lagging, self._greeting):
                 if timer is not None:
                     timer.cancel()
             self._poller.forget(self._sock.fileno())

@@ -184,10 +184,7 @@ class Stdio:
         """Own the connection `fd` and let output and, with STDIN in `streams`, input flow."""
         if self._input is None:
             streams -= {STDIN}
-        if self.tty:
-            keys = keys if STDIN in streams else b""
-            framed = False
-        else:
+        if not self.tty or STDIN not in streams:
             keys = b""  # Docker looks for detach keys in a terminal's input only
         try:
             attachment = Attachment(self._poller, self, fd, streams, framed=framed, keys=keys)
