@@ -87,6 +87,7 @@ class Config:
     image_gc_low: Watermark | None = None
     image_gc_min_age: int = 120 * 10**9
     build_insecure: bool = False
+    experimental: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ SETTINGS = (
     ),
     Setting("init-path", ("--init-path",), "init_path", text, "the program of --init"),
     Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", paths, "folder of files on CDI devices", many=True),
+    Setting("experimental", ("--experimental",), "experimental", switch, "serve checkpoints", switch=True),
     Setting("tls", ("--tls",), "tls", switch, "TLS on tcp hosts", switch=True),
     Setting("tlsverify", ("--tlsverify",), "tls_verify", switch, "TLS, for clients of the authority", switch=True),
     Setting("tlscacert", ("--tlscacert",), "tls_authority", path, "the authority (~/.docker/ca.pem)"),

@@ -72,13 +72,13 @@ class Runtime:
     ) -> launch.Child:
         """Begin a container; messages as for `launch.spawn`. The child is the helper until it says whose pid it is."""
         spec = {**spec, "linux": {**spec["linux"], "cgroupsPath": cgroup.path}}
-        return _fork(lambda channel: _create(self, spec, overlay, channel, stdio), stdio, cgroup)
+        return fork(lambda channel: _create(self, spec, overlay, channel, stdio), stdio, cgroup)
 
     def exec(
         self, pid: int, process: dict[str, Any], *, stdio: tuple[int, int, int] | None, cgroup: Cgroup
     ) -> launch.Child:
         """Begin a further process beside process `pid`; messages as for `join.spawn_exec`, with the pid first."""
-        return _fork(lambda channel: _exec(self, pid, process, channel, stdio), stdio, cgroup)
+        return fork(lambda channel: _exec(self, pid, process, channel, stdio), stdio, cgroup)
 
     def delete(self) -> int:
         """Let the runtime forget the container, killing what is left; returns the pidfd of the helper that does it."""
@@ -104,7 +104,8 @@ class Runtime:
         return os.path.join(self.bundle, name)
 
 
-def _fork(story: Callable[[socket.socket], None], stdio: tuple[int, int, int] | None, cgroup: Cgroup) -> launch.Child:
+def fork(story: Callable[[socket.socket], None], stdio: tuple[int, int, int] | None, cgroup: Cgroup) -> launch.Child:
+    """Let a helper tell a story, which speaks `sync`'s language on the channel that it gets."""
     ours, theirs = sync.pair()
     with theirs, contextlib.ExitStack() as undo:
         undo.enter_context(ours)

@@ -159,7 +159,7 @@ def _story(work: Work) -> NoReturn:
         # `create` says already what there is not, as runc's does: engines tell that from a start that fails.
         work.process.search.find()
     channel = _gate(work, console)
-    message = _wait_for(channel, "interfaces")
+    message = wait_for(channel, "interfaces")
     if plan.owns("network"):
         netconf.configure(message["interfaces"])
     # The root becomes read-only after the last thing that may have to be made in it.
@@ -185,7 +185,7 @@ def _prepared(work: Work) -> None:
     """Let the hooks be run that see a finished root, from the host's side and from ours."""
     if hooks.of(work.spec, *hooks.OUTSIDE):
         sync.send(work.sync, {"hooks": True})
-        _wait_for(work.sync, "hooked")
+        wait_for(work.sync, "hooked")
     hooks.run(hooks.of(work.spec, hooks.CREATE_CONTAINER), work.state, hooks.CREATING, os.getpid())
 
 
@@ -222,7 +222,7 @@ def _gate(work: Work, console: int | None) -> socket.socket:
     return work.sync
 
 
-def _wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
+def wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
     """Return the parent's message; when the parent has gone, this process goes too."""
     message, _ = sync.receive(channel)
     if message is None or key not in message:

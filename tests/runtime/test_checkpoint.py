@@ -4,11 +4,9 @@ criu goes into details of the kernel: Debian 12's 3.17 works with its own 6.1 an
 with both. Where it does not these skip.
 """
 
-import functools
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.fixtures.criu import needed
 from tests.runtime import box
 from tests.runtime.test_verbs import OTHER, Runtime, ours_only, receive_terminal, runtime
 
@@ -29,20 +28,10 @@ pytestmark = pytest.mark.root
 COUNT = "trap 'exit 7' TERM; n=0; while :; do n=$((n+1)); echo $n; usleep 20000; done"
 
 
-@functools.cache
-def missing() -> str:
-    """Why criu cannot be used here; empty when it can."""
-    if shutil.which("criu") is None:
-        return "criu is not installed"
-    done = subprocess.run(["criu", "check"], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else f"criu check: {(done.stderr.strip() or 'failed').splitlines()[-1]}"
-
-
 @pytest.fixture
 def criu() -> None:
     """A criu that works."""
-    if why := missing():
-        pytest.skip(why)
+    needed()
 
 
 class Pipe:

@@ -42,9 +42,23 @@ class Container(Thing):
     def _do(self, verb: str, **query: Any) -> None:
         self.connection.send("POST", f"{self.url}/{verb}", query)
 
-    def start(self) -> None:
-        """Start the container."""
-        self._do("start")
+    def start(self, *, checkpoint: str = "", checkpoint_dir: str = "") -> None:
+        """Start the container, or let it go on where a checkpoint was made."""
+        named = {"checkpoint": checkpoint, "checkpoint-dir": checkpoint_dir}
+        self._do("start", **{key: value for key, value in named.items() if value})
+
+    def checkpoint(self, name: str, *, directory: str = "", leave_running: bool = False) -> None:
+        """Write what its processes are to a checkpoint, by which it ends unless it is left running."""
+        body = {"CheckpointID": name, "CheckpointDir": directory, "Exit": not leave_running}
+        self.connection.send("POST", f"{self.url}/checkpoints", None, body)
+
+    def checkpoints(self, directory: str = "") -> list[str]:
+        """Return the names of its checkpoints."""
+        return [entry["Name"] for entry in self.connection.json("GET", f"{self.url}/checkpoints", {"dir": directory})]
+
+    def remove_checkpoint(self, name: str, *, directory: str = "") -> None:
+        """Remove a checkpoint."""
+        self.connection.send("DELETE", f"{self.url}/checkpoints/{name}", {"dir": directory})
 
     def stop(self, timeout: int | None = None, *, signal: str | None = None) -> None:
         """Stop it by its stop signal or the one given, by force after `timeout` seconds."""

@@ -1,4 +1,4 @@
-"""What Docker's API has and this engine is without: swarms, plugins, checkpoints. Answered, never ignored.
+"""What Docker's API has and this engine is without: swarms, plugins. Answered, never ignored.
 
 Of a swarm: as an engine that is in none; of plugins: as one that has none installed.
 """
@@ -13,10 +13,6 @@ from .routing import Call, Route, json_response
 OUTSIDE = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
     "swarm and try again."
-)
-NO_EXPERIMENT = (
-    "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to "
-    "enable it."
 )
 
 
@@ -34,11 +30,6 @@ async def outside(call: Call) -> web.StreamResponse:
 async def leave(call: Call) -> web.StreamResponse:
     """POST /swarm/leave."""
     raise Unavailable("This node is not part of a swarm")
-
-
-async def experiment(call: Call) -> web.StreamResponse:
-    """Refuse checkpoints, as an engine does that is not told to be experimental."""
-    raise NotSupported(NO_EXPERIMENT)
 
 
 async def plugins(call: Call) -> web.StreamResponse:
@@ -82,11 +73,6 @@ ABSENT = (
     ("POST", "/plugins/create"),
     ("GET", "/plugins/privileges"),
 )
-CHECKPOINTS = (
-    ("GET", "/containers/{name}/checkpoints"),
-    ("POST", "/containers/{name}/checkpoints"),
-    ("DELETE", "/containers/{name}/checkpoints/{checkpoint}"),
-)
 PLUGIN = (
     ("GET", "/plugins/{name:path}/json"),
     *(("POST", f"/plugins/{{name:path}}/{verb}") for verb in ("enable", "disable", "push", "set", "upgrade")),
@@ -97,6 +83,5 @@ ROUTES: tuple[Route, ...] = (
     ("GET", "/plugins", plugins),
     *((method, path, absent) for method, path in ABSENT),
     *((method, path, outside) for method, path in SWARM),
-    *((method, path, experiment) for method, path in CHECKPOINTS),
     *((method, path, no_plugin) for method, path in PLUGIN),
 )

@@ -2,8 +2,21 @@
 
 from aiohttp import web
 
+from pydock_daemon.containers import (
+    checkpoints,
+    kill,
+    links,
+    listing,
+    pause,
+    processes,
+    remove,
+    restart,
+    sizes,
+    stop,
+    update,
+    wait,
+)
 from pydock_daemon.containers import inspect as views
-from pydock_daemon.containers import kill, links, listing, pause, processes, remove, restart, sizes, stop, update, wait
 from pydock_daemon.containers.create import create
 from pydock_daemon.containers.model import Container
 from pydock_daemon.containers.start import start
@@ -60,7 +73,14 @@ async def inspect_container(call: Call) -> web.StreamResponse:
 
 async def start_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/start."""
-    await start(call.engine.containers, _container(call))
+    containers, container, name = call.engine.containers, _container(call), call.query.get("checkpoint", "")
+    if not name:
+        await start(containers, container)
+        return empty()
+    if not call.engine.config.experimental:
+        raise InvalidArgument("checkpoint is only supported in experimental mode")
+    place = checkpoints.find(containers, container, name, call.query.get("checkpoint-dir", ""))
+    await start(containers, container, restore=checkpoints.restore(containers, container, place))
     return empty()
 
 

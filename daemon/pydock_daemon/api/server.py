@@ -22,6 +22,7 @@ from . import (
     buildcache,
     buildkit,
     buildsession,
+    checkpoints,
     containers,
     events,
     exec,
@@ -44,7 +45,7 @@ from .versions import NEWEST, split, text
 
 MODULES = (
     *(system, usage, upkeep, containers, stats, archives, streams, websocket, exec),
-    *(registries, images, networks, volumes, build, buildcache, buildkit, buildsession, events, absent),
+    *(registries, images, networks, volumes, build, buildcache, buildkit, buildsession, events, checkpoints, absent),
 )
 ROUTES: list[Route] = [route for module in MODULES for route in module.ROUTES]
 ROUTES.append(openapi.route(ROUTES))
@@ -133,7 +134,7 @@ class Edge:
             response.headers["Api-Version"] = text(NEWEST)
             response.headers["Server"] = SERVER
             response.headers["Ostype"] = "linux"
-            response.headers["Docker-Experimental"] = "false"
+            response.headers["Docker-Experimental"] = "true" if self._engine.config.experimental else "false"
         return response
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -32,7 +32,6 @@ CONSTANT: dict[str, Any] = {
         "Log": sorted(options.DRIVERS),
     },
     "LiveRestoreEnabled": True,
-    "ExperimentalBuild": False,
     "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
     "IndexServerAddress": "https://index.docker.io/v1/",
     "GenericResources": None,
@@ -61,7 +60,7 @@ async def ping(call: Call) -> web.StreamResponse:
 async def version(call: Call) -> web.StreamResponse:
     """GET /version."""
     uname = os.uname()
-    shown = {
+    shown: dict[str, Any] = {
         "Version": __version__,
         "ApiVersion": versions.text(versions.NEWEST),
         "MinAPIVersion": versions.text(versions.OLDEST),
@@ -75,12 +74,14 @@ async def version(call: Call) -> web.StreamResponse:
     details = {
         "ApiVersion": shown["ApiVersion"],
         "Arch": shown["Arch"],
-        "Experimental": "false",
+        "Experimental": "true" if call.engine.config.experimental else "false",
         "KernelVersion": uname.release,
         "MinAPIVersion": shown["MinAPIVersion"],
         "Os": "linux",
         "PythonVersion": platform.python_version(),
     }
+    if call.engine.config.experimental:
+        shown["Experimental"] = True
     components = [{"Name": "Engine", "Version": __version__, "Details": details}]
     return json_response({"Platform": {"Name": "pydock"}, "Components": components, **shown})
 
@@ -122,6 +123,7 @@ def _as_before(found: dict[str, Any]) -> dict[str, Any]:
 def _settings(config: Config) -> dict[str, Any]:
     return {
         "Debug": config.log_level == "debug",
+        "ExperimentalBuild": config.experimental,
         "LoggingDriver": config.log_driver,
         "RegistryConfig": {
             "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],

@@ -15,7 +15,7 @@ from pydock_shared.errors import PydockError, Unavailable
 LOOK_EVERY = protocol.STALE
 """Seconds between two looks; a stopped supervisor is noticed after one to two of them."""
 LONGEST = 60.0
-"""Seconds within which every operation is answered."""
+"""Seconds within which every operation is answered that criu has no part in."""
 
 Answer = asyncio.Future[dict[str, Any]]
 
@@ -26,17 +26,17 @@ class Answers:
     def __init__(self) -> None:
         self.pid = 0
         """The process that owes the answers."""
-        self._owed: dict[int, tuple[Answer, float]] = {}
+        self._owed: dict[int, tuple[Answer, float, float]] = {}
         self._given_up: set[int] = set()
         self.late = 0
         """Answers that came after they were given up, since somebody last looked into what they mean."""
         self._watch: asyncio.TimerHandle | None = None
 
-    def expect(self, number: int) -> Answer:
-        """Return the future of an answer; `forget` it in the end."""
+    def expect(self, number: int, longest: float = LONGEST) -> Answer:
+        """Return the future of an answer, for which we wait so many seconds; `forget` it in the end."""
         loop = asyncio.get_running_loop()
         future: Answer = loop.create_future()
-        self._owed[number] = (future, loop.time())
+        self._owed[number] = (future, loop.time(), longest)
         if self._watch is None:
             self._watch = loop.call_later(LOOK_EVERY, self._look)
         return future
@@ -47,7 +47,7 @@ class Answers:
 
     def find(self, number: int) -> Answer | None:
         """Return the future that is still waited for, if it is."""
-        future, _ = self._owed.get(number, (None, 0.0))
+        future = self._owed.get(number, (None,))[0]
         return future if future is not None and not future.done() else None
 
     def came(self, number: int) -> bool:
@@ -62,7 +62,7 @@ class Answers:
         """Fail all: the connection is lost."""
         self._given_up.clear()
         owed, self._owed = self._owed, {}
-        for future, _ in owed.values():
+        for future, _, _ in owed.values():
             if not future.done():
                 future.set_exception(error)
 
@@ -70,9 +70,9 @@ class Answers:
         self._watch = None
         loop = asyncio.get_running_loop()
         asleep = stopped(self.pid)
-        for number, (future, since) in self._owed.items():
+        for number, (future, since, longest) in self._owed.items():
             age = loop.time() - since
-            if not future.done() and ((asleep and age >= LOOK_EVERY) or age >= LONGEST):
+            if not future.done() and ((asleep and age >= LOOK_EVERY) or age >= longest):
                 self._given_up.add(number)
                 future.set_exception(Unavailable(self._complaint(asleep=asleep)))
         if self._owed:

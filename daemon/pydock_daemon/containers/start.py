@@ -19,14 +19,20 @@ from pydock_daemon.networks.naming import hosts_file, hosts_of_build
 from pydock_shared.errors import Conflict, NotModified, PydockError, Unavailable
 
 from . import attach, devices, discard, files, initprogram, links, modes, naming, netns, runtimes, seccomp, sources
+from .answers import LONGEST
 from .logdrivers import settings
 from .model import Container, Status
 from .service import Containers
 from .spec import DEFAULT_PATH, Facts, build
 
+LONGEST_BY_CRIU = 660.0
+"""Seconds for what criu does, which the supervisor ends itself after ten minutes."""
+Restore = dict[str, str]
+"""What a start from a checkpoint takes, as the supervisor has it: `images`, `work`."""
 
-async def start(containers: Containers, container: Container) -> None:
-    """Start a container that does not run; NotModified when it does."""
+
+async def start(containers: Containers, container: Container, *, restore: Restore | None = None) -> None:
+    """Start a container that does not run, or let it go on where a checkpoint was made; NotModified when it runs."""
     async with container.lock:
         if container.state.status is Status.PAUSED:
             raise Conflict("cannot start a paused container, try unpause instead")
@@ -40,7 +46,7 @@ async def start(containers: Containers, container: Container) -> None:
         container.state.restart_count = 0
         container.state.stopped_by_user = False
         try:
-            await launch(containers, container)
+            await launch(containers, container, restore)
         except PydockError:
             if container.host.auto_remove:
                 # A client that waits for the removal would wait for ever.
@@ -48,11 +54,11 @@ async def start(containers: Containers, container: Container) -> None:
             raise
 
 
-async def launch(containers: Containers, container: Container) -> None:
+async def launch(containers: Containers, container: Container, restore: Restore | None = None) -> None:
     """Bring the container up; the caller holds its lock. On failure the record says why and nothing else is left."""
     try:
         async with _undoing() as undo:
-            await _launch(containers, container, undo)
+            await _launch(containers, container, undo, restore)
     except PydockError as error:
         container.state.error = error.message
         container.state.exit_code = getattr(error, "exit_code", 128)
@@ -72,7 +78,7 @@ async def _undoing() -> AsyncIterator[AsyncExitStack]:
         stack.pop_all()
 
 
-async def _launch(containers: Containers, container: Container, undo: AsyncExitStack) -> None:
+async def _launch(containers: Containers, container: Container, undo: AsyncExitStack, restore: Restore | None) -> None:
     state, networks = container.state, containers.networks
     for child in list(container.visitors):
         await child.end()  # it holds the mounts of the last run, and this one mounts the same folders
@@ -86,13 +92,19 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
         undo.callback(driver.close)
     undo.push_async_callback(containers.volumes.mounts.release, container.id)
     async with sources.ready(containers, container, container.id) as parts:
-        pid = await _create(containers, container, parts, undo)
+        pid = await _create(containers, container, parts, undo, restore)
     interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
     for endpoint in endpoints:
         netns.set_parameters(pid, endpoint)
-    await attach.hand_over(containers, container)
+    if restore is None:
+        await attach.hand_over(containers, container)
     kept = await naming.open_at(containers, container, pid) if naming.wanted(endpoints) else ()
-    started = await containers.supervisor.request("start", fds=kept, container=container.id, interfaces=interfaces)
+    longest = LONGEST if restore is None else LONGEST_BY_CRIU
+    started = await containers.supervisor.request(
+        "start", fds=kept, longest=longest, container=container.id, interfaces=interfaces
+    )
+    if restore is not None:
+        await attach.hand_over(containers, container)  # a terminal is there only now
     state.pid, state.started_at, state.finished_at = pid, started["started_at"], 0
     state.exit_code, state.error, state.oom_killed, state.ports = 0, "", False, ports
     with containers.moving(container, Status.RUNNING):
@@ -101,13 +113,25 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
         containers.shipping.begin(container, containers.log_path(container), driver)
 
 
-async def _create(containers: Containers, container: Container, parts: dict[str, str], undo: AsyncExitStack) -> int:
-    """Let the supervisor make the container, with everything mounted; return the process that waits at its gate."""
+async def specification(containers: Containers, container: Container, parts: dict[str, str]) -> dict[str, Any]:
+    """Return the OCI configuration; `parts` as `sources.ready` gives them."""
     spec = build(container, _facts(containers, container, parts))
     if names := devices.by_name(container.host):
         from .cdi import edits as cdi  # whoever has no such device does not pay for it
 
         await asyncio.to_thread(cdi.apply, spec, names, containers.config.cdi_folders)
+    return spec
+
+
+async def _create(
+    containers: Containers,
+    container: Container,
+    parts: dict[str, str],
+    undo: AsyncExitStack,
+    restore: Restore | None,
+) -> int:
+    """Let the supervisor make the container, with everything mounted; return the process that waits at its gate."""
+    spec = await specification(containers, container, parts)
     profile = _profile(container, spec)
     runtime = runtimes.chosen(containers.config, container)
     if runtime is not None:
@@ -125,6 +149,7 @@ async def _create(containers: Containers, container: Container, parts: dict[str,
         "stdin_once": bool(container.config.stdin_once),
         "log": settings.of(container, environment(container), containers.log_path(container)),
         "cgroup": {"path": spec["linux"]["cgroupsPath"]},
+        "restore": restore,
     }
     undo.push_async_callback(_discard, containers, container)
     answer = await containers.supervisor.create(request, profile)

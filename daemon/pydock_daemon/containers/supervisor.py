@@ -25,7 +25,7 @@ from pydock_runtime import rlimits
 from pydock_runtime.supervisor import protocol
 from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError, Unavailable
 
-from .answers import Answers
+from .answers import LONGEST, Answers
 from .held import Held, Key
 from .seccomp import Profile
 
@@ -136,15 +136,22 @@ class Supervisor:
         self._disconnect()
         self._held.close()
 
-    async def request(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> dict[str, Any]:
-        """Ask for one operation; descriptors stay the caller's. Raises what ERRORS says, Unavailable."""
+    async def request(
+        self, op: str, *, fds: Sequence[int] = (), longest: float = LONGEST, **fields: Any
+    ) -> dict[str, Any]:
+        """Ask for one operation, which has so many seconds; descriptors stay the caller's.
+
+        Raises what ERRORS says, Unavailable.
+        """
         if self._sock is None or self._reconnecting is not None:
             await self._wait_connected()
-        return await self._ask(op, fds, fields)
+        return await self._ask(op, fds, fields, longest)
 
-    async def _ask(self, op: str, fds: Sequence[int], fields: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(
+        self, op: str, fds: Sequence[int], fields: dict[str, Any], longest: float = LONGEST
+    ) -> dict[str, Any]:
         number = next(self._numbers)
-        future = self._answers.expect(number)
+        future = self._answers.expect(number, longest)
         try:
             sent = asyncio.get_running_loop().time()
             self._send({"id": number, "op": op, "sent": sent, "fds": len(fds), **fields}, fds)

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 
-from pydock_runtime import abi, launch, linux, namespaces, netconf, sync
+from pydock_runtime import abi, launch, linux, namespaces, netconf, sync, sysctl
 from pydock_runtime import spec as specs
 from pydock_runtime.checkpoint import dump, external, rpc
 from pydock_runtime.errors import INVALID, SYSTEM, RuntimeFailure, text
@@ -32,15 +32,19 @@ NAMESPACES, PTS_MASTER = "setup-namespaces", "orphan-pts-master"
 
 
 @contextlib.contextmanager
-def rooted(spec: dict[str, Any], bundle: str) -> Iterator[str]:
-    """Leave the host's mounts for good; meanwhile the root is a mount, below one that is not shared, as criu wants it.
+def rooted(spec: dict[str, Any], bundle: str, overlay: dict[str, Any] | None = None) -> Iterator[str]:
+    """Leave the host's mounts for good; give the path of the root, which `launch.spawn` has of the same.
 
-    Folders that criu works in are to be opened here: it makes mounts in them.
+    Meanwhile it is a mount below one that is not shared, as criu wants it. Folders that criu works in are to be opened
+    here: it makes mounts in them.
     """
     linux.unshare(abi.CLONE_NEWNS)
     # What the host unmounts later goes here too.
     linux.mount(None, "/", None, abi.MS_REC | abi.MS_SLAVE)
-    path = os.path.abspath(prepare.bind_folder(spec, bundle))
+    if overlay:
+        path = os.path.join(overlay["base"], prepare.mount_overlay(overlay))
+    else:
+        path = os.path.abspath(prepare.bind_folder(spec, bundle))
     # Where the root had been a slave of the host's, criu makes it one of this.
     linux.mount(None, path, None, abi.MS_SHARED)
     try:
@@ -55,28 +59,29 @@ def restore(
     folders: Folders,
     wanted: dict[str, Any],
     *,
-    bundle: str,
     root: str,
-    prepared: Callable[[int], None],
+    prepared: Callable[[int], list[dict[str, Any]]],
+    sibling: bool = False,
 ) -> launch.Child:
     """Run the processes of a checkpoint in this container and return its init; RuntimeFailure says why criu could not.
 
     `root` is the path that `rooted` gave, `wanted` are further options of criu. `prepared` is called with the pid of an
-    init that does not run yet, when it has its namespaces. Pipes that were init's stdin, stdout or stderr are ours from
-    now on.
+    init that does not run yet, when it has its namespaces, and returns what is to be configured of its network besides
+    the loopback. Pipes that were init's stdin, stdout or stderr are ours from now on; with `sibling` init is our
+    parent's child.
     """
     dump.check(spec)
     program = rpc.program()
     if not specs.owns(spec, "user"):
-        _in_child(lambda: _make_mount_points(spec, bundle, cgroup))
+        _in_child(lambda: _make_mount_points(spec, root, cgroup))
     console: list[int] = []
 
     def heard(script: str, pid: int, fd: int | None) -> None:
         if script == NAMESPACES:
+            interfaces = prepared(pid)
             if specs.owns(spec, "network"):
-                # Before sockets are bound, or its address would not be there.
-                _in_child(lambda: _bring_up_loopback(pid))
-            prepared(pid)
+                # Before sockets are bound, or their addresses would not be there.
+                _in_child(lambda: _bring_up(spec, pid, interfaces))
         elif script == PTS_MASTER and fd is not None:
             console.append(os.dup(fd))
 
@@ -95,6 +100,7 @@ def restore(
                 passed=passed,
                 before=lambda: cgroup.add(0),
                 heard=heard,
+                sibling=sibling,
             )
         pid = answer["restore"]["pid"]
         silent, _ = sync.pair()
@@ -162,16 +168,20 @@ def _close_all(descriptors: list[int]) -> None:
         os.close(fd)
 
 
-def _make_mount_points(spec: dict[str, Any], bundle: str, cgroup: Cgroup) -> None:
+def _make_mount_points(spec: dict[str, Any], root: str, cgroup: Cgroup) -> None:
     """Build the root as for a start, in mounts that go away: what stays is what criu mounts on."""
     linux.unshare(abi.CLONE_NEWNS)
     os.umask(0)
-    prepare.enter(spec, bundle=bundle, overlay=None, cgroup=cgroup, sources={}, pivot=True, prepared=lambda: None)
+    spec = {**spec, "root": {**spec["root"], "path": root}}
+    prepare.enter(spec, bundle="/", overlay=None, cgroup=cgroup, sources={}, pivot=True, prepared=lambda: None)
 
 
-def _bring_up_loopback(pid: int) -> None:
+def _bring_up(spec: dict[str, Any], pid: int, interfaces: list[dict[str, Any]]) -> None:
+    """Configure the network of an init that does not run yet: a new one, in which nothing is as it was."""
     namespaces.enter(f"/proc/{pid}/ns/net", abi.CLONE_NEWNET)
-    netconf.configure([])
+    settings = spec.get("linux", {}).get("sysctl") or {}
+    sysctl.apply({name: value for name, value in settings.items() if name.replace("/", ".").startswith("net.")})
+    netconf.configure(interfaces)
 
 
 def _in_child(work: Callable[[], None]) -> None:

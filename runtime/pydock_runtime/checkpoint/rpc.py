@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import fcntl
 import os
+import select
 import signal
 import socket
 
@@ -16,6 +17,7 @@ from pydock_runtime import abi, linux, sync
 from pydock_runtime.checkpoint import protobuf
 from pydock_runtime.checkpoint.protobuf import NUMBER, TEXT
 from pydock_runtime.errors import INVALID, SYSTEM, RuntimeFailure, text
+from pydock_runtime.program import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ DUMP, RESTORE, PRE_DUMP, NOTIFY, FEATURE_CHECK, VERSION = 1, 2, 4, 6, 9, 10
 NAMES = {DUMP: "DUMP", RESTORE: "RESTORE", PRE_DUMP: "PRE_DUMP", FEATURE_CHECK: "FEATURE_CHECK", VERSION: "VERSION"}
 
 PROGRAM = "criu"
+PATH = os.fsdecode(DEFAULT_PATH)
+"""Where it is looked for without a PATH."""
 NEEDED = (3, 15)
 """The first version that leaves namespaces of the network and of process ids to others, and knows cgroup v2."""
 CHANNEL = 3
@@ -92,7 +96,7 @@ class Refused(RuntimeFailure):
 
 def program() -> str:
     """Return the path of criu; RuntimeFailure when it is not installed, or too old."""
-    for folder in os.environ.get("PATH", os.defpath).split(":"):
+    for folder in os.environ.get("PATH", PATH).split(":"):
         path = os.path.join(folder, PROGRAM)
         if folder and os.access(path, os.X_OK) and not os.path.isdir(path):
             break
@@ -119,17 +123,20 @@ def ask(
     passed: tuple[int, ...] = (),
     before: Callable[[], None] | None = None,
     heard: Heard | None = None,
+    sibling: bool = False,
 ) -> dict[str, Any]:
     """Let criu do one thing and return its answer; Refused when it cannot, RuntimeFailure when it cannot be run.
 
     It has our stdin, stdout and stderr, and the descriptors `passed` from FIRST_PASSED on; numbers of descriptors among
     its options are ours all the same. `before` is called in the forked child that becomes criu. `heard` is called with
-    the name, process id and descriptor of each notice; criu waits for its return, and gives up when it raises.
+    the name, process id and descriptor of each notice; criu waits for its return, and gives up when it raises. A
+    `sibling` is our parent's child, as is what it restores; to reap it is our parent's business.
     """
     ours, theirs = sync.pair()
     with ours:
         with theirs:
-            pid, pidfd = linux.clone3(0, exit_signal=signal.SIGCHLD)
+            flags, exit_signal = (abi.CLONE_PARENT, 0) if sibling else (0, signal.SIGCHLD)
+            pid, pidfd = linux.clone3(flags, exit_signal=exit_signal)
             if pid == 0:
                 _become(path, theirs, passed, before)
         try:
@@ -140,7 +147,9 @@ def ask(
             return _answer(ours, request["type"], heard)
         finally:
             ours.close()
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
+            select.select([pidfd], (), ())
+            if not sibling:
+                os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
             os.close(pidfd)
 
 
@@ -155,6 +164,8 @@ def _become(path: str, channel: socket.socket, passed: tuple[int, ...], before: 
         for number, fd in enumerate(kept, CHANNEL):
             os.dup2(fd, number)
         linux.close_range(above, 0xFFFFFFFF, 0)
+        for name in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(name, signal.SIG_DFL)
         os.execv(path, [PROGRAM, "swrk", str(CHANNEL)])
     except RuntimeFailure as error:
         sync.report(channel, error.kind, error.message)

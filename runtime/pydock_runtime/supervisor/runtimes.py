@@ -11,6 +11,7 @@ import os
 from select import EPOLLIN
 
 from pydock_runtime import abi, foreign, join, launch, linux, resctrl
+from pydock_runtime.errors import INVALID, RuntimeFailure
 from pydock_runtime.known import Known
 from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import Process
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pydock_runtime.cgroup import Cgroup
     from pydock_runtime.seccomp import Program
+    from pydock_runtime.supervisor.connection import Request
+    from pydock_runtime.supervisor.containers import Container
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.stdio import Stdio
@@ -252,17 +255,33 @@ class ForeignProcess(Process):
 class Runtimes:
     """Finds the runtime of a container by the settings that pydockd sends."""
 
-    __slots__ = ("_exec_root", "_strays")
+    __slots__ = ("_exec_root", "_poller", "_strays")
 
     def __init__(self, exec_root: str, poller: Poller, awaited: Callable[[], set[int]]) -> None:
         self._exec_root = exec_root
+        self._poller = poller
         self._strays = Strays(poller, awaited)
 
-    def of(self, container: str, settings: dict[str, Any] | None) -> Runtime:
-        """Return the runtime of a container; `settings` is {"name", "path", "args"}, None for our own."""
+    def of(self, container: str, settings: dict[str, Any] | None, restore: dict[str, str] | None = None) -> Runtime:
+        """Return the runtime of a container; `settings` is {"name", "path", "args"}, None for our own.
+
+        With `restore`, {"images", "work"}, it begins from the checkpoint there.
+        """
+        if restore is not None:
+            if settings is not None:
+                raise RuntimeFailure("checkpoints need pydock's own runtime", INVALID)
+            from pydock_runtime.supervisor.checkpoints import Restoring  # who has none does not pay for it
+
+            return Restoring(self._strays, restore)
         if settings is None:
             return Own()
         return Other(foreign.Runtime(settings, self._exec_root, container), settings, self._strays)
+
+    def checkpoint(self, container: Container, request: Request) -> None:
+        """Write a running container to files; answered when they are there."""
+        from pydock_runtime.supervisor import checkpoints  # who has none does not pay for it
+
+        checkpoints.begin(self._poller, self._strays, container, request)
 
     @property
     def busy(self) -> bool:

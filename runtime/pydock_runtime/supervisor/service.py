@@ -272,7 +272,7 @@ class Service:
         if not name or "/" in name or name.startswith("."):
             raise Refused(protocol.INVALID, f"not a container id: {name!r}")
         program = self._program(fields)
-        runtime = self.runtimes.of(name, fields.get("runtime"))
+        runtime = self.runtimes.of(name, fields.get("runtime"), fields.get("restore"))
         path = fields["cgroup"]["path"]
         self._remains.pop(path, None)
         resources = fields["spec"].get("linux", {}).get("resources") or {}
@@ -328,6 +328,9 @@ class Service:
     def kept(self, request: Request) -> None:
         self._container(request).kept.give(request)
 
+    def checkpoint(self, request: Request) -> None:
+        self.runtimes.checkpoint(self._container(request), request)
+
     def delete(self, request: Request) -> None:
         if request.fields.get("force") and request.fields["container"] not in self.containers:
             if "cgroup" in request.fields:
@@ -365,6 +368,7 @@ OPERATIONS: dict[str, Callable[[Service, Request], None]] = {
     "configure": Service.configure,
     "keep": Service.keep,
     "kept": Service.kept,
+    "checkpoint": Service.checkpoint,
     "delete": Service.delete,
     "shutdown": Service.shutdown,
     "upgrade": Service.upgrade,

@@ -58,10 +58,15 @@ def _make(call: Call, wanted: dict[str, Any]) -> tuple[state.Record, launch.Chil
                 made,
                 where,
                 wanted,
-                bundle=record.bundle,
                 root=root,
-                prepared=lambda pid: container.run_creating_hooks(record, pid),
+                prepared=lambda pid: _run_hooks(record, pid),
             )
         undo.callback(container.kill, child)
         record.pid = child.pid
     return record, child
+
+
+def _run_hooks(record: state.Record, pid: int) -> list[dict[str, Any]]:
+    """Run the hooks, to which the network is left."""
+    container.run_creating_hooks(record, pid)
+    return []

@@ -23,6 +23,7 @@ _SPECIAL = {
     "link_local_ips": "LinkLocalIPs",
     "enable_ipv4": "EnableIPv4",
     "enable_ipv6": "EnableIPv6",
+    "checkpoint_id": "CheckpointID",
     "container_id_file": "ContainerIDFile",
     "device_ids": "DeviceIDs",
     "blkio_device_read_iops": "BlkioDeviceReadIOps",

@@ -292,3 +292,11 @@ class UpdateContainer(Resources):
 
     env: Texts | None = None
     restart_policy: RestartPolicy | None = None
+
+
+class CreateCheckpoint(Wire):
+    """The body of `POST /containers/{id}/checkpoints`."""
+
+    checkpoint_id: str | None = None
+    checkpoint_dir: str | None = None
+    exit: Bool | None = None

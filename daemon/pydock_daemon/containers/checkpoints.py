@@ -1,0 +1,89 @@
+"""Checkpoints of containers: what their processes were at a moment, by criu. Used by the API.
+
+Each is a folder, among the container's own files or where the client says. The runtime makes and reads what is in it.
+"""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from pydock_shared import names
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
+
+from . import start, wait
+from .model import Container, Status
+from .service import Containers
+
+FOLDER = "checkpoints"
+WORK = "criu"
+"""Among the container's own files: where criu writes its log, that of the last time."""
+PATIENCE = 10.0
+"""Seconds for word of the end of a container whose checkpoint has been made."""
+
+
+async def create(
+    containers: Containers, container: Container, name: str, directory: str, *, leave_running: bool
+) -> None:
+    """Write a running container to a new checkpoint. Unless it is left running, it has ended on return."""
+    ended = wait.prepare(container, "not-running")
+    async with container.lock:
+        if container.state.status not in (Status.RUNNING, Status.PAUSED):
+            raise Conflict(f"container {container.id} is not running")
+        if not names.valid(name):
+            raise InvalidArgument(f"Invalid checkpoint ID ({name}), only {names.RULE} are allowed")
+        place = _folder(containers, container, directory) / name
+        if place.exists():
+            what = f"checkpoint with name {name} already exists for container {container.name}"
+            raise Conflict(f"cannot checkpoint container {container.name}: {what}")
+        spec = await start.specification(containers, container, {})
+        place.mkdir(mode=0o700, parents=True)
+        try:
+            await containers.supervisor.request(
+                "checkpoint",
+                container=container.id,
+                spec=spec,
+                images=str(place),
+                work=str(containers.directory(container) / WORK),
+                leave_running=leave_running,
+                longest=start.LONGEST_BY_CRIU,
+            )
+        except BaseException as error:
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+            if isinstance(error, PydockError):
+                raise type(error)(f"Cannot checkpoint container {container.name}: {error.message}") from error
+            raise
+    containers.publish(container, "checkpoint")
+    if not leave_running:
+        await asyncio.wait([ended], timeout=PATIENCE)
+
+
+def of(containers: Containers, container: Container, directory: str) -> list[str]:
+    """Return the names of a container's checkpoints."""
+    try:
+        return sorted(entry.name for entry in _folder(containers, container, directory).iterdir() if entry.is_dir())
+    except OSError:
+        return []
+
+
+async def remove(containers: Containers, container: Container, name: str, directory: str) -> None:
+    """Remove a checkpoint; NotFound when there is none of that name."""
+    await asyncio.to_thread(shutil.rmtree, find(containers, container, name, directory))
+
+
+def find(containers: Containers, container: Container, name: str, directory: str) -> Path:
+    """Return the folder of a checkpoint; NotFound when there is none of that name."""
+    place = _folder(containers, container, directory) / name
+    if not names.valid(name) or not place.is_dir():
+        raise NotFound(f"checkpoint {name} does not exist for container {container.name}")
+    return place
+
+
+def restore(containers: Containers, container: Container, place: Path) -> start.Restore:
+    """Return what a start from the checkpoint in a folder takes."""
+    return {"images": str(place), "work": str(containers.directory(container) / WORK)}
+
+
+def _folder(containers: Containers, container: Container, directory: str) -> Path:
+    if directory and not directory.startswith("/"):
+        raise InvalidArgument(f"checkpoint directory {directory} is not absolute")
+    return Path(directory) if directory else containers.directory(container) / FOLDER
