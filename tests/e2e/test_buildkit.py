@@ -159,7 +159,6 @@ def test_what_is_ignored(daemon: Engine, api: Api, docker: Cli, tmp_path: Path) 
         ({"Dockerfile": "FROM busybox\n"}, {"target": "x"}, 'target stage "x" could not be found'),
         ({"Dockerfile": "# syntax=me/mine:1\nFROM busybox\n"}, {}, "the frontend 'me/mine:1' is not supported"),
         ({"Dockerfile": "FROM busybox\n"}, {"attest:sbom": ""}, "the build attribute attest:sbom is not supported"),
-        ({"Dockerfile": "FROM busybox\n"}, {"platform": "linux/amd64,linux/arm64"}, "several platforms"),
     ],
 )  # fmt: skip
 def test_what_is_wrong(

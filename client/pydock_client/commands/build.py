@@ -47,7 +47,6 @@ _PARAMETERS = (
     ("memory", "memory"),
     ("memory-swap", "memswap"),
     ("no-cache", "nocache"),
-    ("platform", "platform"),
     ("pull", "pull"),
     ("shm-size", "shmsize"),
     ("squash", "squash"),
@@ -84,7 +83,11 @@ def _outputs(options: Options) -> list[Output]:
     """Return what is to become of the result: `--push` and `--load` are short for some."""
     texts = [*options["output"], *(["type=registry"] if options["push"] else ())]
     texts += ["type=docker"] if options["load"] else []
-    return [buildoutput.output(text) for text in texts] or [buildoutput.output("type=docker")]
+    made = [buildoutput.output(text) for text in texts] or [buildoutput.output("type=docker")]
+    alone = [one.kind for one in made if not one.is_image]
+    if alone and len(",".join(options["platform"]).split(",")) > 1:
+        raise Failure(f"the output type {alone[0]!r} is not supported for several platforms")
+    return made
 
 
 def _result(options: Options, outputs: list[Output], targets: list[dict[str, str]]) -> dict[str, Any]:
@@ -168,6 +171,7 @@ def _send(call: Call, query: dict[str, Any], kind: str) -> dict[str, Any]:
 def _query(call: Call) -> dict[str, Any]:
     options = call.options
     query: dict[str, Any] = {name: options[flag] or "" for flag, name in _PARAMETERS}
+    query["platform"] = ",".join(options["platform"])
     arguments = {}
     for text in options["build-arg"]:
         name, equals, value = text.partition("=")
@@ -289,7 +293,7 @@ BUILD = Command(
         Flag("--no-cache", BOOL, "Do not use the cache"),
         Flag("--no-cache-filter", STRINGS, "Do not cache specified stages"),
         Flag("-o --output", LIST, 'Output destination ("dest", "type=tar,dest=path")'),
-        Flag("--platform", STRING, "Platform of the image, if it is there for several"),
+        Flag("--platform", STRINGS, "Set target platform for build"),
         Flag("--progress", STRING, "Type of progress output (auto, plain, quiet, rawjson, tty)", default="auto"),
         Flag("--pull", BOOL, "Always pull a newer version of the base image"),
         Flag("--push", BOOL, 'Shorthand for "--output=type=registry"'),

@@ -12,11 +12,12 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon.builder import entitlements, fetch, prune, solve, tree, work
+from pydock_daemon.builder import entitlements, fetch, platforms, prune, tree, work
 from pydock_daemon.builder.options import Options
+from pydock_daemon.builder.report import Report
+from pydock_daemon.builder.solve import Build
 from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.body import Body
-from pydock_daemon.images.model import parse_platform
 from pydock_daemon.snapshots.compression import CompressionError
 from pydock_shared import jsontext, reference
 from pydock_shared.errors import InvalidArgument, NotSupported
@@ -52,12 +53,15 @@ async def build_image(call: Call) -> web.StreamResponse:
         async with progress_stream(call) as stream:
             engine, traced = call.engine, call.flag("trace")
             async with buildtrace.reported(stream, options, traced=traced) as told:
-                build = solve.Build(engine.containers, engine.build_cache, options, folder, context, told, text)
-                image = await build.run()
+
+                def make(options: Options, told: Report) -> Build:
+                    return Build(engine.containers, engine.build_cache, options, folder, context, told, text)
+
+                built = await platforms.run(engine.images, options, told, make)
             if traced:
-                await stream.send({"aux": {"ID": image.id}})
-            if build.exported:
-                await stream.send({"aux": {"Cache": engine.build_cache.export(build.exported)}})
+                await stream.send({"aux": {"ID": built.image.id}})
+            if built.exported:
+                await stream.send({"aux": {"Cache": engine.build_cache.export(built.exported)}})
         return await stream.finish()
     finally:
         await asyncio.shield(_ended(call, folder))
@@ -171,13 +175,15 @@ def _options(call: Call) -> Options:
     for name in REFUSED:
         if query.get(name, "") not in EMPTY:
             raise NotSupported(f"the build parameter {name} is not supported")
+    if call.flag("exported") and "," in query.get("platform", ""):
+        raise NotSupported("files and archives of several platforms are not supported")
     return Options(
         tags=[_tag(text) for text in query.getall("t", []) if text],
         dockerfile=query.get("dockerfile", "") or "Dockerfile",
         target=query.get("target", ""),
         arguments=_table(query.get("buildargs", ""), "buildargs"),
         labels={name: value or "" for name, value in _table(query.get("labels", ""), "labels").items()},
-        platform=parse_platform(query["platform"]) if query.get("platform") else None,
+        **platforms.asked(query.get("platform", "")),
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
         remove=call.flag("rm", default=True) or call.flag("forcerm"),

@@ -1,12 +1,26 @@
 """How the words of RUN, COPY and ADD are to be read. Used by `steps`; pure."""
 
 import posixpath
+from dataclasses import dataclass
 
 from pydock_daemon.snapshots import compression
 
 from . import tree
-from .dockerfile import Instruction
+from .dockerfile import Heredoc, Instruction
+from .mounts import RunMount
 from .tree import Node, Tree
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a RUN asks for."""
+
+    command: list[str]
+    mounts: list[RunMount]
+    network: str
+    privileged: bool
+    script: Heredoc | None = None
+    """A document that names its interpreter: it is run as a file."""
 
 
 def script(instruction: Instruction) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydock_daemon.images.auth import Credentials
-from pydock_daemon.images.model import Platform
+from pydock_daemon.images.model import Image, Platform
 from pydock_shared.reference import Reference
 
 from .session import Session
@@ -28,6 +28,8 @@ class Options:
     arguments: dict[str, str | None] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    platforms: Sequence[Platform] = ()
+    """Those of a build for several; each has a `platform` of its own (`platforms`)."""
     no_cache: bool = False
     pull: bool = False
     remove: bool = True
@@ -49,6 +51,8 @@ class Options:
     """Whether the image tells of its steps."""
     cache_export: str = ""
     """Which steps are told for others to begin with: `min`, those of the result, or `max`, those of all stages."""
+    made: dict[str, Image] = field(default_factory=dict)
+    """What this build has made already, by the keys of the steps: another stage or platform does not make it again."""
     allowed: frozenset[str] = frozenset()
     """The entitlements of the build: `network.host`, `security.insecure`."""
     contexts: dict[str, Tree | str] = field(default_factory=dict)

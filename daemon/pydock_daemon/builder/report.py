@@ -6,7 +6,7 @@ The stages run side by side, the steps of one stage one after another: each stag
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from pydock_daemon.images.model import Image
+from pydock_daemon.images.model import Image, Platform
 from pydock_shared.reference import Reference
 
 from .dockerfile import Instruction
@@ -49,6 +49,9 @@ class Report(Protocol):
     async def done(self, image: Image, tags: list[Reference], unused: list[str]) -> None:
         """Tell the result, and which build arguments nothing has used."""
 
+    def of(self, platform: Platform | None) -> "Report":
+        """Return the telling of the part of the build that is for one of several platforms."""
+
 
 class Words:
     """The report of `POST /build`: records with words in them, a line for each step."""
@@ -58,9 +61,13 @@ class Words:
         self._send, self._quiet = send, quiet
         self._number = self._total = 0
 
+    def of(self, platform: Platform | None) -> "Words":
+        """Return the same: the steps of all platforms are counted together."""
+        return self
+
     def plan(self, needed: list[Stage]) -> None:
         """Count the steps."""
-        self._total = sum(1 + len(stage.instructions) for stage in needed)
+        self._total += sum(1 + len(stage.instructions) for stage in needed)
 
     def track(self, stage: Stage) -> "WordsOfStage":
         """Return the telling of a stage; all of them count the steps together."""

@@ -1,6 +1,6 @@
-"""A whole build: its stages side by side as far as they do not need each other, and the image at the end.
+"""A build for one platform: its stages side by side as far as they do not need each other, and the image at the end.
 
-Used by `api.build`. A failure or a client that goes ends everything that is under way, and nothing of it is left but
+Used by `platforms`. A failure or a client that goes ends everything that is under way, and nothing of it is left but
 the cache of the steps that went well.
 """
 
@@ -17,9 +17,8 @@ from pydock_daemon.images.service import Adding, Images, Progress
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
-from . import cacheconfig, dockerfile, inline, meta, rewrite, sharing, stages, state
+from . import dockerfile, inline, meta, rewrite, sharing, stages, state
 from .cache import EXPORTED, WHOLE, Cache, key
-from .cacheconfig import Documents
 from .dockerfile import Instruction
 from .expand import Words
 from .options import EPOCH, NAMING, Options
@@ -52,8 +51,6 @@ class Build:
         self._used: set[str] = set()
         self._notes: list[str] = []
         self._imported: list[Imported] = []
-        self.exported: Documents | None = None
-        """The cache that tells of the steps, where one was asked for."""
         self._told: list[BaseException] = []
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
@@ -115,16 +112,17 @@ class Build:
         final = self._states[self._target.index].result().copy()
         if self._options.labels:
             final.settings["Labels"] = {**(final.settings.get("Labels") or {}), **self._options.labels}
-        image = await self._image(final)
-        if self._options.cache_export:
-            whole = self._options.cache_export == "max"
-            states = [final, *(task.result() for task in self._states.values() if whole)]
-            self.exported = await asyncio.to_thread(cacheconfig.documents, sharing.steps(states))
-        unused = sorted(set(self._options.given) - self._used - PROXIES - {EPOCH, NAMING})
-        for tag in self._options.tags:
-            self._images.publish("tag", image.id, tag.familiar())
-        await self._report.done(image, self._options.tags, unused)
-        return image
+        return await self._image(final)
+
+    @property
+    def unused(self) -> set[str]:
+        """Return the build arguments that nothing has used."""
+        return set(self._options.given) - self._used - PROXIES - {EPOCH, NAMING}
+
+    def states(self, *, whole: bool) -> list[State]:
+        """Return what the target has become, that first, and with `whole` all stages, when all is over."""
+        wanted = self._needed if whole else [self._target]
+        return [self._states[stage.index].result() for stage in wanted]
 
     async def _image(self, final: State) -> Image:
         """Return the image of the last state: that of an earlier build when nothing but the time is another."""
@@ -254,9 +252,9 @@ class Build:
         if isinstance(named, Tree):
             raise InvalidArgument(f"the context {name} is a folder of files and no image that FROM could name")
         name = named or name
-        if name == stages.SCRATCH:
-            return state.scratch()
         wanted = parse_platform(platform) if platform else self._options.platform
+        if name == stages.SCRATCH:
+            return state.scratch(wanted)
         image = None
         if not self._options.pull:
             try:
@@ -277,7 +275,7 @@ class Build:
 
 
 def platforms(options: Options) -> dict[str, str]:
-    """Return the predefined arguments that tell of platforms; only this host's is built."""
+    """Return the predefined arguments that tell of platforms."""
     host = host_platform()
     found: dict[str, str] = {}
     for word, platform in (("BUILD", host), ("TARGET", options.platform or host)):

@@ -8,7 +8,7 @@ from typing import Any
 from pydock_daemon.containers.commit import in_oci_words
 from pydock_daemon.images import manifest
 from pydock_daemon.images.manifest import Descriptor
-from pydock_daemon.images.model import Image, host_platform
+from pydock_daemon.images.model import Image, Platform, host_platform
 from pydock_daemon.images.service import Adding, Images
 from pydock_daemon.snapshots import base
 from pydock_shared.errors import NotFound
@@ -84,10 +84,11 @@ class State:
         self.diff_ids.append(diff_id)
 
 
-def scratch() -> State:
-    """Return the state of FROM scratch."""
-    host = host_platform()
-    platform = {"architecture": host.architecture, "os": host.os} | ({"variant": host.variant} if host.variant else {})
+def scratch(wanted: Platform | None = None) -> State:
+    """Return the state of FROM scratch, for this host if no platform is wanted."""
+    found = wanted or host_platform()
+    platform = {"architecture": found.architecture, "os": found.os}
+    platform |= {"variant": found.variant} if found.variant else {}
     return State(key("scratch"), platform, settings={"Env": [DEFAULT_PATH], "WorkingDir": "/"})
 
 

@@ -5,7 +5,6 @@ import functools
 import itertools
 import posixpath
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from . import copies, copying, direct, fetch, forms, mounts, state, tree, work
 from .cache import Cache, key
 from .copies import Copying
 from .copying import Rules
-from .dockerfile import Heredoc, Instruction
+from .dockerfile import Instruction
 from .expand import Words
 from .given import Given, Giver
 from .mounts import RunMount
@@ -42,18 +41,6 @@ _numbers = itertools.count()
 """Of files, for all stages: they share the folder of the build."""
 Source = Callable[[str], Awaitable[State | Tree]]
 Elsewhere = Callable[[str, Send], Awaitable[Image | None]]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a RUN asks for."""
-
-    command: list[str]
-    mounts: list[RunMount]
-    network: str
-    privileged: bool
-    script: Heredoc | None = None
-    """A document that names its interpreter: it is run as a file."""
 
 
 class Failed(PydockError):
@@ -125,7 +112,7 @@ class Steps:
         file.chmod(0o755)
         return file
 
-    def _wanted(self, at: State, instruction: Instruction, words: Words) -> Wanted:
+    def _wanted(self, at: State, instruction: Instruction, words: Words) -> forms.Wanted:
         """Return what a RUN asks for; InvalidArgument when the build may not have it."""
         network, security = instruction.flag("network") or "default", instruction.flag("security") or "sandbox"
         if network not in ("default", "none", "host"):
@@ -142,7 +129,7 @@ class Steps:
         command = list(instruction.words) if instruction.words is not None else [*at.shell, text]
         folder = posixpath.join("/", at.settings.get("WorkingDir") or "/")
         mounted = mounts.parse(instruction.all("mount"), words, folder)
-        return Wanted(command, mounted, network, security == "insecure", script)
+        return forms.Wanted(command, mounted, network, security == "insecure", script)
 
     async def _origin_of(self, mount: RunMount) -> State:
         """Return the files that a mount shows; those of a context become a layer of their own, kept as any step."""
@@ -155,7 +142,7 @@ class Steps:
         await self._copy_all(at, taken, "", told=False)
         return at
 
-    async def _run_with(self, at: State, image: Image, wanted: Wanted, given: Given) -> None:
+    async def _run_with(self, at: State, image: Image, wanted: forms.Wanted, given: Given) -> None:
         config = self._options.container()
         host: dict[str, Any] = {**config["HostConfig"], "LogConfig": {"Type": "none"}, "Privileged": wanted.privileged}
         host |= {"NetworkMode": wanted.network} if wanted.network != "default" else {}
@@ -361,8 +348,8 @@ class Steps:
     ) -> None:
         """Take a step from the cache, or make it and keep it; it is `told` unless it is a part of another."""
         images, before = self._containers.images, len(at.diff_ids)
-        cached = None
-        if not self._options.no_cache:
+        cached = self._options.made.get(wanted)
+        if cached is None and not self._options.no_cache:
             cached = self._cache.find(wanted) or await self._elsewhere(wanted, self._track.pulling)
         if cached is not None:
             found = state.of_image(images, cached, self._adding)
@@ -379,7 +366,9 @@ class Steps:
         moment = self._options.moment
         at.note(text, moment=moment, empty=len(at.diff_ids) == before)
         if cached is None:
-            self._cache.keep(wanted, state.commit(images, at, [], moment=0), text)
+            cached = state.commit(images, at, [], moment=0)
+            self._cache.keep(wanted, cached, text)
+        self._options.made[wanted] = cached
 
     async def _take_layer(self, at: State, image: Image, made: Container) -> None:
         found = await work.layer(self._containers, made, image, self._adding)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydock_daemon.builder import platforms
 from pydock_daemon.builder.options import Options
-from pydock_daemon.images.model import parse_platform
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.reference import Reference
 
@@ -100,12 +100,6 @@ def _mode(value: str) -> dict[str, Any]:
     return {"pull": value == "pull"}
 
 
-def _platform(value: str) -> dict[str, Any]:
-    if "," in value:
-        raise NotSupported("a build for several platforms at once is not supported")
-    return {"platform": parse_platform(value)} if value else {}
-
-
 def _hosts(value: str) -> dict[str, Any]:
     return {"ExtraHosts": [text.replace("=", ":", 1) for text in value.split(",") if text]}
 
@@ -140,7 +134,7 @@ PLAIN: dict[str, Callable[[str], dict[str, Any]]] = {
     "target": lambda value: {"target": value},
     "no-cache": _no_cache,
     "image-resolve-mode": _mode,
-    "platform": _platform,
+    "platform": platforms.asked,
 }
 HOST: dict[str, Callable[[str], dict[str, Any]]] = {
     "add-hosts": _hosts,

@@ -4,6 +4,7 @@ A row of EXPORTERS for each kind. Source: exporter/{containerimage,local,tar,oci
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from pydock_daemon.builder import exports
 from pydock_daemon.engine import Engine
+from pydock_daemon.images import push
+from pydock_daemon.images.auth import Credentials
 from pydock_daemon.images.model import Image
 from pydock_shared.errors import NotSupported
 from pydock_shared.reference import Reference
 
 from . import filesend
-from .progress import Telling, Vertex, exported, vertex
+from .progress import Telling, Vertex, exported, pulled, vertex
 from .session import Client
 
 IMAGE = ("moby", "image")
@@ -44,24 +47,33 @@ class Export:
 
 @dataclass(frozen=True)
 class Result:
-    """What is exported, to whom. `folder` is for files on the way, and the caller's to remove."""
+    """What is exported, to whom. `target` is the digest that names stand for: of an index, or of the image's manifest.
+
+    `folder` is for files on the way, and the caller's to remove.
+    """
 
     engine: Engine
     client: Client | None
     telling: Telling
     image: Image
+    target: str
     folder: Path
 
     @property
     def digests(self) -> dict[str, str]:
         """Return what every exporter of images says."""
-        return {"containerimage.digest": self.image.id, "containerimage.config.digest": self.image.id}
+        whole = self.image.id if self.target == self.image.manifest else self.target
+        return {"containerimage.digest": whole, "containerimage.config.digest": self.image.id}
 
 
 async def _image(result: Result, export: Export) -> dict[str, str]:
-    """Tell of the image. `push` is the client's affair: with the docker driver buildx asks for `/images/NAME/push`."""
+    """Tell of the image, and push it if asked to; buildx before 0.14 asks for `/images/NAME/push` besides."""
     async with vertex(result.telling, "exporting to image") as drawn:
         exported(drawn, result.image, export.names)
+    for name in export.names if export.on("push") else ():
+        async with vertex(result.telling, f"pushing {name.canonical()} with docker") as drawn:
+            login = await result.client.credentials(name.domain) if result.client else Credentials()
+            await push.push(result.engine.images, name, None, login, functools.partial(pulled, drawn))
     names = ",".join(name.canonical() for name in export.names)
     return result.digests | ({"image.name": names} if names else {})
 

@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydock_daemon.builder import solve
-from pydock_daemon.builder.cacheconfig import Documents
+from pydock_daemon.builder import platforms
+from pydock_daemon.builder.options import Options
+from pydock_daemon.builder.platforms import Outcome
+from pydock_daemon.builder.report import Report
+from pydock_daemon.builder.solve import Build
 from pydock_daemon.builder.steps import Failed
-from pydock_daemon.images.model import Image
 from pydock_shared.errors import PydockError
 
 from . import attributes
@@ -31,14 +33,7 @@ class Refused(PydockError):
         self.details = details
 
 
-class Built(NamedTuple):
-    """An image, and the cache that tells of its steps where that was asked for."""
-
-    image: Image
-    cache: Documents | None
-
-
-async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Built:
+async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Outcome:
     """Build what the attributes of a frontend ask for. Refused: an error, with BuildKit's details."""
     attributes.frontend(name, given)
     asked, report, engine = attributes.asked(given), Vertices(sources.telling), sources.engine
@@ -48,11 +43,13 @@ async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Built:
             if syntax:
                 attributes.check_syntax(syntax)
             made = replace(sources.options, contexts=files.named)
-            work = solve.Build(
-                engine.containers, engine.build_cache, made, sources.folder, files.context, report, files.text
-            )
-            image = await work.run()
-            return Built(image, work.exported)
+
+            def make(options: Options, told: Report) -> Build:
+                return Build(
+                    engine.containers, engine.build_cache, options, sources.folder, files.context, told, files.text
+                )
+
+            return await platforms.run(engine.images, made, report, make)
         except PydockError as error:
             raise _detailed(error, asked.filename, files.text, report) from error
 
@@ -61,7 +58,7 @@ def _detailed(error: PydockError, name: str, text: str, report: Vertices) -> Pyd
     """Return an error with BuildKit's words and its details: the place in the Dockerfile, the vertex, the exit code."""
     message = words(error)
     details: list[tuple[str, dict[str, Any]]] = []
-    failed = report.failed
+    failed = report.failure
     if isinstance(error, Failed):
         details.append(("gatewayapi.ExitMessage", {"Code": error.exit_code}))
     if failed and failed.vertex:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydock_daemon.builder import entitlements, work
+from pydock_daemon.builder.platforms import Outcome
 from pydock_daemon.engine import Engine
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported
@@ -20,7 +21,7 @@ from pydock_shared.reference import Reference
 
 from . import attributes, caching, inputs
 from .exporters import IMAGE, Export, Result, carry_out, check
-from .frontend import Built, Refused, build
+from .frontend import Refused, build
 from .history import History
 from .messages import make
 from .progress import Telling
@@ -40,7 +41,7 @@ class Job:
         self._engine, self._buildkit, self._request = engine, buildkit, request
         self.telling = Telling()
         self._given = given
-        self._results: dict[str, Built] = {}
+        self._results: dict[str, Outcome] = {}
         self._running: asyncio.Task[Any] | None = None
         self._parts: set[asyncio.Task[Any]] = set()
         self._returned: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -64,7 +65,7 @@ class Job:
         self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=root))
         self._buildkit.jobs.put(name, self)
         try:
-            built: Built | None
+            built: Outcome | None
             if self._request.Frontend:
                 request = self._request
                 built = await self.solve(request.Frontend, request.FrontendAttrs, (), request.FrontendInputs)
@@ -89,7 +90,7 @@ class Job:
         if self._parts:
             await asyncio.shield(asyncio.wait(self._parts))
 
-    async def _result(self) -> Built | None:
+    async def _result(self) -> Outcome | None:
         returned = await self._returned
         if returned.HasField("error") and returned.error.code:
             details = [(detail.type_url, detail.value) for detail in returned.error.details]
@@ -103,7 +104,7 @@ class Job:
 
     async def solve(
         self, frontend: str, given: Mapping[str, str], imports: Iterable[Any], definitions: Mapping[str, Any]
-    ) -> Built:
+    ) -> Outcome:
         """Build what a frontend is asked for; `imports` are caches besides those of the request.
 
         `definitions` are results of other builds, by name.
@@ -112,8 +113,12 @@ class Job:
         tags = [tag for export in self._exports for tag in export.tags]
         allowed = entitlements.allowed(self._engine.config, self._request.Entitlements)
         stays = any(one.kind in IMAGE for one in self._exports)
+        options = attributes.options(given, tags)
+        whole = [one.kind for one in self._exports if one.kind not in IMAGE]
+        if options.platforms and whole:
+            raise NotSupported(f"the exporter {whole[0]!r} is not supported for several platforms")
         options = replace(
-            attributes.options(given, tags),
+            options,
             session=client,
             allowed=allowed,
             only_exported=not stays,
@@ -158,13 +163,14 @@ class Job:
         if not self._returned.done():
             self._returned.set_result(message)
 
-    async def _export(self, built: Built) -> dict[str, str]:
+    async def _export(self, built: Outcome) -> dict[str, str]:
         answer: dict[str, str] = {}
         client = await self._client()
         for export in self._exports:
-            answer |= await carry_out(Result(self._engine, client, self.telling, built.image, self._folder), export)
-        if built.cache:
-            await caching.send(self._engine, client, self.telling, built.cache, self._caches)
+            result = Result(self._engine, client, self.telling, built.image, built.target, self._folder)
+            answer |= await carry_out(result, export)
+        if built.exported:
+            await caching.send(self._engine, client, self.telling, built.exported, self._caches)
         return answer
 
 

@@ -16,7 +16,7 @@ from pydock_daemon.builder import stages
 from pydock_daemon.builder.dockerfile import Instruction
 from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.steps import Failed
-from pydock_daemon.images.model import Image
+from pydock_daemon.images.model import Image, Platform
 from pydock_shared import reference
 from pydock_shared.errors import PydockError
 from pydock_shared.reference import Reference
@@ -169,12 +169,23 @@ class Failure(NamedTuple):
 class Vertices:
     """The report of a build as vertices."""
 
-    def __init__(self, telling: Telling, *, exported: bool = False) -> None:
-        """`exported` tells of the image as well; else its exporter does."""
-        self._telling, self._exported = telling, exported
+    def __init__(self, telling: Telling, *, exported: bool = False, prefix: str = "") -> None:
+        """`exported` tells of the image as well; else its exporter does. `prefix` begins the names of steps."""
+        self._telling, self._exported, self._prefix = telling, exported, prefix
+        self._parts: list[Vertices] = []
         self.failed: Failure | None = None
         """Where an error came from."""
         self._many = False
+
+    def of(self, platform: Platform | None) -> "Vertices":
+        """Return the telling of one platform, whose steps say so."""
+        self._parts.append(Vertices(self._telling, prefix=f"{platform} "))
+        return self._parts[-1]
+
+    @property
+    def failure(self) -> Failure | None:
+        """Return where an error came from, on whatever platform."""
+        return next((one.failed for one in (self, *self._parts) if one.failed), None)
 
     def plan(self, needed: list[Stage]) -> None:
         """Note whether names tell of stages."""
@@ -183,7 +194,7 @@ class Vertices:
     def track(self, stage: Stage) -> "VerticesOfStage":
         """Return the telling of a stage."""
         name = stage.name or f"stage-{stage.index}"
-        return VerticesOfStage(self, self._telling, stage, f"{name} " if self._many else "")
+        return VerticesOfStage(self, self._telling, stage, self._prefix + (f"{name} " if self._many else ""))
 
     async def done(self, image: Image, tags: list[Reference], unused: list[str]) -> None:
         """Tell what the exporter of an image tells, where there is none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from pydock_daemon.builder import dockerfile, fetch, solve, stages, tree
+from pydock_daemon.builder import dockerfile, fetch, platforms, solve, stages, tree
 from pydock_daemon.builder.dockerfile import Dockerfile
 from pydock_daemon.builder.options import Options
 from pydock_daemon.builder.packs import Pack
@@ -17,7 +17,7 @@ from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.tree import Tree
 from pydock_daemon.engine import Engine
 from pydock_daemon.images.body import Body
-from pydock_daemon.images.model import parse_platform
+from pydock_daemon.images.model import Platform, parse_platform
 from pydock_shared.errors import InvalidArgument, NotFound, NotSupported, PydockError
 
 from . import contexts, filesync, wanted
@@ -96,8 +96,10 @@ class Sources:
         empty.touch()
         files = Files(text, Tree.of(empty, []))
         try:
-            needed = self._needed(files.parsed(asked.filename))
-            paths = wanted.paths(needed, await self._triggers(needed, set(asked.contexts)))
+            paths = set[str]()
+            for one in platforms.variants(self.options):
+                needed = _needed(files.parsed(asked.filename), one)
+                paths |= wanted.paths(needed, await self._triggers(needed, set(asked.contexts), one.platform))
         except PydockError:
             return files  # who builds finds it too, and tells where it is
         if ignored is None:
@@ -107,16 +109,12 @@ class Sources:
             files.context = await self._folder_of(asked.folder, ignored, chosen, "build context", stack)
         return files
 
-    def _needed(self, file: Dockerfile) -> list[Stage]:
-        made, _ = stages.stages(file, {**solve.platforms(self.options), **self.options.given})
-        return stages.needed(made, stages.target(made, self.options.target))
-
-    async def _triggers(self, needed: list[Stage], named: set[str]) -> dict[str, list[str]]:
+    async def _triggers(self, needed: list[Stage], named: set[str], default: Platform | None) -> dict[str, list[str]]:
         """Return what base images do when they are built on; for that they are here afterwards."""
         bases = {stage.base: stage.platform for stage in needed if stage.parent is None}
         found = {}
         for base in bases.keys() - named - {stages.SCRATCH}:
-            platform = parse_platform(bases[base]) if bases[base] else self.options.platform
+            platform = parse_platform(bases[base]) if bases[base] else default
             async with vertex(self.telling, f"[internal] load metadata for {whole_name(base)}") as drawn:
                 try:
                     image = self.engine.images.resolve(base, platform)
@@ -204,6 +202,11 @@ class Sources:
             pack.close()
         count.end()
         return Tree.of(pack.path, filesync.nodes(files, pack.rows))
+
+
+def _needed(file: Dockerfile, options: Options) -> list[Stage]:
+    made, _ = stages.stages(file, {**solve.platforms(options), **options.given})
+    return stages.needed(made, stages.target(made, options.target))
 
 
 def _no_dockerfile(name: str) -> InvalidArgument:

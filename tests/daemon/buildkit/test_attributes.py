@@ -33,7 +33,6 @@ def test_options() -> None:
     [
         ({"attest:provenance": "mode=max"}, NotSupported, "attest:provenance"),
         ({"requestid": "frontend.outline"}, NotSupported, "requestid"),
-        ({"platform": "linux/amd64,linux/arm64"}, NotSupported, "several platforms"),
         ({"platform": "a/b/c/d"}, InvalidArgument, "a/b/c/d"),
         ({"force-network-mode": "bridge"}, NotSupported, "bridge"),
         ({"image-resolve-mode": "x"}, InvalidArgument, "image-resolve-mode: x"),
