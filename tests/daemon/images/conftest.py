@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures.forks import FORKS
 from tests.fixtures.registry import Registry, serving
 
 from pydock_daemon import events
@@ -38,6 +39,7 @@ class Shop:
         self.store = Store.open(self.root / "db", [events.SCHEMA, service.SCHEMA, overlay.SCHEMA])
         self.events = Events(self.store)
         self.snapshots = Snapshots(self.root / "overlay", self.store)
+        self.snapshots.forks = FORKS
         config = Config(data_root=self.root, **self.settings)
         self.images = Images(self.root / "content", self.store, self.events, self.snapshots, config)
         self.images.patience = 0.01

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fixtures.forks import FORKS
 
 from pydock_daemon.snapshots import overlay
 from pydock_daemon.snapshots.overlay import Layer, Over, Snapshots
@@ -22,6 +23,7 @@ class Bench:
         """Open, for the first time or again."""
         self.store = Store.open(self.root / "db", [overlay.SCHEMA])
         self.snapshots = Snapshots(self.root / "overlay", self.store)
+        self.snapshots.forks = FORKS
 
     def close(self) -> None:
         """Close and wait for removals."""

@@ -9,6 +9,7 @@ from tests.daemon.snapshots.conftest import Bench
 from tests.daemon.snapshots.test_layer import picture
 from tests.daemon.snapshots.test_unpack import CONTAINED, REFUSED
 from tests.fixtures.archives import Entry, entry, folder, hard_link, symlink, tar
+from tests.fixtures.forks import FORKS
 
 from pydock_daemon.snapshots import overlay
 from pydock_daemon.snapshots.plain import PlainSnapshots
@@ -25,6 +26,7 @@ class PlainBench(Bench):
         """Open, for the first time or again."""
         self.store = Store.open(self.root / "plain.db", [overlay.SCHEMA])
         self.snapshots = PlainSnapshots(self.root / "vfs", self.store)
+        self.snapshots.forks = FORKS
 
 
 @pytest.fixture
