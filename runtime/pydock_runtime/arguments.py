@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SWITCH, TEXT, NUMBER, LIST = "switch", "text", "number", "list"
+SWITCH, TEXT, NUMBER, SIZE, LIST = "switch", "text", "number", "size", "list"
+UNITS = "bkmgtp"
 
 
 class Flag:
@@ -33,13 +34,14 @@ HELP = Flag("help", SWITCH, "show this help", "h")
 class Call:
     """A command line that was read: values by flag, the words that follow, and what was said for all verbs."""
 
-    __slots__ = ("root", "rootless", "systemd", "values", "words")
+    __slots__ = ("failure", "root", "rootless", "systemd", "values", "words")
 
     def __init__(self, values: dict[str, Any], words: list[str]) -> None:
         self.values = values
         self.words = words
         self.root = ""
         self.rootless = ""
+        self.failure = 1
         self.systemd = False
 
     def text(self, name: str) -> str:
@@ -105,11 +107,28 @@ def _store(values: dict[str, Any], flag: Flag, value: str) -> None:
         values.setdefault(flag.name, []).append(value)
     elif flag.kind == TEXT:
         values[flag.name] = value
+    elif flag.kind == SIZE:
+        values[flag.name] = size(flag.name, value)
     else:
         try:
             values[flag.name] = int(value)
         except ValueError:
             raise RuntimeFailure(f"flag --{flag.name} needs a number: {value}", INVALID) from None
+
+
+def size(name: str, text: str) -> int:
+    """Return the bytes of a size such as 100, 64m or 1.5GiB, as Docker writes them; -1 is one too."""
+    if text == "-1":
+        return -1
+    number = text.lower().removesuffix("ib").removesuffix("b")
+    factor = 1
+    if number[-1:] and number[-1] in UNITS:
+        factor = 1024 ** UNITS.index(number[-1])
+        number = number[:-1]
+    number = number.removesuffix(" ")
+    if not number.replace(".", "", 1).isdigit():
+        raise RuntimeFailure(f"invalid value for {name}: invalid size: '{text}'", INVALID)
+    return int(float(number) * factor)
 
 
 def usage(flags: tuple[Flag, ...]) -> str:

@@ -46,6 +46,17 @@ def held() -> int:
 _held: list[int] = []
 
 
+def grantable(sets: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the sets of a spec without what there is not or we have not, and the names of that.
+
+    The runtime-spec wants a container to start without, and a warning (config.md, "Linux Process").
+    """
+    have = (1 << 64) - 1 if rootless.unprivileged() else held()
+    asked = sorted({name for names in sets.values() for name in names or ()})
+    missing = [name for name in asked if name not in NUMBERS or not have >> NUMBERS[name] & 1]
+    return {key: [name for name in names or () if name not in missing] for key, names in sets.items()}, missing
+
+
 class Sets:
     """The five sets of a process as bit masks."""
 

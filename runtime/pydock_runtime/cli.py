@@ -1,7 +1,8 @@
 """The command `pydock-runtime`: runc's verbs, each a file below `verbs` that is imported on use.
 
 A verb's module has ARGUMENTS (what follows its name, for the help), FLAGS, SEALED (does it fork processes into
-containers?) and `run(call) -> exit code`. `supervisor` is the exception: it has a life of its own.
+containers?), where that is not 1 FAILURE (the exit code with an error), and `run(call) -> exit code`. `supervisor` is
+the exception: it has a life of its own.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def main() -> int:
     print(f"{NAME}: {message}", file=sys.stderr)
     if call is not None and call.text("log"):
         _log(call, message)
-    return 1
+    return call.failure if call is not None else 1
 
 
 def _dispatch(call: Call, argv: list[str]) -> int:
@@ -101,6 +102,7 @@ def _dispatch(call: Call, argv: list[str]) -> int:
         reexec.into_sealed_copy(argv)
     inner.systemd, inner.rootless = call.has("systemd-cgroup"), call.text("rootless")
     inner.root = os.path.abspath(call.text("root") or rootless.default_root(DEFAULT_ROOT))
+    call.failure = getattr(module, "FAILURE", 1)
     return module.run(inner)  # type: ignore[no-any-return]
 
 
@@ -116,7 +118,7 @@ def _check_global(call: Call) -> None:
     if call.text("rootless") not in ("", "true", "false", "auto"):
         raise RuntimeFailure(f"--rootless {call.text('rootless')!r} is not true, false or auto", INVALID)
     if call.text("log-format") not in ("", "text", "json"):
-        raise RuntimeFailure(f"unknown log format {call.text('log-format')}", INVALID)
+        raise RuntimeFailure(f"invalid log-format: {call.text('log-format')}", INVALID)
 
 
 def _help() -> str:

@@ -41,11 +41,11 @@ def hand_over(call: Call, child: Child, *, waits: bool) -> None:
     path = call.text("console-socket")
     if child.console is None:
         if path:
-            raise RuntimeFailure("--console-socket is for a process with a terminal", INVALID)
+            raise RuntimeFailure("cannot use console socket if runc will not detach or allocate tty", INVALID)
         return
     if not path:
         if not waits:
-            raise RuntimeFailure("a terminal that nobody waits for needs --console-socket", INVALID)
+            raise RuntimeFailure("cannot allocate tty if runc will detach without setting console socket", INVALID)
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

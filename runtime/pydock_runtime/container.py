@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 
-from pydock_runtime import abi, cgroup, hooks, launch, resctrl, seccomp, state, sync
+from pydock_runtime import abi, capabilities, cgroup, hooks, launch, resctrl, seccomp, state, sync
 from pydock_runtime import rootless as users
 from pydock_runtime import spec as specs
 from pydock_runtime.cgroup import systemd as scopes
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 NOT_RUNNING = "container not running"
 """runc's words: containerd knows by them that a signal came too late."""
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NOT_STARTED = {
+    STOPPED: "cannot start a container that has stopped",
+    RUNNING: "cannot start an already running container",
+}
 PATIENCE = 10.0
 """Seconds that killed processes have to be gone."""
 
@@ -50,11 +54,11 @@ def group(record: Record) -> Cgroup:
     return cgroup.open_existing(record.cgroup) if record.cgroup else cgroup.none(record.pid)
 
 
-def require(record: Record, *allowed: str) -> None:
-    """Raise RuntimeFailure unless the container is in one of these states."""
+def require(record: Record, *allowed: str, otherwise: str) -> None:
+    """Raise RuntimeFailure, in the words that engines know of runc, unless the container is in one of these states."""
     now = status(record)
     if now not in allowed:
-        raise RuntimeFailure(f"container {record.id} is {now}, not {' or '.join(allowed)}", INVALID)
+        raise RuntimeFailure(otherwise.format(id=record.id, status=now), INVALID)
 
 
 def program_of(spec: dict[str, Any]) -> Program | None:
@@ -74,7 +78,7 @@ def create(
     with making(root, id, bundle, systemd=systemd, rootless=rootless) as (record, made, undo):
         with _listen(record.folder) as gate:
             child = launch.spawn(
-                record.spec,
+                _as_possible(record.spec),
                 stdio=None if record.spec["process"].get("terminal") else (0, 1, 2),
                 overlay=None,
                 program=program_of(record.spec),
@@ -82,7 +86,7 @@ def create(
                 id=id,
                 bundle=record.bundle,
                 gate=gate,
-                preserve=preserve,
+                preserve=preserve + listeners(),
                 keyring=keyring,
                 pivot=pivot,
             )
@@ -91,6 +95,34 @@ def create(
         await_ready(child, record)
         record.pid = child.pid
     return record, child
+
+
+def listeners() -> int:
+    """Return how many sockets we were given, from descriptor 3 on, for a program to listen on; sd_listen_fds(3)."""
+    count = os.environ.get("LISTEN_FDS", "")
+    return int(count) if count.isdigit() and os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+
+
+def _as_possible(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec whose process has no more rights than can be given, and is told of those sockets."""
+    count, process = listeners(), granted(spec["process"])
+    if count:
+        process = {**process, "env": [*(process.get("env") or ()), f"LISTEN_FDS={count}", "LISTEN_PID=1"]}
+    return {**spec, "process": process}
+
+
+def granted(process: dict[str, Any]) -> dict[str, Any]:
+    """Return a `process` without the capabilities that cannot be given; a warning names them."""
+    sets, missing = capabilities.grantable(process.get("capabilities") or {})
+    if not missing:
+        return process
+    warn(f"ignoring unknown or unavailable capabilities: {' '.join(missing)}")
+    return {**process, "capabilities": sets}
+
+
+def warn(message: str) -> None:
+    """Tell whoever looks on something that keeps nobody from going on."""
+    print(f"pydock-runtime: warning: {message}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -114,7 +146,7 @@ def making(
         try:
             os.mkdir(record.folder, 0o700)
         except FileExistsError as error:
-            raise RuntimeFailure(f"container with id exists already: {id}", INVALID) from error
+            raise RuntimeFailure("container with given ID already exists", INVALID) from error
         undo.callback(state.remove, record.folder)
         around = undo.enter_context(contextlib.ExitStack())
         if unit:
@@ -156,7 +188,8 @@ def _cgroup_path(path: str) -> str:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}Z"
 
 
 def _listen(folder: str) -> socket.socket:
@@ -200,7 +233,9 @@ def raise_error(message: dict[str, Any] | None) -> None:
 
 def start(record: Record) -> None:
     """Let a created container run its program; RuntimeFailure when that cannot be run."""
-    require(record, CREATED)
+    now = status(record)
+    if now != CREATED:
+        raise RuntimeFailure(NOT_STARTED.get(now, f"cannot start a container in the {now} state"), INVALID)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
         with _short(record.folder) as path:
             channel.connect(path)
@@ -241,7 +276,7 @@ def run_last_hooks(record: Record) -> None:
         known = hooks.state(record.spec, id=record.id, bundle=record.bundle)
         failure = hooks.Runner([entry], known, hooks.STOPPED, 0).result()
         if failure is not None:
-            print(f"pydock-runtime: warning: {failure}", file=sys.stderr)
+            warn(failure)
 
 
 def send_signal(record: Record, number: int) -> None:

@@ -57,6 +57,15 @@ def of(asked: dict[str, Any] | None, id: str) -> Share | None:
     return Share(root, id, asked)
 
 
+def update(id: str, asked: dict[str, Any] | None, changed: dict[str, Any]) -> None:
+    """Change the schemata of a container's group. RuntimeFailure where it has none of its own, or they cannot be."""
+    if asked is None or asked.get("closID"):
+        raise RuntimeFailure("intelRdt: the container has no group of its own", INVALID)
+    share = of({**asked, **changed}, id)
+    assert share is not None
+    share.write()
+
+
 class Share:
     """What one container has of a host's caches and memory bandwidth."""
 
@@ -82,7 +91,7 @@ class Share:
         else:
             if not exists:
                 _mkdir(self.folder)
-            self._write()
+            self.write()
         if self._monitored and not os.path.isdir(self._monitor):
             _mkdir(self._monitor)
 
@@ -90,7 +99,8 @@ class Share:
     def _monitor(self) -> str:
         return f"{self.folder}/{MONITORS}/{self._id}"
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the schemata. RuntimeFailure says what the kernel has against them."""
         for text in self._schemata:
             try:
                 files.write(self.folder, SCHEMATA, f"{text}\n")

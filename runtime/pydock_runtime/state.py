@@ -72,7 +72,7 @@ def load(root: str, id: str) -> Record:
         with open(f"{folder(root, id)}/{FILE}", encoding="utf-8") as file:
             fields = json.load(file)
     except FileNotFoundError as error:
-        raise RuntimeFailure(f"container {id} does not exist", INVALID) from error
+        raise RuntimeFailure("container does not exist", INVALID) from error
     pid, start_time = fields.pop("pid"), fields.pop("start_time")
     record = Record(root, id, **fields)
     record.pid, record.start_time = pid, start_time

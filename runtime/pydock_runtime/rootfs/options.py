@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Option -> (flag, does it clear instead of set); mount(8), runtime-spec "mount options"
 FLAGS = {
+    "acl": (abi.MS_POSIXACL, False),
     "async": (abi.MS_SYNCHRONOUS, True),
     "atime": (abi.MS_NOATIME, True),
     "bind": (abi.MS_BIND, False),
@@ -24,6 +25,7 @@ FLAGS = {
     "lazytime": (abi.MS_LAZYTIME, False),
     "loud": (abi.MS_SILENT, True),
     "mand": (abi.MS_MANDLOCK, False),
+    "noacl": (abi.MS_POSIXACL, True),
     "noatime": (abi.MS_NOATIME, False),
     "nodev": (abi.MS_NODEV, False),
     "nodiratime": (abi.MS_NODIRATIME, False),

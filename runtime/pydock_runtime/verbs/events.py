@@ -22,7 +22,8 @@ def run(call: Call) -> int:
     """Print statistics, and `oom` when the kernel killed a process for want of memory, until the container stops."""
     record = state.load(call.root, call.id())
     interval = seconds(call.text("interval") or "5s")
-    container.require(record, state.CREATED, state.RUNNING, state.PAUSED)
+    live = (state.CREATED, state.RUNNING, state.PAUSED)
+    container.require(record, *live, otherwise="container with id {id} is not running")
     kills = _kills(record)
     while record.alive():
         _print(record, "stats", {"data": container.group(record).stats()})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS = "ID [COMMAND [ARGUMENT ...]]"
 SEALED = True
+FAILURE = 255
 FLAGS = (
     Flag("process", TEXT, "file with the `process` of a spec, instead of a command", "p"),
     Flag("detach", SWITCH, "do not wait for its end", "d"),
@@ -42,8 +43,13 @@ def run(call: Call) -> int:
     if not call.words:
         raise RuntimeFailure("a container id is required", INVALID)
     record = state.load(call.root, call.words[0])
-    container.require(record, state.RUNNING, *((state.PAUSED,) if call.has("ignore-paused") else ()))
-    process = _process(call, record)
+    allowed = [state.CREATED, state.RUNNING, state.PAUSED]
+    container.require(record, *allowed, otherwise="cannot exec in a stopped container")
+    if not call.has("ignore-paused"):
+        container.require(
+            record, *allowed[:2], otherwise="cannot exec in a paused container (use --ignore-paused to override)"
+        )
+    process = container.granted(_process(call, record))
     specs.check_process(process)
     tty = bool(process.get("terminal"))
     console.check(call)

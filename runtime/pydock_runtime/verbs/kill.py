@@ -33,9 +33,9 @@ def run(call: Call) -> int:
 
 def number_of(name: str) -> int:
     """Return the number of a signal given as 9, KILL or SIGKILL."""
-    if name.isdigit() and 0 < int(name) < signal.NSIG:
+    if name.isdigit() and int(name) < signal.NSIG:
         return int(name)
     try:
         return signal.Signals[f"SIG{name.upper().removeprefix('SIG')}"]
     except KeyError:
-        raise RuntimeFailure(f"unknown signal {name}", INVALID) from None
+        raise RuntimeFailure(f'unknown signal "{name}"', INVALID) from None

@@ -24,7 +24,7 @@ def run(call: Call) -> int:
     """Print the list."""
     form = call.text("format") or "table"
     if form not in ("table", "json"):
-        raise RuntimeFailure(f"unknown format {form}", INVALID)
+        raise RuntimeFailure("invalid format option", INVALID)
     records = state.all_of(call.root)
     if call.has("quiet"):
         for record in records:

@@ -13,6 +13,6 @@ FLAGS: tuple[Flag, ...] = ()
 def run(call: Call) -> int:
     """Do it; refused in any other state."""
     record = state.load(call.root, call.id())
-    container.require(record, state.RUNNING)
+    container.require(record, state.RUNNING, state.CREATED, otherwise=container.NOT_RUNNING)
     container.group(record).freeze()
     return 0

@@ -13,6 +13,6 @@ FLAGS: tuple[Flag, ...] = ()
 def run(call: Call) -> int:
     """Do it; refused in any other state."""
     record = state.load(call.root, call.id())
-    container.require(record, state.PAUSED)
+    container.require(record, state.PAUSED, otherwise="container not paused")
     container.group(record).thaw()
     return 0

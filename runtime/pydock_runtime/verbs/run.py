@@ -12,6 +12,9 @@ FLAGS = (
     *create.FLAGS,
     Flag("detach", SWITCH, "do not wait for its end", "d"),
     Flag("keep", SWITCH, "keep the state after its end"),
+    Flag(
+        "no-subreaper", SWITCH, "accepted for callers of runc: orphans of the container are not waited for in any case"
+    ),
 )
 
 

@@ -27,6 +27,7 @@ def run(call: Call) -> int:
 def describe(record: state.Record) -> dict[str, Any]:
     """Return the state of a container."""
     now = container.status(record)
+    annotations = record.spec.get("annotations")
     return {
         "ociVersion": record.spec.get("ociVersion", specs.VERSION),
         "id": record.id,
@@ -35,6 +36,6 @@ def describe(record: state.Record) -> dict[str, Any]:
         "bundle": record.bundle,
         "rootfs": os.path.join(record.bundle, record.spec["root"].get("path") or "rootfs"),
         "created": record.created,
-        "annotations": record.spec.get("annotations") or {},
+        **({"annotations": annotations} if annotations else {}),
         "owner": "",
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from pydock_runtime import cgroup, container, state
-from pydock_runtime.arguments import NUMBER, TEXT, Call, Flag
+from pydock_runtime import cgroup, container, resctrl, state
+from pydock_runtime.arguments import NUMBER, SIZE, TEXT, Call, Flag
 from pydock_runtime.cgroup import systemd
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
@@ -23,32 +23,41 @@ LIMITS = (
     ("cpu-idle", NUMBER, ("cpu", "idle"), "1: run only when nothing else does"),
     ("cpu-period", NUMBER, ("cpu", "period"), "period of the CPU quota, in microseconds"),
     ("cpu-quota", NUMBER, ("cpu", "quota"), "CPU time in a period, in microseconds"),
+    ("cpu-rt-period", NUMBER, ("cpu", "realtimePeriod"), "period of its real-time share, in microseconds"),
+    ("cpu-rt-runtime", NUMBER, ("cpu", "realtimeRuntime"), "real-time share of a period, in microseconds"),
     ("cpu-share", NUMBER, ("cpu", "shares"), "relative weight of its CPU time"),
     ("cpuset-cpus", TEXT, ("cpu", "cpus"), "CPUs it may run on: 0-2,4"),
     ("cpuset-mems", TEXT, ("cpu", "mems"), "memory nodes it may use"),
-    ("memory", NUMBER, ("memory", "limit"), "memory limit in bytes"),
-    ("memory-reservation", NUMBER, ("memory", "reservation"), "soft memory limit in bytes"),
-    ("memory-swap", NUMBER, ("memory", "swap"), "limit of memory and swap together, in bytes"),
+    ("memory", SIZE, ("memory", "limit"), "memory limit in bytes"),
+    ("memory-reservation", SIZE, ("memory", "reservation"), "soft memory limit in bytes"),
+    ("memory-swap", SIZE, ("memory", "swap"), "limit of memory and swap together, in bytes"),
     ("pids-limit", NUMBER, ("pids", "limit"), "number of processes"),
 )
+SCHEMATA = (("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema"))
 FLAGS = (
     Flag("resources", TEXT, "file with the `linux.resources` of a spec as JSON, - for stdin", "r"),
     *(Flag(name, kind, help) for name, kind, _, help in LIMITS),
+    Flag("l3-cache-schema", TEXT, "share of the last cache, as L3:0=f"),
+    Flag("mem-bw-schema", TEXT, "share of memory bandwidth, as MB:0=50"),
 )
 
 
 def run(call: Call) -> int:
     """Set the limits; OSError of the kernel for one that it refuses."""
     record = state.load(call.root, call.id())
-    container.require(record, state.CREATED, state.RUNNING, state.PAUSED)
+    container.require(record, state.CREATED, state.RUNNING, state.PAUSED, otherwise=container.NOT_RUNNING)
     resources = _read(call.text("resources")) if call.has("resources") else {}
     for name, _, (section, key), _ in LIMITS:
         if name in call.values:
             resources.setdefault(section, {})[key] = call.values[name]
-    if not resources:
+    rdt = {key: call.text(name) for name, key in SCHEMATA if call.has(name)}
+    if not resources and not rdt:
         raise RuntimeFailure("no limit is given", INVALID)
-    cgroup.limit(container.group(record), resources)
-    if record.unit:
+    if rdt:
+        resctrl.update(record.id, record.spec.get("linux", {}).get("intelRdt"), rdt)
+    if resources:
+        cgroup.limit(container.group(record), resources)
+    if record.unit and resources:
         systemd.update(record.unit, resources)
     return 0
 
