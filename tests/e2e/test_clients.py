@@ -67,6 +67,21 @@ def test_docker_py_attach_socket(client: docker_py.DockerClient):
     container.kill()
 
 
+def test_docker_py_is_told_by_a_record_what_is_wrong_with_an_archive(client: docker_py.DockerClient):
+    with pytest.raises(docker_py.errors.ImageLoadError):
+        client.images.load(b"no archive")
+
+
+def test_docker_py_unsets_a_variable(client: docker_py.DockerClient):
+    made = client.containers.create("busybox", ["env"], environment={"PATH": None, "ONE": "1"})
+    assert sorted(made.attrs["Config"]["Env"]) == ["ONE=1", "PATH"]
+    made.start()
+    made.wait()
+    names = [line.partition("=")[0] for line in made.logs().decode().splitlines()]
+    assert "ONE" in names
+    assert "PATH" not in names
+
+
 def test_docker_py_knows_the_engine(client: docker_py.DockerClient):
     assert client.ping()
     assert client.info()["OSType"] == "linux"

@@ -81,8 +81,8 @@ async def _pull(call: Call) -> web.StreamResponse:
 
 async def _all_tags(call: Call, ref: Reference) -> list[Reference]:
     try:
-        repository = await call.engine.images.registries.reach(ref, credentials(call), "pull")
-        return [Reference(ref.domain, ref.path, tag) for tag in await repository.tags()]
+        tags = await call.engine.images.registries.tags(ref, credentials(call))
+        return [Reference(ref.domain, ref.path, tag) for tag in tags]
     except Refused as error:
         raise as_pull_error(error, ref) from error
 
@@ -123,9 +123,10 @@ async def _source(call: Call, source: str) -> AsyncIterator[Read]:
 
 async def load_images(call: Call) -> web.StreamResponse:
     """POST /images/load."""
+    wanted, read, quiet = platforms(call), call.request.content.readany, call.flag("quiet")
     async with progress_stream(call) as stream:
-        read, quiet = call.request.content.readany, call.flag("quiet")
-        await load.load(call.engine.images, read, platforms(call), stream.send, quiet=quiet)
+        await stream.start()  # what is wrong with an archive is said in a record, as Docker does: docker-py looks there
+        await load.load(call.engine.images, read, wanted, stream.send, quiet=quiet)
     return await stream.finish()
 
 

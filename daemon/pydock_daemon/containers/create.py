@@ -114,9 +114,9 @@ def merge(config: ContainerConfig, image: Image) -> None:
 
 
 def _merged_env(base: list[str], own: list[str]) -> list[str]:
-    """Return the image's variables, each replaced where the request sets it; a bare name takes nothing over."""
+    """Return the image's variables, each replaced where the request sets it; a bare name stays and unsets it."""
     given = {entry.partition("=")[0] for entry in own}
-    return [entry for entry in own if "=" in entry] + [entry for entry in base if entry.partition("=")[0] not in given]
+    return own + [entry for entry in base if entry.partition("=")[0] not in given]
 
 
 def settle(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:

@@ -19,7 +19,7 @@ from pydock_shared.wire.exec import ExecCreate
 from . import capabilities, links, seccomp
 from .model import Attachment, Container, Status
 from .service import Containers
-from .start import environment
+from .start import assigned, environment
 
 UNKNOWN_CODE = 255
 """The exit code of one whose end nobody saw."""
@@ -226,7 +226,7 @@ class Execs:
             "terminal": item.tty,
             "user": user,
             "args": list(asked.cmd or ()),
-            "env": env + list(asked.env or ()),
+            "env": env + assigned(asked.env),
             "cwd": asked.working_dir or config.working_dir or "/",
             "noNewPrivileges": any(
                 option in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")

@@ -233,12 +233,17 @@ def _facts(containers: Containers, container: Container, parts: dict[str, str]) 
 
 
 def environment(container: Container, linked: Sequence[str] = ()) -> list[str]:
-    """Return the variables of the main process, Docker's own ones first, then those of links."""
+    """Return the variables of the main process, Docker's own ones first, then those of links; none of a bare name."""
     config = container.config
     given = {entry.partition("=")[0] for entry in config.env or ()}
     named = [] if container.in_build else [f"HOSTNAME={config.hostname or os.uname().nodename}"]
     own = [DEFAULT_PATH, *named] + (["TERM=xterm"] if config.tty else [])
-    return [entry for entry in (*own, *linked) if entry.partition("=")[0] not in given] + list(config.env or ())
+    return [entry for entry in (*own, *linked) if entry.partition("=")[0] not in given] + assigned(config.env)
+
+
+def assigned(env: Sequence[str] | None) -> list[str]:
+    """Return the variables that have a value; a name without one is there to unset what would be taken over."""
+    return [entry for entry in env or () if "=" in entry]
 
 
 def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | None:

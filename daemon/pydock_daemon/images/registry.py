@@ -7,9 +7,9 @@ The session, with its pool of connections, belongs to `Registries` until `close`
 import asyncio
 import email.utils
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -22,6 +22,8 @@ from . import auth, manifest, web
 from .auth import Credentials
 from .hosts import Endpoint, Hosts
 from .web import cause, limited
+
+Answer = TypeVar("Answer")
 
 ACCEPT = ", ".join([*sorted(manifest.MANIFESTS | manifest.INDEXES), "*/*;q=0.1"])
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
@@ -213,8 +215,25 @@ class Registries:
         self, ref: Reference, name: str, credentials: Credentials, actions: str = "pull"
     ) -> tuple[Repository, Document]:
         """Return a manifest of a repository by tag or digest, and the repository where it was found."""
-        failure: PydockError | None = None
         by_digest = ":" in name
+        return await self._first(ref, credentials, actions, lambda found: found.manifest(name), by_digest=by_digest)
+
+    async def tags(self, ref: Reference, credentials: Credentials) -> list[str]:
+        """Return every tag of a repository, as the first endpoint says that knows it."""
+        _, tags = await self._first(ref, credentials, "pull", Repository.tags, by_digest=False)
+        return tags
+
+    async def _first(
+        self,
+        ref: Reference,
+        credentials: Credentials,
+        actions: str,
+        ask: Callable[[Repository], Awaitable[Answer]],
+        *,
+        by_digest: bool,
+    ) -> tuple[Repository, Answer]:
+        """Ask mirrors, then the registry itself; return the first answer and where it came from."""
+        failure: PydockError | None = None
         for endpoint in self.hosts.endpoints(ref.domain, ref.path):
             if not (endpoint.digests if by_digest else endpoint.tags and "resolve" in endpoint.actions):
                 continue
@@ -223,14 +242,14 @@ class Registries:
             given = Credentials() if endpoint.mirror else credentials
             repository = Repository(self.session, endpoint, ref.path, given, actions)
             try:
-                document = await repository.manifest(name)
+                answer = await ask(repository)
             except PydockError as error:
                 if isinstance(error, Unreachable) or endpoint.mirror:
                     failure = error
                     continue
                 raise
             self.hosts.answered(endpoint, ref.domain)
-            return repository, document
+            return repository, answer
         raise failure or PydockError(f"no endpoint for {ref.domain}")
 
     async def reach(self, ref: Reference, credentials: Credentials, actions: str) -> Repository:

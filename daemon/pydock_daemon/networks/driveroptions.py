@@ -1,6 +1,7 @@
 """DriverOpts of an endpoint: kernel parameters of its interface, and the interface's name. Used by `endpoints`.
 
-The rules and words are those of dockerd 28; what is meant for other drivers is refused by name.
+The rules and words are those of dockerd 28. What Docker means for other drivers is refused by name; what somebody else
+has named is kept for him, as dockerd keeps it.
 """
 
 import re
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from pydock_shared.errors import NotSupported
 
 SYSCTLS = "com.docker.network.endpoint.sysctls"
+DOCKERS = "com.docker.network."
 INTERFACE = "com.docker.network.endpoint.ifname"
 PARAMETER = re.compile(r"net\.(?:ipv4|ipv6|mpls)\.[a-z0-9_-]+\.(?:IFNAME|ifname)\.[a-zA-Z0-9_-]+")
 """The docker command line makes small letters of IFNAME."""
@@ -25,7 +27,7 @@ class Options(NamedTuple):
 
 def read(given: dict[str, str], problems: list[str]) -> Options:
     """Return what the options ask for, and add to the problems what they cannot; NotSupported for unknown ones."""
-    unknown = sorted(set(given) - {SYSCTLS, INTERFACE})
+    unknown = sorted(name for name in set(given) - {SYSCTLS, INTERFACE} if name.startswith(DOCKERS))
     if unknown:
         raise NotSupported(f"EndpointSettings.DriverOpts: {unknown[0]} is not supported")
     sysctls = []

@@ -15,6 +15,7 @@ from tests.fixtures.registry import Registry, free_port, serving, short, skopeo
 
 from pydock_daemon.images.auth import Credentials, decode_header
 from pydock_daemon.images.model import parse_platform
+from pydock_shared import reference
 from pydock_shared.errors import NotFound, PydockError
 
 pytestmark = pytest.mark.root
@@ -204,6 +205,8 @@ async def test_a_mirror_of_the_hub(registry: Registry, archive: Path, tmp_path: 
     mirrored.root.mkdir()
     await mirrored.open()
     image = await mirrored.pull("mirrored:1")
+    ref = reference.parse("mirrored", default_tag=False)
+    assert await mirrored.images.registries.tags(ref, Credentials()) == ["1"]
     assert image.repo_tags == ["mirrored:1"]
     assert mirrored.said()[0] == "Pulling from library/mirrored"
     await mirrored.close()

@@ -3,6 +3,7 @@
 import pytest
 
 from pydock_daemon.networks.driveroptions import INTERFACE, SYSCTLS, read
+from pydock_shared.errors import NotSupported
 
 
 def test_what_is_read():
@@ -30,6 +31,12 @@ def test_parameters_of_something_else(text: str):
     problems: list[str] = []
     read({SYSCTLS: text}, problems)
     assert "unrecognised network interface sysctl" in problems[0]
+
+
+def test_what_others_have_named_is_let_be_and_what_docker_means_for_others_is_not():
+    assert read({"org.example.note": "x"}, []) == ("", ())
+    with pytest.raises(NotSupported, match=r"com\.docker\.network\.windowsshim\.dnssuffix is not supported"):
+        read({"com.docker.network.windowsshim.dnssuffix": "x"}, [])
 
 
 @pytest.mark.parametrize("name", ["lo", ".", "..", "a b", "a/b", "sixteen-letters-", "a:1", "a%d"])

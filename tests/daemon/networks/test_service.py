@@ -67,7 +67,12 @@ async def test_settings_of_a_container_that_does_not_run(setting):
         ("given", {"IPAMConfig": {"IPv4Address": "10.199.9.1"}}, Forbidden, "^Address already in use$"),
         ("chosen", {"IPAMConfig": {"IPv4Address": "172.17.0.9"}}, InvalidArgument, "with user configured subnets"),
         ("given", {"MacAddress": "zz"}, InvalidArgument, "invalid MAC address: zz"),
-        ("given", {"DriverOpts": {"a": "b"}}, NotSupported, r"EndpointSettings\.DriverOpts: a is not supported"),
+        (
+            "given",
+            {"DriverOpts": {"com.docker.network.x": "b"}},
+            NotSupported,
+            r"DriverOpts: com\.docker\.network\.x is not supported",
+        ),
         ("given", {"DriverOpts": {SYSCTLS: "net.ipv4.x=1"}}, InvalidArgument, "unrecognised network interface sysctl"),
         ("given", {"DriverOpts": {SYSCTLS: "net.ipv4.a.IFNAME.b"}}, InvalidArgument, "to have format name=value"),
         ("given", {"DriverOpts": {INTERFACE: "a/b"}}, InvalidArgument, "invalid interface name: 'a/b'"),
