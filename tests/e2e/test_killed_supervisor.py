@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.fixtures.cli import Cli
+from tests.fixtures.cli import Cli, Running
 from tests.fixtures.engine import Engine, eventually
 
 COUNTER = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.01; done; exit 7"
@@ -33,12 +33,24 @@ def replaced(engine: Engine, *containers: str) -> None:
     eventually(lambda: engine.supervisors() not in ([], [old]))
 
 
+def says(client: Running, word: str) -> None:
+    """Let an attached client say something to a container that answers."""
+    client.stdin.write(f"{word}\n".encode())
+    client.stdin.flush()
+    client.until(f"got {word}".encode())
+
+
 def test_output_waits_for_the_next_one(engine: Engine, docker: Cli):
     load = docker("run", "-d", "--name", "load", "busybox", "sh", "-c", COUNTER)
     listens = "while read x; do echo got $x; done; exit 3"
     listener = docker("run", "-d", "--name", "listener", "-i", "busybox", "sh", "-c", listens)
     eventually(lambda: "line 100" in docker("logs", "load"))
-    with docker.begin("logs", "-f", "load") as following, docker.begin("wait", "load") as waiting:
+    with (
+        docker.begin("logs", "-f", "load") as following,
+        docker.begin("wait", "load") as waiting,
+        docker.begin("attach", "listener") as attached,
+    ):
+        says(attached, "first")
         for _ in range(3):
             replaced(engine, load, listener)
             before = len(docker("logs", "load").splitlines())
@@ -46,16 +58,13 @@ def test_output_waits_for_the_next_one(engine: Engine, docker: Cli):
         assert docker("exec", "load", "echo", "alive") == "alive"
         docker("exec", "load", "touch", "/stop")
         assert following.wait() == 0
+        says(attached, "hello")
         waiting.wait()
         assert waiting.output.strip() == (b"7" if TELLS_EXIT_CODES else b"255")
         followed = following.output.decode().split("\n")[:-1]
     lines = docker("logs", "load").splitlines()
     assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
     assert followed == lines
-    with docker.begin("attach", "listener") as attached:
-        attached.stdin.write(b"hello\n")
-        attached.stdin.flush()
-        attached.until(b"got hello")
     assert docker("inspect", "-f", "{{.State.Running}}", "listener") == "true"
     docker("rm", "-f", "listener", "load")
 
@@ -88,27 +97,26 @@ def test_an_end_that_no_supervisor_saw(engine: Engine, docker: Cli):
 @pytest.mark.skipif(not TELLS_EXIT_CODES, reason="before Linux 6.15 nobody but the parent learns an exit code")
 def test_an_exec_that_runs_and_one_that_ends_meanwhile(engine: Engine, docker: Cli):
     container = docker("run", "-d", "--name", "works", "busybox", "sleep", "1000")
-    ends = {"ends": "exit 3", "goes on": "until [ -e /go ]; do sleep 0.05; done; exit 4"}
-    execs = {}
-    for name, script in ends.items():
-        command = {"Cmd": ["sh", "-c", f"trap '{script}' TERM; while :; do sleep 0.05; done"]}
-        execs[name] = engine.api.ok("POST", f"/containers/{container}/exec", command)["Id"]
-        engine.api.ok("POST", f"/exec/{execs[name]}/start", {"Detach": True})
-    pids = {name: engine.api.ok("GET", f"/exec/{id_}/json")["Pid"] for name, id_ in execs.items()}
-    time.sleep(0.1)  # the supervisor offers them after 20 ms
-    [old] = engine.supervisors()
-    os.kill(old, signal.SIGKILL)
-    for pid in pids.values():
+    command = {"Cmd": ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"]}
+    exec_ = engine.api.ok("POST", f"/containers/{container}/exec", command)["Id"]
+    engine.api.ok("POST", f"/exec/{exec_}/start", {"Detach": True})
+    pid = engine.api.ok("GET", f"/exec/{exec_}/json")["Pid"]
+    script = "echo begun; until [ -e /go ]; do sleep 0.05; done; echo done; exit 4"
+    with docker.begin("exec", "works", "sh", "-c", script) as client:
+        client.until(b"begun")
+        time.sleep(0.1)  # the supervisor offers what has lived for 20 ms
+        [old] = engine.supervisors()
+        os.kill(old, signal.SIGKILL)
         os.kill(pid, signal.SIGTERM)
 
-    def state(name: str) -> tuple[bool, int | None]:
-        found = engine.api.ok("GET", f"/exec/{execs[name]}/json")
-        return found["Running"], found["ExitCode"]
+        def state() -> tuple[bool, int | None]:
+            found = engine.api.ok("GET", f"/exec/{exec_}/json")
+            return found["Running"], found["ExitCode"]
 
-    eventually(lambda: state("ends") == (False, 3))
-    assert state("goes on") == (True, None)
-    docker("exec", "works", "touch", "/go")
-    eventually(lambda: state("goes on") == (False, 4))
+        eventually(lambda: state() == (False, 3))
+        docker("exec", "works", "touch", "/go")
+        client.until(b"done")
+        assert client.wait() == 4
     docker("rm", "-f", "works")
 
 

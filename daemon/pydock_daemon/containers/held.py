@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-TOLD = ("container", "exec", "process", "streams")
+TOLD = ("container", "exec", "process", "streams", "clients")
 Key = tuple[str, str | None]
 """A container, and the exec of it that is meant; None: its init."""
 

@@ -15,6 +15,7 @@ reports     what is said of a container, to pydockd and on disk
 records     what is on disk about a container: state.json, exit.json
 upgrade     another program in the same process, while containers run
 handover    what that one is told
+holding     what pydockd holds for a supervisor that comes after one that was killed
 adopt       a supervisor that starts where another one died
 protocol    the wire between pydockd and the supervisor, used by both
 """

@@ -90,6 +90,17 @@ def rejoin(service: Service, request: Request) -> None:
         ends = {stream: request.take_fd() for stream in request.fields["streams"]}
         process.recognise(ends.pop(PIDFD, -1))
         process.stdio.rejoin(list(ends.items()), stdin=process.stdin)
+        for client in request.fields.get("clients") or ():
+            _attach(process, request.take_fd(), client)
+
+
+def _attach(process: Process, fd: int, client: dict[str, Any]) -> None:
+    keys = bytes(client["keys"])
+    attachment = process.stdio.attach(fd, frozenset(client["streams"]), framed=client["framed"], keys=keys)
+    reading = client["reading"] and attachment.reads
+    attachment.restore({**client, "reading": reading, "matched": 0, "buffer": b"", "ending": False})
+    if client["leash"]:
+        process.leash(attachment)
 
 
 def _adopt_exec(service: Service, container: Container, name: str, about: dict[str, Any]) -> Process | None:

@@ -78,7 +78,7 @@ class Attachment:
         self._lagging: Timer | None = None
         self._greeting: Timer | None = None
         self._greeted = 0.0
-        """When output may begin: 0 for now, else the end of the wait, by the monotonic clock."""
+        """When output may begin: 0 at once, else the end of the wait, by the monotonic clock."""
         if self._unread():
             self._greeted = time.monotonic() + GREETING
         self._progress = False
@@ -169,6 +169,27 @@ class Attachment:
         self._want(EPOLLOUT if self._buffer and not self._greeted else 0)
         if not self._buffer:
             self._shut()
+
+    @property
+    def stays(self) -> bool:
+        """Whether more may come for it."""
+        return not self._ending and not self._closed
+
+    @property
+    def fd(self) -> int:
+        """The connection."""
+        return self._sock.fileno()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what another supervisor attaches it by, to the same process; what is on its way is not in it."""
+        return {
+            "streams": sorted(self.streams),
+            "framed": self.framed,
+            "keys": list(self._keys.keys),
+            "reading": self._reading,
+            "patience": self.patience,
+            "leash": self.on_gone is not None,
+        }
 
     def saved(self) -> dict[str, Any]:
         """Return what `restore` goes on with."""

@@ -10,7 +10,7 @@ import signal
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime import join
 from pydock_runtime import spec as specs
-from pydock_runtime.supervisor import asked, protocol, reports
+from pydock_runtime.supervisor import asked, holding, protocol, reports
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT
 from pydock_runtime.supervisor.connection import Refused
 from pydock_runtime.supervisor.diary import note
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.house import House
     from pydock_runtime.supervisor.runtimes import Runtime
 
-STATE_DELAY = 0.02  # seconds until state.json is written: most short runs are over by then, and need none
 FINISHED_EXECS = 16  # finished execs that hello still lists
 
 
@@ -241,13 +240,7 @@ class Container:
     def resume_record(self) -> None:
         """Write the record of a running container that has none yet."""
         if self.init.status == RUNNING and not self.recorded:
-            self._house.poller.after(STATE_DELAY, self._record_state)
-
-    def hold(self, connection: Connection) -> None:
-        """Give one pydockd the ends of the streams of init and of execs, once they are worth it."""
-        for process in (self.init, *self.execs.values()):
-            if process.status == RUNNING and process.capture is None and (process.name or self.recorded):
-                connection.send(*reports.hold_event(self, process))
+            self._house.poller.after(holding.DELAY, self._record_state)
 
     # What the processes tell.
 
@@ -277,7 +270,7 @@ class Container:
         else:
             request.close_fds()
             request.answer({"pid": process.pid, "started_at": process.started_at})
-            self._house.poller.after(STATE_DELAY, lambda: self._offer(process))
+            self._house.poller.after(holding.DELAY, lambda: holding.offer(self._house, self, process.name))
 
     def failed(self, process: Process) -> None:
         """It never ran: undo, then answer."""
@@ -345,11 +338,7 @@ class Container:
         self.watch_memory()
         self.recorded = True
         self._house.records.write(self.id, STATE, reports.state(self))
-        self._offer(self.init)
-
-    def _offer(self, process: Process) -> None:
-        if process.status == RUNNING and process.capture is None:
-            self._house.broadcast(*reports.hold_event(self, process))
+        holding.offer(self._house, self, None)
 
     def watch_memory(self) -> None:
         """Tell of the OOM killer as it strikes; not from the start on: at the end of a short run it is counted."""
@@ -383,7 +372,14 @@ class Container:
     def stdio(self, name: str | None, log: Log, *, tty: bool, close_stdin: bool) -> Stdio:
         event = {"event": "detach", "container": self.id, "exec": name}
         house = self._house
-        return Stdio(house.poller, log, tty=tty, close_stdin=close_stdin, on_detach=lambda: house.broadcast(event))
+        return Stdio(
+            house.poller,
+            log,
+            tty=tty,
+            close_stdin=close_stdin,
+            on_detach=lambda: house.broadcast(event),
+            on_clients=lambda: holding.offer(house, self, name),
+        )
 
     def _attach_exec(self, process: Process) -> None:
         request = self._waiting[process.name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pydock_runtime.supervisor.processes import EXITED, RUNNING, STARTING, start_time
-from pydock_runtime.supervisor.protocol import PIDFD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,19 +65,3 @@ def exit_event(container: Container, process: Process) -> dict[str, Any]:
     if process.capture is not None:
         event["output"] = process.capture.text()
     return event
-
-
-def hold_event(container: Container, process: Process) -> tuple[dict[str, Any], list[int]]:
-    """Return the event that gives pydockd duplicates of the ends of a process's streams and of its pidfd, and those."""
-    ends = process.stdio.ends()
-    if process.child.pidfd >= 0:
-        ends = [*ends, (PIDFD, process.child.pidfd)]
-    event = {
-        "event": "hold",
-        "container": container.id,
-        "exec": process.name,
-        "process": {**process.describe(), "stdin": process.stdin},
-        "streams": [stream for stream, _ in ends],
-        "fds": len(ends),
-    }
-    return event, [end for _, end in ends]

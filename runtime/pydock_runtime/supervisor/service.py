@@ -11,7 +11,7 @@ from select import EPOLLIN
 from pydock_runtime import __version__, seccomp
 from pydock_runtime import cgroup as cgroups
 from pydock_runtime.errors import RuntimeFailure
-from pydock_runtime.supervisor import adopt, protocol, reports
+from pydock_runtime.supervisor import adopt, holding, protocol, reports
 from pydock_runtime.supervisor.connection import Connection, Refused, Request
 from pydock_runtime.supervisor.containers import Container
 from pydock_runtime.supervisor.diary import note
@@ -257,7 +257,7 @@ class Service:
             {"pid": os.getpid(), "version": protocol.VERSION, "release": __version__, "containers": containers}
         )
         for container in self.containers.values():
-            container.hold(request.connection)
+            holding.give(container, request.connection)
         self.settle()
 
     def rejoin(self, request: Request) -> None:

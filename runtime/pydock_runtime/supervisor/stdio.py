@@ -38,6 +38,7 @@ class Stdio:
         "_drained",
         "_input",
         "_log",
+        "_on_clients",
         "_on_detach",
         "_outputs",
         "_patience",
@@ -52,12 +53,23 @@ class Stdio:
     )
 
     def __init__(
-        self, poller: Poller, log: Log, *, tty: bool, close_stdin: bool, on_detach: Callable[[], None]
+        self,
+        poller: Poller,
+        log: Log,
+        *,
+        tty: bool,
+        close_stdin: bool,
+        on_detach: Callable[[], None],
+        on_clients: Callable[[], None],
     ) -> None:
-        """`close_stdin`: the end of a client's input is the end of the process's (Docker's StdinOnce)."""
+        """`close_stdin`: the end of a client's input is the end of the process's (Docker's StdinOnce).
+
+        `on_detach` is called when detach keys were typed, `on_clients` when a client has come or gone.
+        """
         self._poller = poller
         self._log = log
         self._on_detach = on_detach
+        self._on_clients = on_clients
         self._input: Input | None = None
         self._outputs: list[Output] = []
         self._unread: list[tuple[int, int]] = []
@@ -194,6 +206,7 @@ class Stdio:
         self.attachments.append(attachment)
         if self._input is not None and self._input.full:
             attachment.hold(held=True)
+        self._on_clients()
         return attachment
 
     # What outputs and attachments say.
@@ -266,6 +279,7 @@ class Stdio:
         """A client has gone."""
         if attachment in self.attachments:
             self.attachments.remove(attachment)
+            self._on_clients()
             if self.close_stdin and STDIN in attachment.streams and self._input is not None:
                 self._input.end()
             self.throttle()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.runtime.supervisor.house import House, Refused, process, read_until, wait_until
+from tests.runtime.supervisor.house import House, Refused, process, read_all, read_until, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -119,16 +119,28 @@ def test_an_exec_goes_on(house: House, meanwhile: bool) -> None:
         house.client.request("exec", fds=[theirs.fileno()], container=name, exec="e", **asked)
     assert read_until(ours, b"\n") == b"one\n"
     wait_until(lambda: house.client.request("hello") and any(told["exec"] == "e" for told, _ in house.client.held))
-    ours.close()
     on = house.rootfs / "tmp" / "on"
     try:
         taken_over(house, on.touch if meanwhile else lambda: None)
         on.touch()
         end = house.client.event("exit", name, "e")
         assert (end["code"], end["started_at"] > 0) == (6 if TELLS_EXIT_CODES else UNKNOWN, True)
+        assert read_all(ours) == b"two\n"
     finally:
         on.unlink()
     house.client.request("delete", container=name, force=True)
+
+
+def test_attached_clients_stay(house: House) -> None:
+    name, _ = started(house, "sh", "-c", "while read line; do echo got $line; echo err >&2; done", stdin=True)
+    gone, reader, writer = house.attach(name), house.attach(name, stdin=False, multiplexed=True), house.attach(name)
+    gone.close()
+    taken_over(house)
+    writer.sendall(b"hello\n")
+    assert read_until(writer, b"err\n") == b"got hello\nerr\n"
+    assert read_until(reader, b"err\n") == b"\1\0\0\0\0\0\0\x0agot hello\n\2\0\0\0\0\0\0\4err\n"
+    house.client.request("delete", container=name, force=True)
+    assert read_all(reader) + read_all(writer) == b""
 
 
 def test_the_terminal_of_an_adopted_container(house: House) -> None:
