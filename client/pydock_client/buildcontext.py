@@ -14,7 +14,6 @@ import marshal
 import operator
 import os
 import stat
-import tarfile
 import time
 from contextlib import suppress
 
@@ -133,6 +132,8 @@ def _archive(sources: dict[str, str], wanted: list[str]) -> Iterator[bytes]:
 
 
 def _member(digest: str, path: str) -> Iterator[bytes]:
+    import tarfile  # what has not changed is not sent: most builds do without it
+
     info = tarfile.TarInfo(digest)
     with open(path, "rb", buffering=0) as file:
         left = info.size = os.fstat(file.fileno()).st_size

@@ -12,7 +12,6 @@ from contextlib import closing, suppress
 
 from pydock_client import auth, buildcontext, progress
 from pydock_client.command import Failure
-from pydock_client.tarballs import Pieces, unpack
 from pydock_shared import ignore, reference
 from pydock_shared.mounts import split_csv
 
@@ -168,5 +167,7 @@ def _into(dest: str, pieces: Iterable[bytes]) -> None:
 
 
 def _files(pieces: Iterable[bytes], folder: str) -> None:
+    from pydock_client.tarballs import Pieces, unpack  # it loads tarfile, which few builds need
+
     with closing(Pieces(pieces)) as source:
         unpack(source, folder, owners=os.geteuid() == 0, whole=True)

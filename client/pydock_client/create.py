@@ -13,7 +13,7 @@ from pydock_shared.errors import InvalidArgument
 
 from .endpoints import endpoints
 from .options import CREATE, Field
-from .values import read_lines
+from .values import pairs, read_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,11 +99,6 @@ def _labels(options: Options, body: Body, host: Body) -> None:
     rows = [line for path in options["label-file"] for line in read_lines(path)] + options["label"]
     if rows:
         body["Labels"] = pairs(rows)
-
-
-def pairs(rows: list[str]) -> dict[str, str]:
-    """Return `name=value` texts as a mapping; a bare name has an empty value."""
-    return {name: value for name, _, value in (row.partition("=") for row in rows)}
 
 
 def _entrypoint(options: Options, body: Body, host: Body) -> None:

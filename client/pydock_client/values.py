@@ -123,3 +123,8 @@ def read_lines(path: str) -> list[str]:
             raise ValueError(f"invalid env file ({path}): no variable name on line '{line}'")
         found.append(line)
     return found
+
+
+def pairs(rows: list[str]) -> dict[str, str]:
+    """Return `name=value` texts as a mapping; a bare name has an empty value."""
+    return {name: value for name, _, value in (row.partition("=") for row in rows)}

@@ -9,6 +9,7 @@ import sys
 from pydock_client import progress
 from pydock_client.command import Call, Command, Failure
 from pydock_client.flags import BOOL, LIST, STRING, STRINGS, Flag
+from pydock_client.pieces import file_pieces, pieces
 from pydock_client.session import STDIN_FD, STDOUT_FD, write
 from pydock_shared import reference
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from pydock_client.http import Query
 
-_PIECE = 1 << 20
 _URLS = ("http://", "https://")
 _NO_OUTPUT = {
     stat.S_ISDIR: "a directory",
@@ -30,18 +30,6 @@ _NO_OUTPUT = {
     stat.S_ISBLK: "a block device file",
     stat.S_ISCHR: "a character device file",
 }
-
-
-def pieces(descriptor: int) -> Iterator[bytes]:
-    """Yield what a descriptor holds."""
-    while data := os.read(descriptor, _PIECE):
-        yield data
-
-
-def file_pieces(path: str) -> Iterator[bytes]:
-    """Yield what a file holds."""
-    with open(path, "rb", buffering=0) as file:
-        yield from pieces(file.fileno())
 
 
 def _load(call: Call) -> None:

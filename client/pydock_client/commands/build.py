@@ -10,12 +10,11 @@ from contextlib import ExitStack
 
 from pydock_client import auth, buildcontext, buildoutput, buildsession, buildsteps, progress
 from pydock_client.command import Call, Command, Failure
-from pydock_client.commands.archives import pieces
-from pydock_client.create import pairs
 from pydock_client.flags import BOOL, BYTES, INT, LIST, STRING, STRINGS, SWAP, Flag
 from pydock_client.options import ADD_HOST, LABEL, ULIMIT
+from pydock_client.pieces import pieces
 from pydock_client.session import STDIN_FD
-from pydock_client.tarballs import pack_context, pack_text
+from pydock_client.values import pairs
 from pydock_shared import ignore, reference
 from pydock_shared.errors import NotFound
 
@@ -159,6 +158,8 @@ def _send(call: Call, query: dict[str, Any], kind: str) -> dict[str, Any]:
             query["context"] = buildcontext.send(call.daemon, source, ignored, kept)
             body = iter(more.values()) if more else None
         except NotFound:  # an engine of another kind
+            from pydock_client.tarballs import pack_context  # it loads tarfile, which few builds need
+
             body = pack_context(source, ignored, kept, more)
     headers = {"Content_Type": "application/x-tar"}
     if call.settings.config.get("auths"):
@@ -200,6 +201,8 @@ def _from_stdin(given: Iterator[bytes]) -> Iterator[bytes]:
         yield head
         yield from given
     else:
+        from pydock_client.tarballs import pack_text
+
         yield from pack_text("Dockerfile", head + b"".join(given))
 
 

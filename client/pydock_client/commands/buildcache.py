@@ -10,8 +10,8 @@ import sys
 from contextlib import contextmanager
 
 from pydock_client.command import Call, Command, Failure
-from pydock_client.commands.archives import file_pieces, pieces
 from pydock_client.flags import BOOL, STRING, Flag
+from pydock_client.pieces import file_pieces, pieces
 from pydock_client.session import STDIN_FD
 from pydock_shared import units
 from pydock_shared.buildcache import LABEL, volume

@@ -14,8 +14,8 @@ import stat
 import sys
 
 from pydock_client.command import Call, Command, Failure
-from pydock_client.commands.archives import pieces
 from pydock_client.flags import BOOL, Flag
+from pydock_client.pieces import pieces
 from pydock_client.session import STDIN_FD, STDOUT_FD, write
 from pydock_client.tarballs import Pieces, pack, unpack
 from pydock_shared import units

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from pydock_client.command import Call, Command, Failure
-from pydock_client.create import pairs
 from pydock_client.flags import ADDRESSES, BOOL, FILTER, INT, MAP, STRING, STRINGS, Flag
 from pydock_client.format import Listing, label, labels, short
 from pydock_client.options import LABEL, LINK
+from pydock_client.values import pairs
 from pydock_shared import filters
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 

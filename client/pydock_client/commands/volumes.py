@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from pydock_client.command import Call, Command, Failure
-from pydock_client.create import pairs
 from pydock_client.flags import BOOL, BYTES, FILTER, LIST, MAP, STRING, Flag
 from pydock_client.format import Item, Listing, label, labels
 from pydock_client.options import LABEL
+from pydock_client.values import pairs
 from pydock_shared import filters, units
 from pydock_shared.errors import NotSupported, PydockError
 
