@@ -98,3 +98,24 @@ def test_buildkits_clients(daemon: Engine, pydock: Cli, tmp_path: Path):
     assert "the exporter 'tar' is not supported for several" in fails(daemon, given, {"platform": BOTH}, Exporter="tar")
     wrong = folders(tmp_path / "w", {"Dockerfile": 'FROM scratch\nCOPY <<EOF /x\nEOF\nRUN ["/x"]\n'})
     assert 'exec: "/x": permission denied' in fails(daemon, wrong, {"platform": BOTH})
+
+
+def test_annotations(pydock: Cli, daemon: Engine, project: Project, tmp_path: Path):
+    """They stand in manifests and in the index, and make no other image of the same."""
+    folder = project(Dockerfile="FROM scratch\nCOPY Dockerfile /\n")
+    build(pydock, folder)
+    plain = pydock("image", "inspect", "-f", "{{.Id}}", "built:1")
+    options = ["--annotation", "a=b=c", "--annotation", "index,manifest:d=e", "--platform", BOTH]
+    build(pydock, folder, *options, name="noted:1")
+    pydock("save", "-o", str(tmp_path / "noted.tar"), "noted:1")
+    with tarfile.open(tmp_path / "noted.tar") as archive:
+        blobs = [archive.extractfile(one).read() for one in archive if one.isfile()]  # type: ignore[union-attr]
+    found = [json.loads(blob) for blob in blobs if b'"annotations"' in blob and b'"io.containerd' not in blob]
+    assert sorted(len(document["annotations"]) for document in found) == [1, 2, 2]
+    assert {"a": "b=c", "d": "e"} in [document["annotations"] for document in found]
+    given = folders(tmp_path / "g", {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    solved(daemon, given, ExporterAttrs={"name": "noted:2", "annotation.a": "b"})
+    refused = "index annotations not supported for single platform export"
+    assert refused in fails(daemon, given, ExporterAttrs={"annotation-index.a": "b"})
+    pydock.fails("build", "--annotation", "index:a=b", str(folder), code=1, message=refused)
+    assert pydock("image", "inspect", "-f", "{{.Id}}", "built:1") == plain

@@ -183,11 +183,27 @@ def _query(call: Call) -> dict[str, Any]:
         "extrahosts": ",".join(options["add-host"]),
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(pairs(options["label"])),
+        **_annotations(options["annotation"]),
         "allow": options["allow"],
         "ulimits": json.dumps(options["ulimit"]) if options["ulimit"] else "",
         "securityopt": json.dumps(options["security-opt"]) if options["security-opt"] else "",
     }
     return query
+
+
+def _annotations(texts: list[str]) -> dict[str, str]:
+    """Return the parameters of `[manifest,index:]key=value`; those of which nothing is said are the manifest's."""
+    found: dict[str, dict[str, str]] = {"manifest": {}, "index": {}}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        kinds, colon, key = name.rpartition(":")
+        if not equals or not key:
+            raise Failure(f'invalid annotation "{text}", expected key=value')
+        for kind in kinds.split(",") if colon else ["manifest"]:
+            if kind not in found:
+                raise Failure(f"annotations of type {kind} are not supported")
+            found[kind][key] = value
+    return {"annotations": json.dumps(found["manifest"]), "indexannotations": json.dumps(found["index"])}
 
 
 def _from_stdin(given: Iterator[bytes]) -> Iterator[bytes]:
@@ -271,6 +287,7 @@ BUILD = Command(
     flags=(
         Flag("--add-host", ADD_HOST, 'Add a mapping of a host name to an address ("host:ip")'),
         Flag("--allow", STRINGS, "Allow extra privileged entitlement (network.host, security.insecure)"),
+        Flag("--annotation", LIST, 'Add annotation to the image ("a=b", "index:a=b")'),
         Flag("--build-arg", LIST, "Set build-time variables"),
         Flag("--build-context", LIST, "Additional build contexts (name=path, name=docker-image://image)"),
         Flag("--cache-from", LIST, 'External cache sources ("user/app:cache", "type=local,src=path/to/dir")'),

@@ -182,7 +182,7 @@ def _options(call: Call) -> Options:
         dockerfile=query.get("dockerfile", "") or "Dockerfile",
         target=query.get("target", ""),
         arguments=_table(query.get("buildargs", ""), "buildargs"),
-        labels={name: value or "" for name, value in _table(query.get("labels", ""), "labels").items()},
+        labels=_texts(query.get("labels", ""), "labels"),
         **platforms.asked(query.get("platform", "")),
         no_cache=call.flag("nocache"),
         pull=call.flag("pull"),
@@ -193,6 +193,8 @@ def _options(call: Call) -> Options:
         session=session,
         only_exported=call.flag("exported"),
         no_cache_stages=frozenset(text.lower() for text in _list(query.get("nocachefilter", ""), "nocachefilter")),
+        annotations=_texts(query.get("annotations", ""), "annotations"),
+        index_annotations=_texts(query.get("indexannotations", ""), "indexannotations"),
         squash=call.flag("squash"),
         rewrite=call.flag("rewrite"),
         cache_from=[name for name in _list(query.get("cachefrom", ""), "cachefrom") if not name.startswith(LISTED)],
@@ -231,6 +233,11 @@ def _table(text: str, name: str) -> dict[str, str | None]:
     if not isinstance(found, dict) or not all(isinstance(value, str | None) for value in found.values()):
         raise InvalidArgument(f"error reading {name}: needs an object of texts")
     return found
+
+
+def _texts(text: str, name: str) -> dict[str, str]:
+    """Return a JSON object of texts, of which none is missing."""
+    return {key: value or "" for key, value in _table(text, name).items()}
 
 
 def _host_config(call: Call) -> dict[str, Any]:

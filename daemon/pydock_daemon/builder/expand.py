@@ -89,6 +89,8 @@ class Words:
             return self._variables.get(name, ""), place + 1
         operator = next((word for word in OPERATORS if text.startswith(word, place)), None)
         if operator is None:
+            if place == len(text):
+                raise InvalidArgument(f"syntax error: missing '}}' in substitution: {text}")
             raise InvalidArgument(f"unsupported modifier ({text[place : place + 1]}) in substitution: {text}")
         raw, end = self._until_brace(text, place + len(operator))
         return self._modified(name, operator, raw, text), end

@@ -27,6 +27,9 @@ class Options:
     target: str = ""
     arguments: dict[str, str | None] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    index_annotations: dict[str, str] = field(default_factory=dict)
+    """Those of manifests, and of the index of several platforms."""
     platform: Platform | None = None
     platforms: Sequence[Platform] = ()
     """Those of a build for several; each has a `platform` of its own (`platforms`)."""

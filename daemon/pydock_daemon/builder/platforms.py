@@ -53,6 +53,8 @@ def variants(options: Options) -> list[Options]:
 async def run(images: Images, options: Options, report: Report, make: Callable[[Options, Report], Build]) -> Outcome:
     """Run a build; `make` makes that of one platform, with the report of what it does."""
     several = bool(options.platforms)
+    if options.index_annotations and not several:
+        raise InvalidArgument("index annotations not supported for single platform export")
     builds = [make(one, report.of(one.platform) if several else report) for one in variants(options)]
     with images.adding() as adding:
         made = []
@@ -79,7 +81,8 @@ def _together(images: Images, made: list[Image], options: Options) -> tuple[Imag
          "platform": _told(image.platform)}
         for image in made
     ]  # fmt: skip
-    document = {"schemaVersion": 2, "mediaType": manifest.OCI_INDEX, "manifests": entries}
+    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": manifest.OCI_INDEX, "manifests": entries}
+    document |= {"annotations": options.index_annotations} if options.index_annotations else {}
     with images.adding() as adding:
         adding.hold(manifest.digest_of(manifest.encode(document)))
         target = images.content.add(manifest.encode(document))

@@ -140,15 +140,20 @@ class Build:
             options.squash,
             options.rewrite,
             options.cache_inline,
+            options.annotations,
         )
         wanted = key("image", *facts)
         found = None if self._options.no_cache else self._cache.find(wanted)
+        if found and not (options.squash or options.rewrite):
+            return state.named(self._images, found.id, final, options.tags, options.annotations)
         if found:
             return self._images.names.add(found, self._options.tags)
         if options.squash or options.rewrite:
             final, steps = await self._rewritten(final), {}  # the layers are no longer those of the steps
         extra = steps if options.cache_inline else None
-        image = state.commit(self._images, final, options.tags, moment=moment, extra=extra)
+        image = state.commit(
+            self._images, final, options.tags, moment=moment, extra=extra, annotations=options.annotations
+        )  # fmt: skip
         self._cache.keep(wanted, image, EXPORTED if self._options.only_exported else WHOLE)
         return image
 
@@ -233,7 +238,10 @@ class Build:
             else:
                 shown = meta.INSTRUCTIONS[instruction.name](at, instruction, words)
         except InvalidArgument as error:
-            raise InvalidArgument(f"{self._options.dockerfile}:{instruction.line}: {error.message}") from error
+            message = f"{self._options.dockerfile}:{instruction.line}: {error.message}"
+            if instruction.name not in CARRIERS:
+                message += f"\n{instruction.original.splitlines()[0]}\n{' ' * len(instruction.name)} ^"
+            raise InvalidArgument(message) from error
         if shown:
             at.note(shown, moment=self._options.moment, empty=True)
 

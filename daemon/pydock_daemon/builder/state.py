@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,10 +119,11 @@ def commit(
     *,
     moment: int | None = None,
     extra: dict[str, Any] | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Image:
     """Make an image of a state whose layers are all here; `moment` is when it was made, now when None.
 
-    `extra` are further fields of its configuration.
+    `extra` are further fields of its configuration, `annotations` those of its manifest.
     """
     with images.adding() as adding:
         adding.hold(*(layer.digest for layer in state.layers))
@@ -136,8 +138,18 @@ def commit(
             **(extra or {}),
         }
         data = manifest.encode(config)
-        digest = manifest.digest_of(data)
-        document = manifest.make_manifest(Descriptor(digest, len(data), manifest.OCI_CONFIG), state.layers)
-        adding.hold(digest, manifest.digest_of(document))
-        images.content.add(data)
+        adding.hold(manifest.digest_of(data))
+        return named(images, images.content.add(data), state, names, annotations)
+
+
+def named(
+    images: Images, config: str, state: State, names: list[Reference], annotations: Mapping[str, str] | None
+) -> Image:
+    """Make an image of a configuration that is here, or give one that there is these names and annotations."""
+    with images.adding() as adding:
+        about = Descriptor(config, images.content.size(config), manifest.OCI_CONFIG)
+        document, known = manifest.make_manifest(about, state.layers, annotations), images.get(config)
+        if known and known.manifest == manifest.digest_of(document):
+            return images.names.add(known, names)
+        adding.hold(config, manifest.digest_of(document))
         return images.commit(images.content.add(document), names, made_here=True)

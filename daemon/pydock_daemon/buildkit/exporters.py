@@ -39,6 +39,11 @@ class Export:
         """Say whether an attribute is true."""
         return self.attributes.get(name, "false").lower() == "true"
 
+    def annotations(self, of: str) -> dict[str, str]:
+        """Return the annotations of `manifest` or `index`."""
+        begins = ("annotation-index.",) if of == "index" else ("annotation.", "annotation-manifest.")
+        return {name.partition(".")[2]: value for name, value in self.attributes.items() if name.startswith(begins)}
+
     @property
     def tags(self) -> list[Reference]:
         """Return the names that the image gets in this engine."""
@@ -128,6 +133,7 @@ EXPORTERS: dict[str, tuple[Callable[[Result, Export], Awaitable[dict[str, str]]]
     "local": (_local, ("dest", "platform-split")),
 }
 """An exporter, and the attributes that it carries out, or that are the client's affair."""
+ANNOTATIONS = ("annotation.", "annotation-manifest.", "annotation-index.")
 OFF = {"tar": "true", "platform-split": "false"}
 """Attributes of which there is one value only."""
 
@@ -137,6 +143,8 @@ def check(export: Export) -> None:
     if export.kind not in EXPORTERS:
         raise NotSupported(f"the exporter {export.kind!r} is not supported")
     for name, value in export.attributes.items():
+        if name.startswith(ANNOTATIONS) and export.kind not in ("tar", "local"):
+            continue
         if name not in EXPORTERS[export.kind][1] or value.lower() != OFF.get(name, value.lower()):
             raise NotSupported(f"the option {name}={value} of the exporter {export.kind} is not supported")
 

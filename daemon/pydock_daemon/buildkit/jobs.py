@@ -122,6 +122,8 @@ class Job:
             session=client,
             allowed=allowed,
             only_exported=not stays,
+            annotations={name: text for one in self._exports for name, text in one.annotations("manifest").items()},
+            index_annotations={name: text for one in self._exports for name, text in one.annotations("index").items()},
             rewrite=any(one.on("rewrite-timestamp") for one in self._exports),
             cache_from=caching.sources([*self._request.Cache.Imports, *imports], given.get("cache-imports", "")),
             cache_inline=caching.inline(self._caches, given),

@@ -44,6 +44,8 @@ LLB = ("source.image", "source.local", "source.local.followpaths", "source.local
 
 LABELS = {"org.mobyproject.buildkit.worker.snapshotter": "overlayfs"}
 """By this label buildx knows an engine with the exporters docker and oci."""
+HOST_GATEWAY = "org.mobyproject.buildkit.worker.moby.host-gateway-ip"
+"""By this one it knows what `--add-host NAME:host-gateway` means."""
 
 
 class Services:
@@ -149,9 +151,10 @@ class Services:
         await stream.send_message(make("Workers", record=[self._worker()]))
 
     def _worker(self) -> Any:
-        host = host_platform()
+        host, gateway = host_platform(), self._engine.networks.by_name["bridge"].gateway
+        labels = LABELS | ({HOST_GATEWAY: gateway} if gateway else {})
         platform = make("Platform", Architecture=host.architecture, OS=host.os, Variant=host.variant)
-        return make("Worker", ID=self._engine.id, Labels=LABELS, platforms=[platform], BuildkitVersion=_version())
+        return make("Worker", ID=self._engine.id, Labels=labels, platforms=[platform], BuildkitVersion=_version())
 
     async def _info(self, stream: Any) -> None:
         await stream.recv_message()

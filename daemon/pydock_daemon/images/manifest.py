@@ -6,6 +6,7 @@ Formats: OCI image specification 1.1, and Docker's image manifest version 2, sch
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydock_shared import jsontext
@@ -170,7 +171,7 @@ def _created(document: dict[str, Any]) -> int:
         return 0
 
 
-def make_manifest(config: Descriptor, layers: list[Descriptor]) -> bytes:
+def make_manifest(config: Descriptor, layers: list[Descriptor], annotations: Mapping[str, str] | None = None) -> bytes:
     """Return the OCI manifest of an image that came without one."""
     return encode(
         {
@@ -178,6 +179,7 @@ def make_manifest(config: Descriptor, layers: list[Descriptor]) -> bytes:
             "mediaType": OCI_MANIFEST,
             "config": {"mediaType": OCI_CONFIG, "digest": config.digest, "size": config.size},
             "layers": [{"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size} for layer in layers],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
 
