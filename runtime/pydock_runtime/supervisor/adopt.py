@@ -2,8 +2,9 @@
 
 The processes live on, and so do their records. The ends of their streams come back from a pydockd that held
 duplicates of them (`rejoin`); where there is none their output is lost from there on, and a process that writes gets
-SIGPIPE. Exit codes are learnt by pidfd, which Linux >= 6.15 tells to others than the parent once init has reaped the
-process, if somebody had one open when it ended: pydockd had. An exec is known by what pydockd has held of it alone.
+SIGPIPE. Exit codes are learnt from /proc until init has reaped the process, and from then on by pidfd, which Linux >= 6.15
+tells to others than the parent, if somebody had one open when it ended: pydockd had. An exec is known by what pydockd has
+held of it alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import struct
 import time
 from select import EPOLLIN
@@ -126,12 +128,13 @@ def _open_log(service: Service, container: Container) -> Log:
 class AdoptedProcess(Process):
     """An init or exec whose parent was the supervisor before us."""
 
-    __slots__ = ("_impatient",)
+    __slots__ = ("_impatient", "_told")
     adopted = True
 
     def __init__(self, poller: Poller, owner: Owner, name: str | None, stdio: Stdio, *, stdin: bool) -> None:
         super().__init__(poller, owner, name, stdio, stdin=stdin)
         self._impatient = False
+        self._told: int | None = None
 
     def resume_exited(self, record: dict[str, Any]) -> None:
         """It ended while the old supervisor lived."""
@@ -179,7 +182,10 @@ class AdoptedProcess(Process):
             super().send_signal(number, group=group)
 
     def _on_end(self, events: int) -> None:
-        if events & EPOLLIN and exit_code(self.child.pidfd) is None and not self._impatient:
+        self._told = exit_code(self.child.pidfd)
+        if self._told is None:
+            self._told = code_of_dead(self.pid, self.child.pidfd)
+        if events & EPOLLIN and self._told is None and not self._impatient:
             # Dead, and not reaped yet: the code is there when a HUP says so.
             self._poller.change(self.child.pidfd, 0)
             self._poller.after(REAP_PATIENCE, self._give_up)
@@ -192,7 +198,7 @@ class AdoptedProcess(Process):
             self._on_dead(0)
 
     def _reap(self) -> int | None:
-        code = exit_code(self.child.pidfd)
+        code = exit_code(self.child.pidfd) if self._told is None else self._told
         return UNKNOWN_CODE if code is None else code
 
 
@@ -205,6 +211,21 @@ def exit_code(pidfd: int) -> int | None:
     except OSError:
         return None
     mask, *_, status = _INFO.unpack(info)
-    if not mask & PIDFD_INFO_EXIT:
+    return _as_shells_say(status) if mask & PIDFD_INFO_EXIT else None
+
+
+def code_of_dead(pid: int, pidfd: int) -> int | None:
+    """Return how a process ended that init has not reaped yet, by proc_pid_stat(5); None: reaped, or not to be seen."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.readlink(f"/proc/{pid}/ns/mnt")  # PermissionError: the status is shown to us as 0
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            status = int(file.read().rpartition(b")")[2].split()[49])
+        signal.pidfd_send_signal(pidfd, 0)  # it still has that number
+    except (OSError, IndexError):
         return None
+    return _as_shells_say(status)
+
+
+def _as_shells_say(status: int) -> int:
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)

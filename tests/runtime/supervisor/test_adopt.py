@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.runtime.supervisor.house import House, Refused, process, read_all, read_until, wait_until
 
+from pydock_runtime.supervisor.adopt import code_of_dead
+
 pytestmark = pytest.mark.root
 
 UNKNOWN = 255
@@ -106,6 +108,19 @@ def test_clients_of_an_adopted_container(house: House) -> None:
     assert read_until(client, b"\n") == b"got hello\n"
     client.close()
     house.client.request("delete", container=name, force=True)
+
+
+@pytest.mark.parametrize(("how", "code"), [(lambda: os._exit(5), 5), (lambda: os.kill(os.getpid(), 9), 137)])
+def test_the_code_of_a_process_that_nobody_has_reaped_yet(how: Callable[[], None], code: int) -> None:
+    pid = os.fork()
+    if pid == 0:
+        how()
+    pidfd = os.pidfd_open(pid)
+    select.select([pidfd], [], [])
+    assert code_of_dead(pid, pidfd) == code
+    os.waitpid(pid, 0)
+    assert code_of_dead(pid, pidfd) is None
+    os.close(pidfd)
 
 
 @pytest.mark.parametrize("meanwhile", [False, True])
