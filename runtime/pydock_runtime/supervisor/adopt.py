@@ -2,9 +2,9 @@
 
 The processes live on, and so do their records. The ends of their streams come back from a pydockd that held
 duplicates of them (`rejoin`); where there is none their output is lost from there on, and a process that writes gets
-SIGPIPE. Exit codes are learnt from /proc until init has reaped the process, and from then on by pidfd, which Linux >= 6.15
-tells to others than the parent, if somebody had one open when it ended: pydockd had. An exec is known by what pydockd has
-held of it alone.
+SIGPIPE. Exit codes are learnt from /proc until init has reaped the process, and from then on by pidfd, which Linux from
+6.15 on tells to others than the parent, if somebody had one open when it ended: pydockd had. An exec is known by what
+pydockd has held of it alone.
 """
 
 from __future__ import annotations
