@@ -30,7 +30,7 @@ class Applier(Extractor):
         if is_folder(name):
             # What the layer says of a folder is all there is to say.
             for key in os.listxattr(name, follow_symlinks=False):
-                if key.startswith(KEPT_XATTRS):
+                if key.startswith((*KEPT_XATTRS, "system.posix_acl_")):
                     os.removexattr(name, key, follow_symlinks=False)
         super()._directory(archive, entry, name)
 

@@ -18,6 +18,7 @@ WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 META = b".wh..wh."
 OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
+DEFAULT_ACL = b"system.posix_acl_default"
 LONGEST_SHOWN = 200
 LARGEST_ID = (1 << 32) - 2
 EARLIEST, LATEST = -(1 << 31) * 10**9, (1 << 33) * 10**9
@@ -34,6 +35,8 @@ class Extractor:
         self.size = 0
         self.has_root = False
         self._folders: dict[bytes, int] = {}
+        self._defaults: dict[bytes, bytes] = {}
+        """What is to be inherited in a folder, by those who come after us."""
         self._makers: dict[bytes, Callable[[Archive, Entry, bytes], None]] = {
             tarstream.FILE: self._file,
             tarstream.DIRECTORY: self._directory,
@@ -72,7 +75,10 @@ class Extractor:
             make(archive, entry, name)
 
     def _set_times(self) -> None:
-        """Give the folders the times that writing into them has changed."""
+        """Give the folders what would have changed, or been changed by, what was written into them."""
+        for name, acl in self._defaults.items():
+            if is_folder(name):
+                set_xattr(name, DEFAULT_ACL, acl)
         for name, mtime in reversed(self._folders.items()):
             if is_folder(name):
                 os.utime(name, ns=(mtime, mtime), follow_symlinks=False)
@@ -134,6 +140,9 @@ class Extractor:
             os.mkdir(name)
         os.chown(name, entry.uid, entry.gid, follow_symlinks=False)
         os.chmod(name, entry.mode)
+        self._defaults.pop(name, None)
+        if acl := entry.xattrs.pop(DEFAULT_ACL, None):
+            self._defaults[name] = acl
         self._finish(entry, name)
         self._folders.pop(name, None)
         self._folders[name] = times(entry)[1]

@@ -76,6 +76,23 @@ async def test_links_devices_fifos_and_attributes(bench: Bench) -> None:
     assert stat.S_ISFIFO(os.lstat(root / "pipe").st_mode)
 
 
+async def test_access_lists_are_of_those_that_have_them_and_inherited_by_none(bench: Bench) -> None:
+    entries = [(1, 7, 2**32 - 1), (2, 5, 1000), (4, 5, 2**32 - 1), (16, 5, 2**32 - 1), (32, 0, 2**32 - 1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries)
+    text = acl.decode("utf-8", "surrogateescape")
+    root = await unpacked(
+        bench,
+        folder("d", mode=0o777, pax_headers={"SCHILY.xattr.system.posix_acl_default": text}),
+        entry("d/file", b"1", mode=0o666),
+        folder("d/folder", mode=0o777),
+        entry("own", b"2", mode=0o750, pax_headers={"SCHILY.xattr.system.posix_acl_access": text}),
+    )
+    assert os.getxattr(root / "d", "system.posix_acl_default") == acl
+    assert os.getxattr(root / "own", "system.posix_acl_access") == acl
+    for name, mode in (("d/file", 0o666), ("d/folder", 0o777)):
+        assert (stat.S_IMODE(os.lstat(root / name).st_mode), os.listxattr(root / name)) == (mode, [])
+
+
 async def test_long_names_in_every_format(bench: Bench) -> None:
     long = "d" * 100 + "/" + "e" * 120 + "/" + "ü" * 60
     for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
