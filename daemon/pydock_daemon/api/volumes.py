@@ -45,6 +45,7 @@ async def remove_volume(call: Call) -> web.StreamResponse:
     name = call.params["name"]
     users = [container.id for container in call.engine.containers.users_of_volume(name)]
     call.engine.volumes.remove(name, force=call.flag("force"), in_use=users)
+    await call.engine.volumes.settled()
     return empty()
 
 
@@ -61,6 +62,7 @@ async def prune_volumes(call: Call) -> web.StreamResponse:
         space += size
         volumes.remove(volume.name, force=False, in_use=[])
         removed.append(volume.name)
+    await volumes.settled()
     call.engine.events.publish("volume", "prune", "", {"reclaimed": str(space)})
     return json_response({"VolumesDeleted": removed, "SpaceReclaimed": space})
 

@@ -142,4 +142,5 @@ async def remove(containers: Containers, cache: Cache, gone: Iterable[Entry]) ->
         ids.append(entry["ID"])
     freed += containers.images.sweep()
     await containers.images.settled()
+    await containers.volumes.settled()
     return ids, freed

@@ -1,16 +1,19 @@
 """Volumes of the `local` driver, named and anonymous: DATA_ROOT/volumes/<name>/_data. Used by api and containers.
 
 A volume is a folder and a row. The row is written after the folder is there, and removed before the folder goes, so
-that a crash leaves at most a folder nobody names, which the next start removes. On the folder of a volume with options
+that a crash leaves at most a folder nobody names, which the next start removes. It goes by being moved out of sight;
+its files, of which there may be very many, are removed by a thread. On the folder of a volume with options
 something else is mounted while it is used (`mounts`): what is mounted is never removed.
 """
 
+import asyncio
 import json
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,8 @@ create table if not exists volume_options (
 """
 QUERY = "select volumes.*, options from volumes left join volume_options using (name)"
 RULE = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
+TRASH = ".removed"
+"""A folder beside the volumes; none of them can have this name."""
 ANONYMOUS = "com.docker.volume.anonymous"
 _NAME = re.compile(RULE + "+")
 
@@ -76,13 +81,36 @@ class Volumes:
         self.measured: dict[str, Measured] = {}
         """The sizes that were found last, by name."""
         root.mkdir(mode=0o701, parents=True, exist_ok=True)
+        (root / TRASH).mkdir(mode=0o700, exist_ok=True)
+        self._busy: set[Path] = set()
+        """What is being removed."""
+        self._sweeper = ThreadPoolExecutor(1, "volumes")
         self._by_name = {row["name"]: _from_row(row) for row in store.all(QUERY)}
         for folder in self.strays():
-            _remove(folder)
+            self._discard(folder)
 
     def strays(self) -> list[Path]:
-        """Return the folders that no volume owns."""
-        return [folder for folder in self._root.iterdir() if folder.name not in self._by_name]
+        """Return the folders that no volume owns, and that are not on their way out."""
+        found = [folder for folder in self._root.iterdir() if folder.name not in self._by_name and folder.name != TRASH]
+        return found + [folder for folder in (self._root / TRASH).iterdir() if folder not in self._busy]
+
+    def _discard(self, folder: Path) -> None:
+        """Take a folder out of sight at once and remove its files in the background, but not what is mounted on it."""
+        for target in mounted_below(folder):
+            linux.umount2(target, abi.MNT_DETACH)
+        trash = self._root / TRASH / secrets.token_hex(8)
+        folder.rename(trash)
+        self._busy.add(trash)
+        self._sweeper.submit(self._remove, trash)
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a tree; what resists is tried again at the next start."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._busy.discard(folder)
+
+    async def settled(self) -> None:
+        """Wait until what was removed is gone from the disk as well."""
+        await asyncio.wrap_future(self._sweeper.submit(lambda: None))
 
     def lost(self) -> list[str]:
         """Return the names of the volumes whose folder is gone."""
@@ -168,7 +196,7 @@ class Volumes:
         del self._by_name[volume.name]
         self.measured.pop(volume.name, None)
         try:
-            _remove(self._root / volume.name)
+            self._discard(self._root / volume.name)
         except OSError as error:
             raise PydockError(f"remove {name}: {error.strerror}: {error.filename}") from error
         self._events.publish("volume", "destroy", volume.name, {"driver": "local"})
@@ -219,13 +247,6 @@ def _check_name(name: str) -> None:
             f'"{name}" includes invalid characters for a local volume name, only "{RULE}" are '
             "allowed. If you intended to pass a host directory, use absolute path"
         )
-
-
-def _remove(folder: Path) -> None:
-    """Remove the folder of a volume, but not what was left mounted on it."""
-    for target in mounted_below(folder):
-        linux.umount2(target, abi.MNT_DETACH)
-    shutil.rmtree(folder)
 
 
 def wire(volume: Volume, mountpoint: Path) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def test_an_anonymous_one_is_marked(volumes):
 def test_refusals_leave_nothing(volumes, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         volumes.create(*arguments)
-    assert list((tmp_path / "volumes").iterdir()) == []
+    assert volumes.strays() == []
+    assert len(volumes) == 0
 
 
 def test_remove(volumes):
@@ -76,6 +77,22 @@ def test_remove(volumes):
     with pytest.raises(NotFound, match="get data: no such volume"):
         volumes.remove("data", force=False, in_use=[])
     volumes.remove("data", force=True, in_use=[])
+
+
+async def test_what_goes_is_out_of_sight_at_once_and_gone_soon(volumes, store, tmp_path):
+    volumes.create("data", "local", {}, {})
+    (volumes.mountpoint("data") / "file").write_text("old")
+    volumes.remove("data", force=False, in_use=[])
+    volumes.create("data", "local", {}, {})
+    assert list(volumes.mountpoint("data").iterdir()) == []
+    await volumes.settled()
+    assert [path.name for path in tmp_path.glob("volumes/*/*")] == ["_data"]
+    (tmp_path / "volumes/.removed/left").mkdir()
+    (tmp_path / "volumes/nobodys").mkdir()
+    again = Volumes(store, Events(store), tmp_path / "volumes", volumes.mounts)
+    await again.settled()
+    assert [path.name for path in tmp_path.glob("volumes/*/*")] == ["_data"]
+    assert again.strays() == []
 
 
 def test_filters(volumes):
