@@ -29,9 +29,9 @@ ROUNDS, IDLE = 20, 500
 class Command:
     """A runtime by its command line."""
 
-    def __init__(self, program: str, folder: Path, bundle: Path) -> None:
+    def __init__(self, program: str, notes: Path, bundle: Path) -> None:
         self.name = Path(program).name
-        self.command = [program, "--root", str(folder / self.name)]
+        self.command = [program, "--root", str(notes / self.name)]
         self.bundle = bundle
 
     def used(self) -> float:
@@ -122,7 +122,11 @@ def report(title: str, actions: list[tuple[Side, Action]], rounds: int) -> None:
 def main() -> None:
     """Measure everything there is."""
     rounds, idle = (int(word) for word in (*sys.argv[1:], *map(str, (ROUNDS, IDLE)[len(sys.argv) - 1 :])))
-    with tempfile.TemporaryDirectory(prefix="pydock-bench-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="pydock-bench-") as name,
+        # What a runtime notes of its containers is in memory, as below /run.
+        tempfile.TemporaryDirectory(prefix="pydock-bench-", dir="/dev/shm") as notes,
+    ):
         folder = Path(name)
         root, bundle = box.make_root(folder / "root"), folder / "bundle"
         for place in ("dev", "proc", "sys"):
@@ -130,12 +134,12 @@ def main() -> None:
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps({**box.spec("true", root=root), "ociVersion": "1.0.2"}))
         found = [shutil.which(program) for program in (OURS, "runc", "crun")]
-        commands = [Command(program, folder, bundle) for program in found if program]
+        commands = [Command(program, Path(notes), bundle) for program in found if program]
         for command in list(commands):
             if why := command.why_not():
                 print(f"{command.name} is left out: {why.splitlines()[-1]}")
                 commands.remove(command)
-        house = House(folder, root)
+        house = House(Path(notes), root)
         try:
             warm = Supervisor(house, bundle)
             report("whole life", [(each, each.life) for each in (*commands, warm)], rounds)
