@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from pydock_client.command import Failure
 from pydock_shared.errors import PydockError
@@ -49,28 +49,40 @@ def secret(text: str) -> tuple[str, tuple[str, str]]:
     return name, ("file", source)
 
 
-def agent(text: str) -> tuple[str, str]:
-    """Return id and socket of `--ssh`: `default` or `NAME=SOCKET`; Failure names what is wrong."""
+def agent(text: str) -> tuple[str, list[str]]:
+    """Return id and files of `--ssh`: `default`, `NAME=SOCKET` or `NAME=KEY,...`; Failure names what is wrong."""
     name, equals, path = text.partition("=")
     path = path if equals else os.environ.get("SSH_AUTH_SOCK", "")
     if not path:
         raise Failure(f"invalid empty ssh agent socket for {name}: make sure SSH_AUTH_SOCK is set")
-    if "," in path or os.path.isfile(path):
-        raise Failure(f"--ssh {text}: keys are not supported: name the socket of an agent that has them")
-    if not os.path.exists(path):
-        raise Failure(f"could not parse ssh: [{text}]: {path}: no such file or directory")
-    return name or "default", path
+    files = path.split(",")
+    for file in files:
+        if not os.path.exists(file):
+            raise Failure(f"could not parse ssh: [{text}]: {file}: no such file or directory")
+        if len(files) > 1 and not os.path.isfile(file):
+            raise Failure(f"could not parse ssh: [{text}]: only single socket allowed")
+    return name or "default", files
 
 
 class Session:
     """The answering side; use it as a context manager. `name` is what the build is told."""
 
-    def __init__(self, daemon: Daemon, known: dict[str, tuple[str, str]], agents: dict[str, str]) -> None:
-        self._daemon, self._secrets, self._agents = daemon, known, agents
+    def __init__(self, daemon: Daemon, known: dict[str, tuple[str, str]], agents: dict[str, list[str]]) -> None:
+        self._daemon, self._secrets, self._wanted = daemon, known, agents
+        self._agents: dict[str, str] = {}
+        self._stack = ExitStack()
         self.name = secrets.token_hex(16)
         self._socket: socket.socket | None = None
 
     def __enter__(self) -> Session:
+        with ExitStack() as stack:
+            for name, files in self._wanted.items():
+                self._agents[name] = files[0]
+                if os.path.isfile(files[0]):
+                    from pydock_client import sshkeys  # it needs what few builds do
+
+                    self._agents[name] = stack.enter_context(sshkeys.agent(files))
+            self._stack = stack.pop_all()
         self._socket, rest, _ = self._daemon.hijack("/build/session", {"id": self.name}).hijacked()
         threading.Thread(target=self._serve, args=(self._socket, rest), daemon=True).start()
         return self
@@ -80,6 +92,7 @@ class Session:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
+        self._stack.close()
 
     def _serve(self, sock: socket.socket, rest: bytes) -> None:
         questions: tuple[tuple[str, Callable[[int, str], Any]], ...] = (

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import re
+import shutil
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -108,3 +112,24 @@ def test_entitlements_are_asked_for(pydock: Cli, project: Project):
     build(pydock, folder, "--allow", "network.host")
     assert "build-insecure" in fails(pydock, folder, "--allow", "security.insecure")[1]
     assert "invalid entitlement x" in fails(pydock, folder, "--allow", "x")[1]
+
+
+def test_keys_of_the_client_by_the_real_programs(pydock: Cli, project: Project, tmp_path: Path):
+    """ssh-add in a RUN finds the key that the command line names, by the agent that it starts for that."""
+    program = shutil.which("ssh-add")
+    if program is None or not shutil.which("ssh-agent"):
+        pytest.skip("OpenSSH's client is not installed")
+    folder = project(Dockerfile="FROM busybox\nCOPY root/ /\nRUN --mount=type=ssh,id=mine,required ssh-add -l\n")
+    needs = subprocess.run(["ldd", program], capture_output=True, text=True, check=True, timeout=10).stdout
+    for path in [program, *re.findall(r"/\S+", needs)]:
+        place = folder / "root" / ("bin/ssh-add" if path == program else path.lstrip("/"))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    keys = [str(tmp_path / name) for name in ("open", "closed")]
+    for key, word in zip(keys, ("", "passphrase"), strict=True):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", word, "-C", "of-the-test", "-f", key]
+        subprocess.run(make, check=True, timeout=20)
+    done = pydock.result("build", "--no-cache", "--ssh", f"mine={keys[0]}", str(folder))
+    assert (done.returncode, "of-the-test (ED25519)" in done.stdout) == (0, True), done.stdout + done.stderr
+    pydock.fails("build", "--ssh", f"mine={keys[1]}", str(folder), code=1, message="could not parse ssh")
+    assert not list(Path(tempfile.gettempdir()).glob("pydock-keys-*"))

@@ -323,7 +323,7 @@ BUILD = Command(
         Flag("--security-opt", STRINGS, "Security options"),
         Flag("--shm-size", BYTES, "Size of /dev/shm"),
         Flag("--squash", BOOL, "Squash newly built layers into a single new layer"),
-        Flag("--ssh", LIST, 'SSH agent socket to expose to the build ("default", "name=/path/to/socket")'),
+        Flag("--ssh", LIST, 'SSH agent socket to expose to the build ("default", "name=/path/to/socket|key")'),
         Flag("-t --tag", LIST, 'Name of the image, in the "name:tag" format'),
         Flag("--target", STRING, "Build stage to build"),
         Flag("--ulimit", ULIMIT, "Ulimit options"),
