@@ -89,7 +89,7 @@ def parse(argv: list[str], flags: tuple[Flag, ...]) -> Call:
             continue
         if not equals:
             if at == len(argv):
-                raise RuntimeFailure(f"flag {word} needs a value", INVALID)
+                raise RuntimeFailure(f"flag needs an argument: {word}", INVALID)
             value = argv[at]
             at += 1
         _store(values, flag, value)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fixtures.criu import needed
 from tests.runtime import box
 
 from pydock_runtime import cgroup
@@ -209,3 +210,25 @@ def test_a_user_namespace(podman: Podman) -> None:
     flags = ("--rm", "--uidmap=0:300000:5000", "--gidmap=0:300000:5000")
     done = podman.run("box", "sh", "-c", "cat /proc/self/uid_map; id -u", flags=flags)
     assert done.stdout.split() == [b"0", b"300000", b"5000", b"0"], done.stderr
+
+
+def test_checkpoints_go_from_podman_to_podman(podman: Podman, tmp_path: Path) -> None:
+    needed()
+    script = "n=0; while :; do n=$((n+1)); echo $n; usleep 50000; done"
+    name, archive = f"counts-{os.getpid()}", str(tmp_path / "counts.tar")
+    done = podman.run("box", "sh", "-c", script, flags=("--detach", "--name", name))
+    assert done.returncode == 0, done.stderr.decode()
+    try:
+        podman.ok("container", "checkpoint", name)
+        last = int(podman.ok("logs", "--tail=1", name))
+        podman.ok("container", "restore", name)
+        podman.ok("container", "checkpoint", "--compress=none", f"--export={archive}", name)
+        middle = int(podman.ok("logs", "--tail=1", name))
+        podman.ok("rm", name)
+        podman.ok("container", "restore", f"--import={archive}")
+        assert podman.ok("exec", name, "hostname").strip()
+        numbers = [int(line) for line in podman.ok("logs", name).split()]  # podman takes the log along
+        assert last < middle < numbers[-1]
+        assert numbers == list(range(1, numbers[-1] + 1))
+    finally:
+        podman("rm", "--force", "--time=0", name)

@@ -39,7 +39,7 @@ def test_a_switch_can_be_turned_off() -> None:
     [
         (["--fly"], "unknown flag --fly"),
         (["--fly=7"], "unknown flag --fly"),
-        (["--bundle"], "flag --bundle needs a value"),
+        (["--bundle"], "flag needs an argument: --bundle"),
         (["--size", "big"], "flag --size needs a number: big"),
         (["--detach=maybe"], "not true or false: --detach=maybe"),
     ],

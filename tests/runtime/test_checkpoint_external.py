@@ -66,6 +66,7 @@ def test_what_criu_would_leave_out_is_refused(root: Path) -> None:
         ({"mounts": [mapped]}, "mounts whose ids are mapped"),
         ({"linux": {"namespaces": [{"type": "mount", "path": "/proc/1/ns/mnt"}]}}, "a mount namespace of others"),
         ({"linux": {"memoryPolicy": {"mode": "MPOL_LOCAL"}}}, "linux.memoryPolicy"),
+        ({"process": {"ioPriority": {"class": "IOPRIO_CLASS_IDLE"}}}, "process.ioPriority"),
     ):
         with pytest.raises(RuntimeFailure, match=f"^criu does not restore {message}$"):
             dump.check({**box.spec("true", root=root), **change})

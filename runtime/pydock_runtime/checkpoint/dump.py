@@ -28,7 +28,14 @@ DESCRIPTORS = "descriptors.json"
 OF_OTHERS = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 EMPTY = abi.CLONE_NEWNET
 """Namespaces whose contents are not kept: interfaces are the business of whoever made them."""
-UNRESTORED = ("intelRdt", "memoryPolicy", "netDevices")
+UNRESTORED = (
+    ("linux", "intelRdt"),
+    ("linux", "memoryPolicy"),
+    ("linux", "netDevices"),
+    ("linux", "personality"),
+    ("process", "ioPriority"),
+)
+"""Parts of a spec that criu leaves out in silence."""
 TAKEN_TO = {"": 6, "ignore": 0, "soft": 3, "full": 4, "strict": 5}
 """What becomes of cgroups, by the words of --manage-cgroups-mode: criu's numbers."""
 
@@ -51,7 +58,7 @@ def dump(
     `ready` is a descriptor to which a zero byte is written when memory can be fetched (`lazy_pages`).
     """
     check(spec)
-    program = rpc.program()
+    program = rpc.program(*parts(spec))
     for feature, asked in (("mem_track", first), ("lazy_pages", wanted.get("lazy_pages"))):
         if asked:
             rpc.require(program, feature)
@@ -73,13 +80,18 @@ def dump(
 
 def check(spec: dict[str, Any]) -> None:
     """Raise RuntimeFailure for a container that criu would not restore as it was."""
-    part = spec.get("linux", {})
-    for name in filter(part.get, UNRESTORED):
-        raise RuntimeFailure(f"criu does not restore linux.{name}", INVALID)
+    for part, name in UNRESTORED:
+        if (spec.get(part) or {}).get(name):
+            raise RuntimeFailure(f"criu does not restore {part}.{name}", INVALID)
     if not specs.owns(spec, "mount"):
         raise RuntimeFailure("criu does not restore a mount namespace of others", INVALID)
     if sources.needed(spec.get("mounts") or [], user=False):
         raise RuntimeFailure("criu does not restore mounts whose ids are mapped", INVALID)
+
+
+def parts(spec: dict[str, Any]) -> list[str]:
+    """Return what of a container not every criu restores, as `rpc.program` takes it."""
+    return ["noNewPrivileges"] if spec["process"].get("noNewPrivileges") else []
 
 
 def _options(spec: dict[str, Any], cgroup: Cgroup, pid: int, root: str) -> dict[str, Any]:

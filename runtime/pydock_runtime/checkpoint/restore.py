@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pydock_runtime.checkpoint.folders import Folders
 
 LOG = "restore.log"
+LABELS = ("lsm-profile", "lsm-mount-context")
+"""Flags that are options of criu by another name, with a text."""
 NAMESPACES, PTS_MASTER = "setup-namespaces", "orphan-pts-master"
 """Notices of criu: the namespaces are there, nothing is in them yet; the other end of a terminal is in the message."""
 
@@ -71,7 +73,8 @@ def restore(
     parent's child.
     """
     dump.check(spec)
-    program = rpc.program()
+    labels = [name for name in LABELS if name.replace("-", "_") in wanted]
+    program = rpc.program(*dump.parts(spec), *labels)
     if not specs.owns(spec, "user"):
         _in_child(lambda: _make_mount_points(spec, root, cgroup))
     console: list[int] = []

@@ -84,6 +84,7 @@ PATH = os.fsdecode(DEFAULT_PATH)
 """Where it is looked for without a PATH."""
 NEEDED = (3, 15)
 """The first version that leaves namespaces of the network and of process ids to others, and knows cgroup v2."""
+SINCE = {"noNewPrivileges": (3, 19), "lsm-profile": (3, 16), "lsm-mount-context": (3, 16)}
 CHANNEL = 3
 FIRST_PASSED = CHANNEL + 1
 """The descriptors that criu gets: the socket, and from the next one on those that are passed to it."""
@@ -94,8 +95,11 @@ class Refused(RuntimeFailure):
     """criu could not do it."""
 
 
-def program() -> str:
-    """Return the path of criu; RuntimeFailure when it is not installed, or too old."""
+def program(*parts: str) -> str:
+    """Return the path of criu; RuntimeFailure when it is not installed, or too old for these parts of what it restores.
+
+    The parts are those of SINCE; an older criu passes over them in silence.
+    """
     for folder in os.environ.get("PATH", PATH).split(":"):
         path = os.path.join(folder, PROGRAM)
         if folder and os.access(path, os.X_OK) and not os.path.isdir(path):
@@ -103,9 +107,11 @@ def program() -> str:
     else:
         raise RuntimeFailure("checkpoint and restore need criu, which is not installed", INVALID)
     version = ask(path, {"type": VERSION})["version"]
-    if (version["major"], version["minor"]) < NEEDED:
-        have, needed = (".".join(map(str, pair)) for pair in ((version["major"], version["minor"]), NEEDED))
-        raise RuntimeFailure(f"criu {have} is too old: {needed} or newer is needed", INVALID)
+    have = (version["major"], version["minor"])
+    for needed, why in ((NEEDED, ""), *((SINCE[part], f" for {part}") for part in parts)):
+        if have < needed:
+            old, new = (".".join(map(str, pair)) for pair in (have, needed))
+            raise RuntimeFailure(f"criu {old} is too old: {new} or newer is needed{why}", INVALID)
     return path
 
 

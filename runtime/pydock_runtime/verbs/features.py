@@ -41,7 +41,10 @@ def run(call: Call) -> int:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
-        "annotations": {"io.pydock.runtime.version": __version__},
+        "annotations": {
+            "io.pydock.runtime.version": __version__,
+            "org.opencontainers.runc.checkpoint.enabled": "true",
+        },
     }
     print(json.dumps(features, indent=2))
     return 0

@@ -25,7 +25,6 @@ FLAGS = (
     Flag("lsm-profile", TEXT, "another label for the processes, as apparmor:NAME or selinux:LABEL"),
     Flag("lsm-mount-context", TEXT, "another SELinux context for mounts"),
 )
-TEXTS = ("lsm-profile", "lsm-mount-context")
 
 
 def run(call: Call) -> int:
@@ -33,7 +32,7 @@ def run(call: Call) -> int:
     console.check(call)
     if call.has("no-pivot"):
         raise RuntimeFailure("--no-pivot is not supported: criu pivots", INVALID)
-    wanted = {**checkpoint.common_options(call), **{name.replace("-", "_"): call.text(name) for name in TEXTS}}
+    wanted = {**checkpoint.common_options(call), **{name.replace("-", "_"): call.text(name) for name in restore.LABELS}}
     record, child = _make(call, {name: value for name, value in wanted.items() if value != ""})
     try:
         console.hand_over(call, child, waits=not call.has("detach"))
