@@ -196,8 +196,7 @@ def forget_parent(
 
     Without it a container at its gate would hold the pipes and client connections of all the others open.
     """
-    if hide:
-        linux.prctl(abi.PR_SET_DUMPABLE, 0)
+    linux.prctl(abi.PR_SET_DUMPABLE, 0 if hide else 1)
     linux.close_all_but([*(channel.fileno() for channel in channels if channel), *kept, *range(3, 3 + preserve)])
 
 

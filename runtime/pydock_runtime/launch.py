@@ -203,6 +203,8 @@ def by_helper(fork: Callable[[socket.socket], int]) -> tuple[int, int]:
 
 def _help(mouth: socket.socket, fork: Callable[[socket.socket], int]) -> NoReturn:
     try:
+        # Where it goes there may be others, who could look at what it has from us.
+        linux.prctl(abi.PR_SET_DUMPABLE, 0)
         sync.send(mouth, {"pid": fork(mouth)})
     except OSError as error:
         sync.report(mouth, SYSTEM, f"joining namespaces: {text(error)}")

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from tests.runtime.test_verbs import OTHER, Runtime, runtime
 
+from pydock_runtime import launch, linux
+from pydock_runtime.errors import RuntimeFailure
+
 pytestmark = pytest.mark.root
 __all__ = ["runtime"]
+PR_GET_DUMPABLE = 3
 LOOK = "pwd; ls -d etc/os-release ../etc/os-release ../../../../../../../../../../../../etc/os-release"
 
 
@@ -65,6 +69,23 @@ done
     host = [line for line in lines if line.startswith(("/root", "/home", "/usr", str(runtime.state), "/memfd"))]
     assert host == [] or OTHER
     assert not any("python" in line for line in lines)
+
+
+def test_a_container_that_waits_for_its_start_is_not_looked_into(runtime: Runtime) -> None:
+    """Its init still is the runtime's program, with a way out of the container."""
+    id = runtime.create("sleep", "100")
+    script = "for fd in /proc/1/fd/*; do readlink $fd; done; cat /proc/1/maps /proc/1/environ; readlink /proc/1/exe"
+    done = runtime("exec", id, "sh", "-c", f"{script}; ls /proc/1/root/ /proc/1/cwd/ | wc -l")
+    assert done.stdout.split() == ["0"], done.stdout
+
+
+@pytest.mark.skipif(OTHER is not None, reason="of our own runtime")
+def test_a_helper_that_enters_namespaces_of_others_is_not_looked_into() -> None:
+    def look(_: object) -> int:
+        raise ValueError(f"dumpable {linux.prctl(PR_GET_DUMPABLE)}")
+
+    with pytest.raises(RuntimeFailure, match="dumpable 0"):
+        launch.by_helper(look)
 
 
 def test_the_caller_s_descriptors_are_not_passed_on(runtime: Runtime, tmp_path: Path) -> None:

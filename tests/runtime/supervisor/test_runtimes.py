@@ -18,14 +18,23 @@ from pydock_runtime.foreign import BUNDLES, ROOTS
 pytestmark = pytest.mark.root
 
 
+# crun refuses a host that mounts both versions of cgroups with controllers in each: it sees the first one alone.
+ON_V1 = """#!/bin/sh
+exec unshare -m sh -c 'umount {unified} && exec {path} "$@"' crun "$@"
+"""
+
+
 @pytest.fixture(params=["runc", "crun"])
-def other(request: pytest.FixtureRequest, house: House) -> dict[str, Any]:
+def other(request: pytest.FixtureRequest, house: House, tmp_path: Path) -> dict[str, Any]:
     path = shutil.which(request.param)
     if path is None:
         pytest.skip(f"needs {request.param}")
     host = layout.of_host()
     if request.param == "crun" and host.hierarchies and host.unified:
-        pytest.skip("crun refuses a host that mounts both versions of cgroups with controllers in each")
+        script = tmp_path / "crun"
+        script.write_text(ON_V1.format(unified=host.unified, path=path))
+        script.chmod(0o755)
+        path = str(script)
     house.rootfs.chmod(0o755)
     (house.rootfs / "etc").mkdir(exist_ok=True)
     (house.rootfs / "etc" / "passwd").write_text("ann:x:1234:2345::/home/ann:/bin/sh\n")
