@@ -55,6 +55,8 @@ def state(spec: dict[str, Any], *, id: str, bundle: str) -> dict[str, Any]:
 
 def run(entries: list[dict[str, Any]], state: dict[str, Any], status: str, pid: int) -> None:
     """Run hooks one after the other, wherever this process is; RuntimeFailure for the first that fails."""
+    if not entries:
+        return  # of most containers, whose init would touch for nothing what writes JSON
     text = json.dumps({**state, "status": status, "pid": pid}).encode()
     for number, entry in enumerate(entries):
         try:

@@ -231,6 +231,8 @@ def wait_for(channel: socket.socket, key: str) -> dict[str, Any]:
 
 def _make_cwd(path: str) -> None:
     """Make the working directory when the image has none, as Docker does."""
+    if os.path.isdir(path):
+        return
     try:
         os.makedirs(path, 0o755, exist_ok=True)
     except OSError:

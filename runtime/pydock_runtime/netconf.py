@@ -23,12 +23,12 @@ IFA_BROADCAST = 4
 IFA_F_NODAD = 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 3, 0, 253, 1
-LOOPBACK_INDEX = 1
+LOOPBACK_UP = rtnetlink.link(1, up=True)
 
 
 def configure(interfaces: list[dict[str, Any]]) -> None:
     """Bring up the loopback and each interface: name, MAC, MTU, addresses, routes. RuntimeFailure says which failed."""
-    requests = [("lo", rtnetlink.link(LOOPBACK_INDEX, up=True))]
+    requests = [("lo", LOOPBACK_UP)]
     for interface in interfaces:
         name = interface["link"]
         try:

@@ -73,6 +73,8 @@ def _check_over_proc(target: str, type_: str, tree: int | None) -> None:
 
     CVE-2019-16884; the rules and the words are runc's. `tree` is the source of a bind mount.
     """
+    if "proc" not in target:
+        return
     place = os.path.normpath(f"/{target}").lstrip("/").split("/")
     if place[0] != "proc" or "/".join(place[1:]) in REPLACEABLE:
         return
