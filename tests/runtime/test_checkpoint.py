@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 from tests.fixtures.criu import needed
 from tests.runtime import box
+from tests.runtime.test_usermaps import in_users, mapped, mapped_root
 from tests.runtime.test_verbs import OTHER, Runtime, ours_only, receive_terminal, runtime
 
 from pydock_runtime import state
 
-__all__ = ["runtime"]
+__all__ = ["mapped", "mapped_root", "runtime"]
 
 pytestmark = pytest.mark.root
+CAP_SYS_RESOURCE = 24
 COUNT = "trap 'exit 7' TERM; n=0; while :; do n=$((n+1)); echo $n; usleep 20000; done"
 
 
@@ -151,6 +153,32 @@ def test_rights_are_what_they_were_or_there_is_no_checkpoint(runtime: Runtime, o
     output.lines(1)
     restored(runtime, output, id)
     assert confinement(runtime, id) == before
+
+
+@pytest.mark.usefixtures("criu")
+def test_a_user_is_who_it_was(runtime: Runtime, output: Pipe) -> None:
+    def user(wanted: box.Spec) -> None:
+        wanted["process"]["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [29]}
+
+    same_confinement(runtime, output, user)
+
+
+@pytest.mark.usefixtures("criu")
+def test_users_of_a_namespace_are_who_they_were(mapped: Runtime, output: Pipe) -> None:
+    same_confinement(mapped, output, in_users(process={"user": {"uid": 1000, "gid": 1001}}))
+
+
+def same_confinement(runtime: Runtime, output: Pipe, change: Callable[[box.Spec], None]) -> None:
+    """Compare what a container may before and after."""
+    if not int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> CAP_SYS_RESOURCE & 1:
+        pytest.skip("criu reads the limits of other users by CAP_SYS_RESOURCE, which this root has not")
+    id = running(runtime, output, change=change)
+    before = confinement(runtime, id)
+    runtime.ok("checkpoint", *images(runtime), id)
+    output.lines(1)
+    restored(runtime, output, id)
+    assert confinement(runtime, id) == before
+    assert runtime.ok("exec", "--user", "1000:1001", id, "id", "-u") == "1000\n"
 
 
 def confinement(runtime: Runtime, id: str) -> dict[str, object]:

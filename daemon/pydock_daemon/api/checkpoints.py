@@ -33,7 +33,7 @@ async def list_checkpoints(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/checkpoints."""
     _check(call)
     container = call.engine.containers.get(call.params["name"])
-    found = checkpoints.of(call.engine.containers, container, call.query.get("dir", ""))
+    found = await checkpoints.of(call.engine.containers, container, call.query.get("dir", ""))
     return json_response([{"Name": name} for name in found])
 
 

@@ -79,8 +79,8 @@ async def start_container(call: Call) -> web.StreamResponse:
         return empty()
     if not call.engine.config.experimental:
         raise InvalidArgument("checkpoint is only supported in experimental mode")
-    place = checkpoints.find(containers, container, name, call.query.get("checkpoint-dir", ""))
-    await start(containers, container, restore=checkpoints.restore(containers, container, place))
+    restore = await checkpoints.restoring(containers, container, name, call.query.get("checkpoint-dir", ""))
+    await start(containers, container, restore=restore)
     return empty()
 
 

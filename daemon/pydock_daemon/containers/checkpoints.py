@@ -25,62 +25,74 @@ async def create(
     containers: Containers, container: Container, name: str, directory: str, *, leave_running: bool
 ) -> None:
     """Write a running container to a new checkpoint. Unless it is left running, it has ended on return."""
-    ended = wait.prepare(container, "not-running")
     async with container.lock:
         if container.state.status not in (Status.RUNNING, Status.PAUSED):
             raise Conflict(f"container {container.id} is not running")
         if not names.valid(name):
             raise InvalidArgument(f"Invalid checkpoint ID ({name}), only {names.RULE} are allowed")
-        place = _folder(containers, container, directory) / name
-        if place.exists():
-            what = f"checkpoint with name {name} already exists for container {container.name}"
-            raise Conflict(f"cannot checkpoint container {container.name}: {what}")
         spec = await start.specification(containers, container, {})
-        place.mkdir(mode=0o700, parents=True)
+        place = _folder(containers, container, directory) / name
+        try:
+            await asyncio.to_thread(place.mkdir, mode=0o700, parents=True)
+        except FileExistsError as error:
+            what = f"checkpoint with name {name} already exists for container {container.name}"
+            raise Conflict(f"cannot checkpoint container {container.name}: {what}") from error
+        except OSError as error:
+            raise InvalidArgument(f"cannot checkpoint container {container.name}: {error}") from error
+        ended = wait.prepare(container, "not-running")
         try:
             await containers.supervisor.request(
                 "checkpoint",
+                longest=start.LONGEST_BY_CRIU,
                 container=container.id,
                 spec=spec,
                 images=str(place),
                 work=str(containers.directory(container) / WORK),
                 leave_running=leave_running,
-                longest=start.LONGEST_BY_CRIU,
             )
         except BaseException as error:
+            ended.cancel()
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
             if isinstance(error, PydockError):
-                raise type(error)(f"Cannot checkpoint container {container.name}: {error.message}") from error
+                error.message = f"Cannot checkpoint container {container.name}: {error.message}"
             raise
     containers.publish(container, "checkpoint")
-    if not leave_running:
+    if leave_running:
+        ended.cancel()
+    else:
         await asyncio.wait([ended], timeout=PATIENCE)
 
 
-def of(containers: Containers, container: Container, directory: str) -> list[str]:
+async def of(containers: Containers, container: Container, directory: str) -> list[str]:
     """Return the names of a container's checkpoints."""
+    place = _folder(containers, container, directory)
+    return await asyncio.to_thread(_folders_in, place)
+
+
+def _folders_in(place: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in _folder(containers, container, directory).iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in place.iterdir() if entry.is_dir())
     except OSError:
         return []
 
 
 async def remove(containers: Containers, container: Container, name: str, directory: str) -> None:
     """Remove a checkpoint; NotFound when there is none of that name."""
-    await asyncio.to_thread(shutil.rmtree, find(containers, container, name, directory))
+    place = await _find(containers, container, name, directory)
+    await asyncio.to_thread(shutil.rmtree, place)
 
 
-def find(containers: Containers, container: Container, name: str, directory: str) -> Path:
-    """Return the folder of a checkpoint; NotFound when there is none of that name."""
+async def restoring(containers: Containers, container: Container, name: str, directory: str) -> start.Restore:
+    """Return what a start from a checkpoint takes; NotFound when there is none of that name."""
+    place = await _find(containers, container, name, directory)
+    return {"images": str(place), "work": str(containers.directory(container) / WORK)}
+
+
+async def _find(containers: Containers, container: Container, name: str, directory: str) -> Path:
     place = _folder(containers, container, directory) / name
-    if not names.valid(name) or not place.is_dir():
+    if not names.valid(name) or not await asyncio.to_thread(place.is_dir):
         raise NotFound(f"checkpoint {name} does not exist for container {container.name}")
     return place
-
-
-def restore(containers: Containers, container: Container, place: Path) -> start.Restore:
-    """Return what a start from the checkpoint in a folder takes."""
-    return {"images": str(place), "work": str(containers.directory(container) / WORK)}
 
 
 def _folder(containers: Containers, container: Container, directory: str) -> Path:
