@@ -6,6 +6,7 @@ of its output below, as far as the terminal is high enough. A step that failed s
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import contextmanager
 
@@ -51,11 +52,24 @@ def drawn(objects: Iterable[dict[str, Any]], out: TextIO, began: float) -> Itera
 
     live = Live(console=console, get_renderable=picture, refresh_per_second=_EVERY, vertical_overflow="crop")
     try:
-        with live:
+        with _interruptible(), live:
             yield others()
     finally:
         if steps.failed:
             _explain(steps.failed, out)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interrupt end the block, whose own end gives the cursor back; then it ends the program, as it would."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _explain(step: Step, out: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.test_build import Project, build, output, project
 from tests.fixtures.cli import Cli
-from tests.fixtures.engine import Engine, RemoteEngine
+from tests.fixtures.engine import Engine, RemoteEngine, eventually
 from tests.fixtures.http import Api
 from tests.fixtures.registry import Registry, serving
 
@@ -181,6 +182,18 @@ def test_a_build_on_a_terminal(pydock: Cli, project: Project):
     assert " => CACHED [2/3] RUN echo 1st; sleep 0.3" in last
     assert " => ERROR [3/3] RUN echo 2nd 2; test 2 = 1" in last
     assert "> [3/3] RUN echo 2nd 2; test 2 = 1:\r\n2nd 2\r\n------" in last
+
+
+def test_an_interrupted_build_on_a_terminal(pydock: Cli, daemon: Engine, project: Project):
+    """The program ends by the signal, and the terminal has its cursor again; of the build nothing goes on."""
+    folder = project(Dockerfile="FROM busybox\nRUN echo begun; sleep 1000\n")
+    with pydock.terminal("build", "--no-cache", str(folder)) as shown:
+        shown.until(b"# begun")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.wait() == -signal.SIGINT
+    assert shown.output.rpartition(b"\x1b[?25l")[2].count(b"\x1b[?25h") == 1
+    labelled = '{"label": ["io.pydock.build"]}'
+    eventually(lambda: not daemon.api.ok("GET", "/containers/json", all="1", filters=labelled))
 
 
 def test_stages_without_the_cache(pydock: Cli, project: Project):

@@ -349,6 +349,8 @@ class Steps:
         """Take a step from the cache, or make it and keep it; it is `told` unless it is a part of another."""
         images, before = self._containers.images, len(at.diff_ids)
         cached = self._options.made.get(wanted)
+        if cached and not images.is_whole(cached):
+            cached = None  # it was pruned meanwhile
         if cached is None and not self._options.no_cache:
             cached = self._cache.find(wanted) or await self._elsewhere(wanted, self._track.pulling)
         if cached is not None:
@@ -366,9 +368,8 @@ class Steps:
         moment = self._options.moment
         at.note(text, moment=moment, empty=len(at.diff_ids) == before)
         if cached is None:
-            cached = state.commit(images, at, [], moment=0)
-            self._cache.keep(wanted, cached, text)
-        self._options.made[wanted] = cached
+            self._options.made[wanted] = state.commit(images, at, [], moment=0)
+            self._cache.keep(wanted, self._options.made[wanted], text)
 
     async def _take_layer(self, at: State, image: Image, made: Container) -> None:
         found = await work.layer(self._containers, made, image, self._adding)
