@@ -61,6 +61,7 @@ class Process:
         "env",
         "filter",
         "first",
+        "groupless",
         "labels",
         "last",
         "limits",
@@ -102,7 +103,7 @@ class Process:
         self.filter = program
         self.preserve = preserve
         rootless.check_groups(spec)
-        self.rootless = rootless.unprivileged()
+        self.rootless, self.groupless = rootless.unprivileged(), rootless.groupless()
         self.argv = linux.strings(self.args)
         self.entering = steps.call("chdir", os.fsencode(self.cwd))
         self.search = program_file.Search(self.args[0], self.env)
@@ -129,7 +130,7 @@ class Login:
             steps.prctl(abi.PR_SET_KEEPCAPS, 1),
             *(
                 []
-                if process.rootless
+                if process.groupless
                 else [steps.call("setgroups", len(groups), struct.pack(f"={len(groups)}I", *groups))]
             ),
             steps.call("setresgid", gid, gid, gid),

@@ -124,7 +124,7 @@ def _story(work: Work) -> NoReturn:
     if mapped:
         linux.prctl(abi.PR_SET_DUMPABLE, 0)
     if plan.user:
-        usermaps.become_root(drop_groups=not work.process.rootless)
+        usermaps.become_root(drop_groups=not work.process.groupless)
     else:
         join_cgroup(work.entrances)
         steps.carry_out(credentials.score(work.process.oom_score_adj))

@@ -19,6 +19,7 @@ from pydock_runtime import (
     namespaces,
     resctrl,
     rlimits,
+    rootless,
     scheduling,
     steps,
     sync,
@@ -44,7 +45,7 @@ class _Work:
     What can be found out there is: in the child, to which every page is new, it costs many times as much.
     """
 
-    __slots__ = ("again", "entering", "learns", "process", "size", "sync", "target", "terminal")
+    __slots__ = ("again", "by_helper", "entering", "learns", "process", "size", "sync", "target", "terminal")
 
     again: Again | None
 
@@ -57,6 +58,7 @@ class _Work:
         self.learns = False
         self.terminal = False
         self.size: dict[str, Any] | None = None
+        self.by_helper = 0
 
 
 def spawn_exec(
@@ -95,6 +97,8 @@ def spawn_exec(
             ]
             work = _Work(target, prepared, entering, theirs)
             work.terminal, work.size = stdio is None, process.get("consoleSize")
+            if rootless.limited():
+                work.by_helper = kinds & abi.CLONE_NEWUSER | (abi.CLONE_NEWPID if namespaces.differs(pid, "pid") else 0)
             if habit and stdio is not None and _is_plain(prepared, process, kinds):
                 work.learns, work.again = habit.repeated, habit.again
                 if work.again is not None:
@@ -138,12 +142,12 @@ def _entering(
 ) -> list[Step]:
     """Return how all but the pid namespace is entered; `opened` is its init and the entrances of the cgroup."""
     target, *entrances = opened
-    # Who is not root is in the container's users by then, see `_fork_in_users`.
-    found = [steps.call("setns", target, kinds & ~abi.CLONE_NEWUSER if process.rootless else kinds)]
+    # Such a helper has entered the container's users, see `_fork_in_users`.
+    found = [steps.call("setns", target, kinds & ~abi.CLONE_NEWUSER if rootless.limited() else kinds)]
     if kinds & abi.CLONE_NEWUSER:
         # In there nobody can raise them any more.
         raised = steps.python(rlimits.apply, process.limits)
-        found = [raised, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.rootless))]
+        found = [raised, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.groupless))]
     found += [steps.call("write", fd, b"0", 1) for fd in entrances]
     if process.scheduling.final is not None:
         found.append(steps.python(scheduling.pin, process.scheduling.final))
@@ -157,7 +161,7 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
 
     A helper that enters everything and forks would cost as much again as the process itself.
     """
-    if work.process.rootless:
+    if rootless.limited():
         return launch.by_helper(lambda _: _fork_in_users(work))
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     # What the child makes, frees or looks up on its way to its story is on pages that it has to copy.
@@ -179,9 +183,10 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
 
 
 def _fork_in_users(work: _Work) -> int:
-    """Fork into the pid namespace as who is not root: the user namespace comes first, and there is no way back."""
-    linux.setns(work.target, abi.CLONE_NEWUSER)
-    linux.setns(work.target, abi.CLONE_NEWPID)
+    """Fork into the pid namespace where the host's is out of reach: there is no way back, and users come first."""
+    for flag in (abi.CLONE_NEWUSER, abi.CLONE_NEWPID):
+        if work.by_helper & flag:
+            linux.setns(work.target, flag)
     pid, _ = linux.clone3(abi.CLONE_PARENT, exit_signal=0)
     if pid == 0:
         init.run(work, lambda: _story(work))

@@ -147,17 +147,22 @@ def readable_proc() -> Iterator[None]:
 def of_process(pid: int) -> int:
     """Return the kinds of namespaces that a process entering a container enters, but for pid; `pid` is its init's."""
     # Who is not root may not enter even his own again, where they are the host's.
-    certain = 0 if rootless.unprivileged() else ALWAYS
+    certain = 0 if rootless.limited() else ALWAYS
     flags = certain
     for name in (name for name in KINDS if name != "pid" and not certain & KINDS[name][0]):
-        flag, file = KINDS[name]
-        try:
-            if os.stat(f"/proc/{pid}/ns/{file}").st_ino != os.stat(f"/proc/self/ns/{file}").st_ino:
-                flags |= flag
-        except FileNotFoundError:
-            # A kernel without it, or a process that is gone: entering the others will say so.
-            continue
+        if differs(pid, name):
+            flags |= KINDS[name][0]
     return flags
+
+
+def differs(pid: int, name: str) -> bool:
+    """Say whether a process is in another namespace of a kind than this one."""
+    file = KINDS[name][1]
+    try:
+        return os.stat(f"/proc/{pid}/ns/{file}").st_ino != os.stat(f"/proc/self/ns/{file}").st_ino
+    except FileNotFoundError:
+        # A kernel without it, or a process that is gone: entering the others will say so.
+        return False
 
 
 def _is_ours(path: str, file: str) -> bool:

@@ -27,15 +27,35 @@ def unprivileged() -> bool:
 
 def in_users() -> bool:
     """Say whether this process is in a user namespace that is not the host's own: its map is not the identity."""
-    with open("/proc/self/uid_map") as file:
-        return file.read().split() != ["0", "0", "4294967295"]
+    return _own("uid_map") != ["0", "0", "4294967295"]
+
+
+def limited() -> bool:
+    """Say whether namespaces that are the host's are out of reach, even those that one is in."""
+    return unprivileged() or in_users()
+
+
+def groupless() -> bool:
+    """Say whether groups cannot be set: by who is not root, and where the kernel denies it, user_namespaces(7)."""
+    return unprivileged() or _own("setgroups") == ["deny"]
+
+
+def _own(name: str) -> list[str]:
+    """Return the words of a file about this process's users, read once."""
+    if name not in _read:
+        with open(f"/proc/self/{name}") as file:
+            _read[name] = file.read().split()
+    return _read[name]
+
+
+_read: dict[str, list[str]] = {}
 
 
 def without_cgroup(word: str) -> bool:
     """Say whether a container may go without a cgroup that cannot be made; `word` is the option --rootless."""
     if word in ("true", "false"):
         return word == "true"
-    return unprivileged() or in_users()
+    return limited()
 
 
 def default_root(root: str) -> str:

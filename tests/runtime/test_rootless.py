@@ -5,6 +5,7 @@ PYDOCK_RUNTIME=runc runs the same against runc.
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from typing import Any
 
 import pytest
 from tests.runtime import box
-from tests.runtime.test_verbs import OTHER, Runtime
+from tests.runtime.test_verbs import OTHER, Runtime, runtime
 
 import pydock_runtime
 from pydock_runtime import rootless
 from pydock_runtime.cgroup import absent, layout
 from pydock_runtime.errors import RuntimeFailure
 
+__all__ = ["runtime"]
 pytestmark = pytest.mark.root
 NOBODY, LENT = 65534, 300000
 # Ids are lent where nobody but the command sees it, and what the command starts.
@@ -207,6 +209,34 @@ def test_the_example_runs_and_states_are_in_his_runtime_folder(mine: Runtime) ->
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=True)
     assert mine.status(mine.ids[-1]) == "running"
     assert [made.name for made in (folder / "run").glob("*/*")] == mine.ids
+
+
+def test_root_of_a_user_namespace_has_containers_too(runtime: Runtime) -> None:
+    """As podman calls its runtime for a user: as root, but not of the host, whose namespaces it may not enter again."""
+
+    def change(wanted: box.Spec) -> None:
+        del wanted["linux"]["cgroupsPath"]
+        wanted["linux"]["namespaces"] = [entry for entry in wanted["linux"]["namespaces"] if entry["type"] != "network"]
+        kept = [mount for mount in wanted["mounts"] if not mount["destination"].startswith(("/sys", "/dev/pts"))]
+        wanted["mounts"] = kept
+
+    id = runtime.configure("sleep", "100", change=change)
+    command = shlex.join(runtime.command)
+    script = f"""
+    {command} create --bundle {runtime.bundle} {id} > /dev/null < /dev/null &&
+    {command} start {id} && {command} exec {id} sh -c 'id -u; hostname; echo $$' && {command} delete --force {id}
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    user, host, pid = done.stdout.split()
+    assert (user, host) == ("0", "box")
+    assert int(pid) < 100
 
 
 def test_when_a_container_may_go_without_a_cgroup() -> None:
