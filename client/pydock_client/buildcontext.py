@@ -109,7 +109,14 @@ def _lines(folder: str, found: list[Found], known: Known, fresh: Known) -> Itera
             kind = "d"
         elif stat.S_ISLNK(mode):
             kind, rest = "l", os.readlink(os.path.join(folder, name))
-        yield f"{json.dumps([name, kind, stat.S_IMODE(mode), mtime / 1e9, size, rest])}\n"
+        facts = f"{stat.S_IMODE(mode)}, {mtime / 1e9}, {size}"
+        yield f"[{_quoted(name)}, {_quoted(kind)}, {facts}, {_quoted(rest)}]\n"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as JSON; most are as they are."""
+    plain = text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+    return f'"{text}"' if plain else json.dumps(text)
 
 
 def _empty_of(name: str, ignored: Patterns, kept: Collection[str]) -> bool:

@@ -72,15 +72,15 @@ class Contexts:
         return self._add(Begun(digest, notes, [], reader))
 
     def begin(self, pieces: Iterable[bytes]) -> tuple[str, list[str]]:
-        """Take in a list; return an id for it and the digests of the files that are not here. In a thread."""
+        """Take in a list; return an id for it and the digests of the files that are not here, in order. In a thread."""
         raw = b"".join(_limited(pieces))
         nodes, reader = listing.nodes(raw), Reader(self.packs)
-        wanted = {node.digest for node in nodes if node.digest}
+        wanted = dict.fromkeys(node.digest for node in nodes if node.digest)
         try:
             reader.places = self.packs.find(wanted, reader.used)
             digest = hashlib.sha256(raw).hexdigest()
             self.write("lists", digest, raw)
-            missing = sorted(wanted - reader.places.keys())
+            missing = [file for file in wanted if file not in reader.places]
             return self._add(Begun(digest, self.notes(digest), missing, reader, nodes)), missing
         except BaseException:
             reader.close()

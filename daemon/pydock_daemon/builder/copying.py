@@ -5,7 +5,6 @@ destination's name, or into it where that is a folder or ends in a slash.
 """
 
 import hashlib
-import json
 import posixpath
 import re
 import tarfile
@@ -138,19 +137,18 @@ def digest(tree: Tree, items: list[Item], rules: Rules) -> str:
     for item in items:
         node = item.node
         mode = mode_of(rules.chmod, node.mode, is_folder=node.kind == FOLDER) if rules.chmod else node.mode
-        facts = [item.target, node.kind, mode, node.size, node.target if node.kind == LINK else ""]
-        facts += [node.uid, node.gid] if rules.owners else []
-        hashed.update(json.dumps(facts).encode() + b"\n")
-        if node.kind == FILE:
-            hashed.update(bytes.fromhex(node.digest) if node.digest else _sha256(tree, node))
+        told = node.digest if node.digest or node.kind != FILE else _sha256(tree, node)
+        owner = (node.uid, node.gid) if rules.owners else None
+        facts = (item.target, node.kind, mode, node.size, node.target if node.kind == LINK else "", owner, told)
+        hashed.update(repr(facts).encode("utf-8", "surrogateescape"))
     return hashed.hexdigest()
 
 
-def _sha256(tree: Tree, node: Node) -> bytes:
+def _sha256(tree: Tree, node: Node) -> str:
     hashed = hashlib.sha256()
     for piece in tree.pieces(node):
         hashed.update(piece)
-    return hashed.digest()
+    return hashed.hexdigest()
 
 
 def rows(

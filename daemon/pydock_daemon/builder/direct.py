@@ -36,6 +36,8 @@ from .likeness import Difference, File, Known, Row
 from .tree import Tree
 
 KIND = "layers"
+MOST_HELD = 50_000
+"""Members that are held in memory, for three passes over them."""
 DEEPEST = 60
 """Layers below which one has two folders: with as many as all may have, their names would not fit into a mount."""
 
@@ -136,7 +138,7 @@ class Making:
 
     async def layer(self, *, fresh: bool) -> tuple[Descriptor, str]:
         """Return the layer; one that is `fresh` takes nothing over from the last."""
-        self._files = await asyncio.to_thread(lambda: likeness.files(self._rows()))
+        self._files = await asyncio.to_thread(self._told)
         known = None if fresh or self._files is None else await asyncio.to_thread(self._remembered)
         with ExitStack() as stack:
             old = None
@@ -158,6 +160,13 @@ class Making:
             if self._files is not None:
                 await asyncio.to_thread(self._remember, Known(base, keys, made.digest, blob.pieces))
             return made, blob.diff_id
+
+    def _told(self) -> list[File] | None:
+        """Return what is told of the members, which are gathered unless there are too many."""
+        rows = list(itertools.islice(self._rows(), MOST_HELD))
+        if len(rows) < MOST_HELD:
+            self._rows = lambda: iter(rows)
+        return likeness.files(self._rows())
 
     def _remembered(self) -> Known | None:
         try:

@@ -12,6 +12,7 @@ from pydock_shared.ignore import Patterns
 from .packs import Packs, Place
 from .tree import FILE, PIECE, Node, Tree
 
+AHEAD = 1 << 20
 MOST_ANSWERS, LONGEST_ANSWER = 256, 1 << 16
 Answers = dict[str, Any]
 
@@ -24,6 +25,7 @@ class Reader:
         self.used: set[str] = set()
         """The packs that it keeps from being removed."""
         self._files: dict[str, int] = {}
+        self._ahead = "", 0, b""  # what was read last: pack, where it begins, bytes; replaced whole, for any thread
 
     def locate(self, digests: set[str]) -> None:
         """Find out where files are; InvalidArgument: some are nowhere."""
@@ -35,9 +37,16 @@ class Reader:
 
     def read(self, place: Place, offset: int, size: int) -> bytes:
         """Return bytes of a file; fewer only where it ends."""
-        if place.pack not in self._files:
-            self._files[place.pack] = self.packs.opened(place.pack)
-        return os.pread(self._files[place.pack], min(size, place.size - offset), place.offset + offset)
+        size, begin = min(size, place.size - offset), place.offset + offset
+        pack, start, data = self._ahead
+        if pack != place.pack or not start <= begin <= begin + size <= start + len(data):
+            if place.pack not in self._files:
+                self._files[place.pack] = self.packs.opened(place.pack)
+            # Files come in the order in which they are read: after one that begins where the last ended there are more.
+            further = AHEAD if (pack, start + len(data)) == (place.pack, begin) else 0
+            start, data = begin, os.pread(self._files[place.pack], max(size, further), begin)
+            self._ahead = place.pack, start, data
+        return data[begin - start : begin - start + size]
 
     def close(self) -> None:
         """Let go of the packs."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -55,7 +56,7 @@ async def built(kept: Contexts, *rows: list[object], sent: bytes = b"") -> str:
 async def test_only_what_is_missing_is_asked_for(tmp_path: Path):
     kept = Contexts(tmp_path / "c")
     name, missing = kept.begin(listing(*ROWS))
-    assert missing == sorted(hashlib.sha256(data).hexdigest() for data in (b"A", b""))
+    assert missing == [hashlib.sha256(data).hexdigest() for data in (b"A", b"")]
     with pytest.raises(InvalidArgument, match="not whole"):
         await kept.tree(name)
     kept.fill(name, [archive(b"other", b"A", b"A", b"")])
@@ -99,6 +100,16 @@ async def test_digests_of_what_is_copied_are_remembered(tmp_path: Path):
         await kept.drop(name)
     assert found[:2] == found[2:]
     assert indexed == [False, False]
+
+
+async def test_many_files_are_read_in_few_pieces(tmp_path: Path):
+    kept, files = Contexts(tmp_path / "c"), [os.urandom(50_000) for _ in range(60)]
+    rows = [[f"f{n}", "f", 0o644, 0, 50_000, hashlib.sha256(data).hexdigest()] for n, data in enumerate(files)]
+    name, _ = kept.begin(listing(*rows))
+    kept.fill(name, [archive(*files)])
+    found = await kept.tree(name)
+    for number in [*range(60), 7, 8, 59, 0, *range(60)]:
+        assert read(found, f"f{number}") == files[number]
 
 
 async def test_what_is_in_use_stays(tmp_path: Path):
