@@ -98,10 +98,10 @@ def test_shared_and_unique_sizes(engine: Engine, tmp_path: Path):
 
 def test_killed_in_the_middle_of_a_commit(engine: Engine, tmp_path: Path):
     docker = Cli("docker", engine.host, tmp_path)
-    docker("run", "-d", "--name", "web", "busybox", "sh", "-c", "head -c 200000000 /dev/urandom >/big; sleep 1000")
-    eventually(lambda: docker("exec", "web", "stat", "-c", "%s", "/big") == "200000000")
+    docker("run", "-d", "--name", "web", "busybox", "sh", "-c", "head -c 60000000 /dev/urandom >/big; sleep 1000")
+    eventually(lambda: docker("exec", "web", "stat", "-c", "%s", "/big") == "60000000")
     with docker.begin("commit", "web", "made"):
-        eventually(lambda: docker("inspect", "-f", "{{.State.Status}}", "web") == "paused", every=0.01)
+        eventually(lambda: engine.api.ok("GET", "/containers/web/json")["State"]["Paused"], every=0.005)
         engine.kill()
     engine.start()
     assert docker("inspect", "-f", "{{.State.Status}}", "web") == "running"
