@@ -1,7 +1,12 @@
 """JSON that somebody else has written: what it says, or that it is none. Used wherever a text comes from outside."""
 
+from __future__ import annotations
+
 import json
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def parsed(text: str | bytes) -> Any:
