@@ -7,6 +7,7 @@ the lock up could leave it held in the child.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -207,6 +208,13 @@ def load_seccomp(program: bytes, flags: int = 0) -> int:
 def seccomp_program(program: bytes) -> Any:
     """Return what seccomp(2) wants of a filter, which has to stay where it is meanwhile."""
     return ctypes.byref(_SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value))
+
+
+def takes_seccomp_flags(flags: int) -> bool:
+    """Say whether this kernel knows flags of a filter: it looks at them before it looks for the filter."""
+    arguments = (ctypes.c_uint(abi.SECCOMP_SET_MODE_FILTER), ctypes.c_uint(flags), ctypes.c_void_p())
+    _libc.syscall(ctypes.c_long(abi.SYS_SECCOMP), *arguments)
+    return ctypes.get_errno() == errno.EFAULT
 
 
 def sched_setattr(attributes: bytes) -> None:

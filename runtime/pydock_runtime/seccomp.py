@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 
-from pydock_runtime import abi, ranges
+from pydock_runtime import abi, linux, ranges
 from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
@@ -30,12 +30,13 @@ ACTIONS = {
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
 NOTIFY = "SCMP_ACT_NOTIFY"
+OF_A_LISTENER = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 # Flags of seccomp(2). A listener is asked for by the kernel's word, when a rule needs it.
 FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0x01,
     "SECCOMP_FILTER_FLAG_LOG": 0x02,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 0x04,
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0x20,
+    OF_A_LISTENER: 0x20,
 }
 WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
 COMPARISONS = {
@@ -198,6 +199,12 @@ def _refuse_unknown(library: ctypes.CDLL, tokens: set[int], rules: Iterable[dict
             (RETURN, 0, 0, ERRNO_ENOSYS),
         ]
     return b"".join(struct.pack("=HBBI", *step) for step in code)
+
+
+def takes(name: str) -> bool:
+    """Say whether this kernel takes a flag."""
+    with_it = abi.SECCOMP_FILTER_FLAG_NEW_LISTENER if name == OF_A_LISTENER else 0
+    return linux.takes_seccomp_flags(FLAGS[name] | with_it)
 
 
 def architectures() -> list[str]:

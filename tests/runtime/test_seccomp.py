@@ -172,6 +172,11 @@ def test_actions(action: str, expected: int) -> None:
     assert under(profile, dup_of(0)) == expected
 
 
+def test_a_flag_that_no_kernel_has_is_not_taken() -> None:
+    assert seccomp.takes("SECCOMP_FILTER_FLAG_LOG")
+    assert not linux.takes_seccomp_flags(1 << 30)
+
+
 def test_flags_are_given_to_the_kernel() -> None:
     flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]
     program = seccomp.compile_profile({"defaultAction": ALLOW, "flags": flags})

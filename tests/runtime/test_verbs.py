@@ -340,6 +340,10 @@ def test_features_are_told(runtime: Runtime) -> None:
     features = json.loads(runtime.ok("features"))
     assert {"mount", "pid", "network", "ipc", "uts", "cgroup"} <= set(features["linux"]["namespaces"])
     assert "rro" in features["mountOptions"]
+    if not OTHER:
+        # Every kernel that has pidfds for CLONE_PIDFD has these; the fourth one came with Linux 5.19.
+        assert features["linux"]["seccomp"]["supportedFlags"][:3] == features["linux"]["seccomp"]["knownFlags"][:3]
+        assert features["linux"]["netDevices"]["enabled"]
 
 
 @ours_only

@@ -7,6 +7,7 @@ import json
 from pydock_runtime import __version__, capabilities, hooks, mempolicy, namespaces, seccomp
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import Call, Flag
+from pydock_runtime.checkpoint import folders as checkpoint
 from pydock_runtime.rootfs import options
 
 ARGUMENTS = ""
@@ -32,7 +33,7 @@ def run(call: Call) -> int:
                 "operators": list(seccomp.COMPARISONS),
                 "archs": seccomp.architectures(),
                 "knownFlags": list(seccomp.FLAGS),
-                "supportedFlags": list(seccomp.FLAGS),
+                "supportedFlags": [name for name in seccomp.FLAGS if seccomp.takes(name)],
             },
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
@@ -41,6 +42,7 @@ def run(call: Call) -> int:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
+        "potentiallyUnsafeConfigAnnotations": [checkpoint.ANNOTATION],
         "annotations": {
             "io.pydock.runtime.version": __version__,
             "org.opencontainers.runc.checkpoint.enabled": "true",

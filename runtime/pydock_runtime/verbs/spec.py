@@ -41,7 +41,7 @@ def run(call: Call) -> int:
         with open(path, "x", encoding="utf-8") as file:
             json.dump(rootless() if call.has("rootless") else example(), file, indent=2)
     except FileExistsError as error:
-        raise RuntimeFailure(f"file {path} exists; remove it first", INVALID) from error
+        raise RuntimeFailure(f"File {path} exists. Remove it first", INVALID) from error
     return 0
 
 
