@@ -58,19 +58,26 @@ def stages(file: Dockerfile, arguments: dict[str, str]) -> tuple[list[Stage], di
 def _stage(instruction: Instruction, before: list[Stage], variables: dict[str, str], escape: str) -> Stage:
     words = instruction.text.split()
     if not (len(words) == 1 or (len(words) == 3 and words[1].lower() == "as")):
-        raise InvalidArgument(f"dockerfile parse error on line {instruction.line}: FROM requires either one or three "
-                              "arguments")  # fmt: skip
+        raise _wrong(instruction, "FROM requires either one or three arguments")
     expand = Words(variables, escape)
     base, name = expand.one(words[0]), words[2].lower() if len(words) == 3 else ""
     if not base:
-        raise InvalidArgument(f"base name ({words[0]}) should not be blank")
+        raise _wrong(instruction, f"base name ({words[0]}) should not be blank")
     if name and not STAGE_NAME.fullmatch(name):
-        raise InvalidArgument(
-            f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols'
-        )
+        message = f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols'
+        raise _wrong(instruction, message, words[2])
     parent = next((stage for stage in reversed(before) if stage.name and stage.name == base.lower()), None)
     platform = expand.one(instruction.flag("platform") or "")
     return Stage(len(before), name, base, platform, instruction.line, instruction.original, parent)
+
+
+def _wrong(instruction: Instruction, message: str, word: str = "") -> InvalidArgument:
+    """Return the error of an instruction, with a caret below a word of it or where its words begin."""
+    shown = instruction.original.splitlines()[0]
+    place = shown.find(word) if word else len(instruction.name) + 1
+    return InvalidArgument(
+        f"dockerfile parse error on line {instruction.line}: {message}\n{shown}\n{' ' * max(place, 0)}^"
+    )
 
 
 def find(made: list[Stage], name: str) -> Stage | None:

@@ -39,3 +39,19 @@ def test_what_can_be() -> None:
 def test_many_stages_upon_each_other() -> None:
     text = "".join(f"FROM x AS s{n}\nCOPY --from=s{n + 1} / /\n" for n in range(1500))
     check(f"{text}FROM x AS s1500\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "column"),
+    [
+        ("FROM x AS", "FROM requires either one or three arguments", 5),
+        ("FROM $NOTHING", "base name ($NOTHING) should not be blank", 5),
+        ("FROM x AS 1x", 'invalid name for build stage: "1x"', 10),
+    ],
+)
+def test_what_is_no_stage(line: str, message: str, column: int) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        check(f"# nothing\n{line}\n")
+    told, shown, caret = caught.value.message.splitlines()
+    assert told.startswith(f"dockerfile parse error on line 2: {message}")
+    assert (shown, caret) == (line, " " * column + "^")
