@@ -1,6 +1,6 @@
-"""`checkpoint`: the processes of a running container are written to files. Used by the verb.
+"""`checkpoint`: the processes of a running container are written to files. Used by the verb and `aside`.
 
-What criu is told is what runc tells it, so that a checkpoint of the one can be restored by the other.
+criu is told what runc tells it, and in runc's words, so that a checkpoint of runc's can be restored here.
 """
 
 from __future__ import annotations

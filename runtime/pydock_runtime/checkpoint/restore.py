@@ -1,4 +1,4 @@
-"""`restore`: the processes of a checkpoint run again, in a container of the same spec. Used by the verb.
+"""`restore`: the processes of a checkpoint run again, in a container of the same spec. Used by the verb and `aside`.
 
 criu makes them children of ours. It runs in the container's cgroups, whose limits they have from the first moment, and
 where we are: in a mount namespace that is not the host's, so that nothing of the root is seen there.
