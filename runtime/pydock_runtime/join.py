@@ -6,7 +6,6 @@ It is forked into the container's pid namespace, and enters the others itself. T
 from __future__ import annotations
 
 import os
-import signal
 
 from pydock_runtime import (
     abi,
@@ -34,31 +33,80 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pydock_runtime.cgroup import Cgroup
-    from pydock_runtime.known import Again, Known
+    from pydock_runtime.known import Again, Habit, Known
     from pydock_runtime.seccomp import Program
     from pydock_runtime.steps import Step
 
 
-class _Work:
+class Entry:
+    """The way into a container: descriptors of its init and of its cgroups, until `close`."""
+
+    __slots__ = ("by_helper", "entrances", "kinds", "target")
+
+    def __init__(self, pid: int, cgroup: Cgroup) -> None:
+        """`pid` is its init's. Raises OSError."""
+        self.target = linux.pidfd_open(pid)
+        try:
+            self.entrances = [*cgroup.entrances(pid), *resctrl.entrances(pid)]
+        except BaseException:
+            os.close(self.target)
+            raise
+        self.kinds = namespaces.of_process(pid)
+        self.by_helper = 0
+        if rootless.limited():
+            pids = abi.CLONE_NEWPID if namespaces.differs(pid, "pid") else 0
+            self.by_helper = self.kinds & abi.CLONE_NEWUSER | pids
+
+    def close(self) -> None:
+        """Close them."""
+        for fd in (self.target, *self.entrances):
+            os.close(fd)
+
+
+class Work:
     """What the process needs, made by the parent before the fork.
 
     What can be found out there is: in the child, to which every page is new, it costs many times as much.
     """
 
-    __slots__ = ("again", "by_helper", "entering", "learns", "process", "size", "sync", "target", "terminal")
+    __slots__ = ("_habit", "again", "by_helper", "entering", "learns", "process", "size", "stdio", "sync", "target")
 
     again: Again | None
 
-    def __init__(self, target: int, process: credentials.Process, entering: list[Step], channel: socket.socket) -> None:
-        self.target = target
+    def __init__(
+        self,
+        entry: Entry,
+        spec: dict[str, Any],
+        process: credentials.Process,
+        stdio: tuple[int, int, int] | None,
+        channel: socket.socket,
+        *,
+        state: dict[str, Any] | None = None,
+        habit: Habit | None = None,
+    ) -> None:
+        """`process` is made from `spec`; `channel` is the child's end of one, and stays the caller's."""
+        self.target = entry.target
+        self.by_helper = entry.by_helper
         self.process = process
-        self.entering = entering
+        self.stdio = stdio
         self.sync = channel
-        self.again = None
-        self.learns = False
-        self.terminal = False
-        self.size: dict[str, Any] | None = None
-        self.by_helper = 0
+        self.size: dict[str, Any] | None = spec.get("consoleSize")
+        self.learns, self.again = False, None
+        self._habit = habit if stdio is not None and _is_plain(process, spec, entry.kinds) else None
+        preserved = range(3, 3 + process.preserve)
+        kept = (channel.fileno(), entry.target, *entry.entrances, *(stdio or ()), *preserved)
+        self.entering = [
+            *_leaving(process, spec, state or {}, kept),
+            *_entering(process, entry, stdio),
+            *steps.close_all_but((channel.fileno(), *preserved)),
+        ]
+
+    def remember(self) -> None:
+        """Do as those before it did, as far as is known."""
+        if self._habit is not None:
+            self.learns, self.again = self._habit.repeated, self._habit.again
+            if self.again is not None and self.again.account.uid and self.stdio is not None:
+                credentials.own(self.stdio, self.again.account)
 
 
 def spawn_exec(
@@ -79,39 +127,20 @@ def spawn_exec(
     container's own spec, so its `linux` (`part`) and `state` (for a seccomp listener) come with it. With
     `known` of the container the child begins with what is, and may say what is to be learnt; see there.
     """
-    target = linux.pidfd_open(pid)
-    opened = [target]
-    try:
-        habit = known.habit(process, program) if known is not None else None
-        prepared = habit.process if habit else credentials.Process(process, program, preserve=preserve)
-        prepared.take(part or {})
-        opened += [*cgroup.entrances(pid), *resctrl.entrances(pid)]
-        ours, theirs = sync.pair()
+    habit = known.habit(process, program) if known is not None else None
+    prepared = habit.process if habit else credentials.Process(process, program, preserve=preserve)
+    prepared.take(part or {})
+    entry = Entry(pid, cgroup)
+    ours, theirs = sync.pair()
+    with theirs:
         try:
-            kept = (theirs.fileno(), *opened, *(stdio or ()), *range(3, 3 + preserve))
-            kinds = namespaces.of_process(pid)
-            entering = [
-                *_leaving(prepared, process, state or {}, kept),
-                *_entering(prepared, kinds, opened, stdio),
-                *steps.close_all_but((theirs.fileno(), *range(3, 3 + preserve))),
-            ]
-            work = _Work(target, prepared, entering, theirs)
-            work.terminal, work.size = stdio is None, process.get("consoleSize")
-            if rootless.limited():
-                work.by_helper = kinds & abi.CLONE_NEWUSER | (abi.CLONE_NEWPID if namespaces.differs(pid, "pid") else 0)
-            if habit and stdio is not None and _is_plain(prepared, process, kinds):
-                work.learns, work.again = habit.repeated, habit.again
-                if work.again is not None:
-                    credentials.own(stdio, work.again.account)
-            new, pidfd = _fork_into_pids(work)
+            work = Work(entry, process, prepared, stdio, theirs, state=state, habit=habit)
+            new, pidfd = fork(work, for_parent=False)
         except BaseException:
             ours.close()
             raise
         finally:
-            theirs.close()
-    finally:
-        for fd in opened:
-            os.close(fd)
+            entry.close()
     return launch.Child(new, pidfd, ours, cgroup, habit)
 
 
@@ -137,18 +166,16 @@ def _leaving(
     return found
 
 
-def _entering(
-    process: credentials.Process, kinds: int, opened: list[int], stdio: tuple[int, int, int] | None
-) -> list[Step]:
-    """Return how all but the pid namespace is entered; `opened` is its init and the entrances of the cgroup."""
-    target, *entrances = opened
+def _entering(process: credentials.Process, entry: Entry, stdio: tuple[int, int, int] | None) -> list[Step]:
+    """Return how all but the pid namespace is entered."""
+    kinds = entry.kinds
     # Such a helper has entered the container's users, see `_fork_in_users`.
-    found = [steps.call("setns", target, kinds & ~abi.CLONE_NEWUSER if rootless.limited() else kinds)]
+    found = [steps.call("setns", entry.target, kinds & ~abi.CLONE_NEWUSER if rootless.limited() else kinds)]
     if kinds & abi.CLONE_NEWUSER:
         # In there nobody can raise them any more.
         raised = steps.python(rlimits.apply, process.limits)
         found = [raised, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.groupless))]
-    found += [steps.call("write", fd, b"0", 1) for fd in entrances]
+    found += [steps.call("write", fd, b"0", 1) for fd in entry.entrances]
     if process.scheduling.final is not None:
         found.append(steps.python(scheduling.pin, process.scheduling.final))
     found += [steps.call("setsid"), *credentials.LEAVE_KEYRING]
@@ -156,20 +183,22 @@ def _entering(
     return found
 
 
-def _fork_into_pids(work: _Work) -> tuple[int, int]:
+def fork(work: Work, *, for_parent: bool) -> tuple[int, int]:
     """Fork a child into the pid namespace of the target: entering one counts for the children only, until we leave it.
 
-    A helper that enters everything and forks would cost as much again as the process itself.
+    A helper that enters everything and forks would cost as much again as the process itself. Returns (pid, pidfd).
+    `for_parent`: the child is to be our parent's.
     """
+    work.remember()
     if rootless.limited():
         return launch.by_helper(lambda _: _fork_in_users(work))
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     # What the child makes, frees or looks up on its way to its story is on pages that it has to copy.
-    (_, fork, arguments, _), pidfd = steps.fork(signal.SIGCHLD)
+    (_, clone, arguments, _), pidfd = steps.fork(for_parent=for_parent)
     run, story, error = init.run, lambda: _story(work), None
     try:
         linux.setns(work.target, abi.CLONE_NEWPID)
-        pid = fork(*arguments)
+        pid = clone(*arguments)
         if pid == 0:
             run(work, story)
         elif pid < 0:
@@ -182,7 +211,7 @@ def _fork_into_pids(work: _Work) -> tuple[int, int]:
     return pid, pidfd.value
 
 
-def _fork_in_users(work: _Work) -> int:
+def _fork_in_users(work: Work) -> int:
     """Fork into the pid namespace where the host's is out of reach: there is no way back, and users come first."""
     for flag in (abi.CLONE_NEWUSER, abi.CLONE_NEWPID):
         if work.by_helper & flag:
@@ -201,7 +230,7 @@ def _return(home: int) -> None:
         os.abort()
 
 
-def _story(work: _Work) -> NoReturn:
+def _story(work: Work) -> NoReturn:
     steps.carry_out(work.entering)
     again = work.again
     if again is not None and steps.all_hold(again.checks):
@@ -211,7 +240,7 @@ def _story(work: _Work) -> NoReturn:
         credentials.execute(work.process, again.environment)
     if work.learns:
         knowledge.tell(work.sync, work.process)
-    if work.terminal:
+    if work.stdio is None:
         master, slave = terminal.open_pair(work.size)
         terminal.adopt(slave)
         sync.send(work.sync, {"ready": True}, (master,))

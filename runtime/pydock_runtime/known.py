@@ -75,12 +75,16 @@ class Known:
 
     def habit(self, spec: dict[str, Any], program: Program | None) -> Habit:
         """Return a `process` of a spec made ready, the last one when that was the same; RuntimeFailure: it is wrong."""
-        if self._habit is not None and program is self._program and spec == self._spec:
-            self._habit.repeated = True
-        else:
+        if self._habit is None or not self.was_last(spec, program):
             self._habit = Habit(credentials.Process(spec, program))
             self._spec, self._program = spec, program
+        else:
+            self._habit.repeated = True
         return self._habit
+
+    def was_last(self, spec: dict[str, Any], program: Program | None) -> bool:
+        """Say whether this is what was asked for last."""
+        return self._habit is not None and program is self._program and spec == self._spec
 
 
 def tell(channel: socket.socket, process: credentials.Process) -> None:

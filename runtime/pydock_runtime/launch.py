@@ -34,11 +34,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
 
     from pydock_runtime.cgroup import Cgroup
-    from pydock_runtime.known import Habit
     from pydock_runtime.seccomp import Program
+
+    class Learner(Protocol):
+        """Who is to know what a child tells, see `known`."""
+
+        def learn(self, told: dict[str, Any]) -> None:
+            """Take it."""
 
 
 class Child:
@@ -47,7 +52,7 @@ class Child:
     __slots__ = ("cgroup", "console", "habit", "pid", "pidfd", "sync")
 
     def __init__(
-        self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup, habit: Habit | None = None
+        self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup, habit: Learner | None = None
     ) -> None:
         """`channel` None: it has nothing to say any more, and `sync` is not to be used.
 

@@ -29,10 +29,11 @@ class Program:
         self.home = home
         self.folder = folder
 
-    def command(self, argv: list[str]) -> list[str]:
-        """Return the command that runs it with these arguments."""
+    def command(self, argv: list[str], module: str = "cli") -> list[str]:
+        """Return the command that runs `main` of one of its modules with these arguments."""
         start = (
-            f"import sys; sys.path.insert(0, {self.folder!r}); from pydock_runtime.cli import main; sys.exit(main())"
+            f"import sys; sys.path.insert(0, {self.folder!r}); from pydock_runtime.{module} import main; "
+            "sys.exit(main())"
         )
         return [self.python, "-S", "-s", "-P", "-c", start, *argv]
 

@@ -44,10 +44,14 @@ def system_call(name: str, number: int, *arguments: Any, tolerated: int = 0) -> 
     return name, _libc.syscall, tuple(map(_ready, (number, *arguments))), tolerated
 
 
-def fork(exit_signal: int) -> tuple[Step, ctypes.c_int]:
-    """Return the making of a child, in which it returns 0, and what its pidfd will be in. One thread only."""
+def fork(*, for_parent: bool) -> tuple[Step, ctypes.c_int]:
+    """Return the making of a child, in which it returns 0, and what its pidfd will be in. One thread only.
+
+    `for_parent`: it is to be a child of this process's parent.
+    """
     pidfd = ctypes.c_int(-1)
-    wanted = linux.CloneArgs(flags=abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
+    flags, number = (abi.CLONE_PARENT, 0) if for_parent else (0, signal.SIGCHLD)
+    wanted = linux.CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=number)
     return system_call("clone3", abi.SYS_CLONE3, ctypes.byref(wanted), ctypes.sizeof(wanted)), pidfd
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydock_runtime.seccomp import Program
     from pydock_runtime.supervisor.connection import Request
     from pydock_runtime.supervisor.containers import Container
+    from pydock_runtime.supervisor.forks import Forks
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.runtimes import Ends, Strays
@@ -68,9 +69,9 @@ class Restoring:
 
     settings: dict[str, Any] | None = None
 
-    def __init__(self, strays: Strays, files: dict[str, str]) -> None:
+    def __init__(self, strays: Strays, forks: Forks, files: dict[str, str]) -> None:
         """`files`: {"images", "work"}, the folders of the checkpoint and of criu's log."""
-        own = Own()
+        own = Own(forks)
         self.exec, self.delete = own.exec, own.delete
         self._strays = strays
         self._files = files

@@ -14,6 +14,7 @@ from pydock_runtime import abi, foreign, join, launch, linux, resctrl
 from pydock_runtime.errors import INVALID, RuntimeFailure
 from pydock_runtime.known import Known
 from pydock_runtime.supervisor.diary import note
+from pydock_runtime.supervisor.forks import Forks, Regular
 from pydock_runtime.supervisor.processes import Process
 from pydock_runtime.supervisor.protocol import Fd
 
@@ -73,17 +74,46 @@ class Own:
     process = Process
     create = staticmethod(launch.spawn)
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks) -> None:
+        self._forks = forks
         self._known = Known()
+        self._regular: Regular | None = None
 
     def exec(
         self, pid: int, process: dict[str, Any], *, stdio: Ends, program: Program | None, cgroup: Cgroup
     ) -> launch.Child:
-        """Begin a further process."""
-        return join.spawn_exec(pid, process, stdio=stdio, program=program, cgroup=cgroup, known=self._known)
+        """Begin a further process; one that is asked for again and again is the forker's."""
+        child = None
+        if stdio is not None and (program is None or not program.listener):
+            child = self._by_forker(pid, process, stdio, program, cgroup)
+        if child is None:
+            child = join.spawn_exec(pid, process, stdio=stdio, program=program, cgroup=cgroup, known=self._known)
+        return child
+
+    def _by_forker(
+        self, pid: int, process: dict[str, Any], stdio: tuple[int, int, int], program: Program | None, cgroup: Cgroup
+    ) -> launch.Child | None:
+        regular = self._regular
+        if regular is not None and regular.spec == process and regular.program is program:
+            child = self._forks.again(regular, cgroup, stdio) if self._forks.wanted() else None
+        elif self._known.was_last(process, program) and self._forks.wanted():
+            self._forget()
+            child = self._forks.first(pid, process, program, cgroup, stdio)
+            self._regular = child.habit if child is not None and isinstance(child.habit, Regular) else None
+        else:
+            return None
+        if child is None:
+            self._regular = None
+        return child
+
+    def _forget(self) -> None:
+        if self._regular is not None:
+            self._regular.forget()
+            self._regular = None
 
     def delete(self, container: str, deleted: Callable[[], None]) -> None:
-        """Remove what it had of resctrl; nothing else of it is anywhere."""
+        """Remove what it had of resctrl and of the forker; nothing else of it is anywhere."""
+        self._forget()
         try:
             resctrl.remove(container)
         except OSError as error:
@@ -129,7 +159,10 @@ class Strays:
         def ended(_events: int) -> None:
             self._poller.forget(pidfd)
             del self.helpers[pidfd]
-            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+            try:
+                result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+            except ChildProcessError:
+                result = None  # the sweep came first
             os.close(pidfd)
             if result is not None and result.si_status != 0:
                 note(f"{what}: ended with status {result.si_status}")
@@ -255,12 +288,13 @@ class ForeignProcess(Process):
 class Runtimes:
     """Finds the runtime of a container by the settings that pydockd sends."""
 
-    __slots__ = ("_exec_root", "_poller", "_strays")
+    __slots__ = ("_exec_root", "_forks", "_poller", "_strays")
 
     def __init__(self, exec_root: str, poller: Poller, awaited: Callable[[], set[int]]) -> None:
         self._exec_root = exec_root
         self._poller = poller
         self._strays = Strays(poller, awaited)
+        self._forks = Forks(poller, self._strays.wait_for, self._strays.sweep)
 
     def of(self, container: str, settings: dict[str, Any] | None, restore: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a container; `settings` is {"name", "path", "args"}, None for our own.
@@ -272,9 +306,9 @@ class Runtimes:
                 raise RuntimeFailure("checkpoints need pydock's own runtime", INVALID)
             from pydock_runtime.supervisor.checkpoints import Restoring  # who has none does not pay for it
 
-            return Restoring(self._strays, restore)
+            return Restoring(self._strays, self._forks, restore)
         if settings is None:
-            return Own()
+            return Own(self._forks)
         return Other(foreign.Runtime(settings, self._exec_root, container), settings, self._strays)
 
     def checkpoint(self, container: Container, request: Request) -> None:
@@ -304,7 +338,8 @@ class Runtimes:
         self._strays.sweep()
 
     def close(self) -> None:
-        """Remove the folders, the last thing before the end; what a runtime has left in them stays."""
+        """End the forker and remove the folders, the last thing before the end; what a runtime has left stays."""
+        self._forks.close()
         folders = [os.path.join(self._exec_root, name) for name in (foreign.ROOTS, foreign.BUNDLES)]
         for folder in folders:
             with contextlib.suppress(OSError):
