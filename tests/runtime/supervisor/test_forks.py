@@ -30,6 +30,11 @@ def forkers(house: House) -> list[int]:
     return mine
 
 
+def ways(forker: int) -> int:
+    """How many descriptors lead into containers, beside its standard ones and its channel."""
+    return len(os.listdir(f"/proc/{forker}/fd")) - 4
+
+
 def eventually(true: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 10
     while not (found := true()):
@@ -62,7 +67,7 @@ class Asking:
         for _ in range(forks.MANY):
             assert self() == self.first
         [forker] = eventually(lambda: forkers(self._house))
-        os.kill(forker, 0)
+        eventually(lambda: self() == self.first and ways(forker))
         for _ in range(3):
             assert self() == self.first
         return int(forker)
@@ -74,9 +79,8 @@ def test_there_is_one_for_many_and_its_children_are_confined_as_others(house: Ho
     assert asking.first[0] == 5
     assert "mkdir: can't create directory '/tmp/never': Operation not permitted" in asking.first[1]
     forker = asking.until_there_is_a_forker()
-    ways = len(os.listdir(f"/proc/{forker}/fd"))
     house.client.request("delete", container=name, force=True)
-    eventually(lambda: len(os.listdir(f"/proc/{forker}/fd")) < ways)  # nothing of a container is held that has gone
+    eventually(lambda: ways(forker) == 0)  # nothing of a container is held that has gone
 
 
 def test_what_cannot_be_run_is_told_and_another_process_goes_its_own_way(house: House) -> None:
