@@ -22,15 +22,16 @@ from . import attributes
 from .progress import Vertices, words
 from .sources import Sources
 
+UNKNOWN = 2
 LINE = re.compile(r"(?:line |:)(\d+)")
 
 
 class Refused(PydockError):
-    """An error with BuildKit's details: `(type url, value)` pairs."""
+    """An error with BuildKit's details, `(type url, value)` pairs, and gRPC's code for it."""
 
-    def __init__(self, message: str, details: list[tuple[str, bytes]]) -> None:
+    def __init__(self, message: str, details: list[tuple[str, bytes]], code: int = UNKNOWN) -> None:
         super().__init__(message)
-        self.details = details
+        self.details, self.code = details, code
 
 
 async def build(sources: Sources, name: str, given: Mapping[str, str]) -> Outcome:

@@ -136,7 +136,7 @@ def _event(kind: int, record: Any) -> Any:
 
 def _failed(record: Any, error: BaseException) -> None:
     code = Status.CANCELLED if isinstance(error, asyncio.CancelledError) else Status.UNKNOWN
-    record.error.code, record.error.message = code.value, words(error)
+    record.error.code, record.error.message = getattr(error, "code", code.value), words(error)
     for url, value in getattr(error, "details", ()):
         record.error.details.add(type_url=url, value=value)
 

@@ -94,7 +94,7 @@ class Job:
         returned = await self._returned
         if returned.HasField("error") and returned.error.code:
             details = [(detail.type_url, detail.value) for detail in returned.error.details]
-            raise Refused(returned.error.message, details)
+            raise Refused(returned.error.message, details, returned.error.code)
         name = returned.result.ref.id or returned.result.refDeprecated
         if not name:
             return None

@@ -1,5 +1,6 @@
 """Records of builds: kept, told, pinned, removed, and no more of them than there may be."""
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from pydock_daemon.buildkit import history
+from pydock_daemon.buildkit.frontend import Refused
 from pydock_daemon.buildkit.history import COMPLETE, DELETED, STARTED, History
 from pydock_daemon.buildkit.messages import make
 from pydock_daemon.buildkit.progress import Telling, Vertex
@@ -19,7 +21,7 @@ def kept(tmp_path: Path) -> History:
     return History(BuildKit(), tmp_path)
 
 
-async def build(kept: History, ref: str, error: Exception | None = None) -> None:
+async def build(kept: History, ref: str, error: BaseException | None = None) -> None:
     telling = Telling()
     async with kept.recorded(make("Solve", Ref=ref, FrontendAttrs={"target": "t"}), telling) as record:
         step = Vertex(telling, "a step")
@@ -77,3 +79,15 @@ async def test_who_listens_is_told(kept: History) -> None:
         (STARTED, "one"), (COMPLETE, "one"), (DELETED, "one")
     ]  # fmt: skip
     assert not kept._buildkit.listeners
+
+
+async def test_the_code_of_an_error(kept: History) -> None:
+    """A build that was called off is told from one that failed."""
+    for ref, error in (
+        ("1", Refused("context canceled", [], 1)),
+        ("2", asyncio.CancelledError()),
+        ("3", Refused("", [])),
+    ):
+        with pytest.raises(type(error)):
+            await build(kept, ref, error)
+    assert [event.record.error.code for event in await records(kept)] == [2, 1, 1]
