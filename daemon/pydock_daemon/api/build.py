@@ -293,7 +293,7 @@ async def prune_cache(call: Call) -> web.StreamResponse:
     if call.flag("all") and not filters and limits == prune.Limits():
         freed += await asyncio.to_thread(engine.build_contexts.clear)
     engine.events.publish("builder", "prune", "", {"reclaimed": str(freed)})
-    return json_response({"CachesDeleted": ids, "SpaceReclaimed": freed})
+    return json_response({"CachesDeleted": ids or None, "SpaceReclaimed": freed})
 
 
 ROUTES = (

@@ -158,7 +158,7 @@ async def remove_link(call: Call) -> web.StreamResponse:
 async def prune_containers(call: Call) -> web.StreamResponse:
     """POST /containers/prune."""
     removed, space = await remove.prune(call.engine.containers, call.filters())
-    return json_response({"ContainersDeleted": removed, "SpaceReclaimed": space})
+    return json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": space})
 
 
 async def wait_container(call: Call) -> web.StreamResponse:

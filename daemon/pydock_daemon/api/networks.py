@@ -45,7 +45,8 @@ async def remove_network(call: Call) -> web.StreamResponse:
 
 async def prune_networks(call: Call) -> web.StreamResponse:
     """Remove the networks nobody is in."""
-    return json_response({"NetworksDeleted": await define.prune(call.engine.networks, call.filters())})
+    removed = await define.prune(call.engine.networks, call.filters())
+    return json_response({"NetworksDeleted": removed or None})
 
 
 async def connect_container(call: Call) -> web.StreamResponse:

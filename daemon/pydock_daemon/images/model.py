@@ -10,6 +10,15 @@ from typing import Any, NamedTuple
 from pydock_shared.errors import InvalidArgument
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "i386": "386"}
+_SYSTEMS = set(
+    "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows"
+    " zos".split()
+)
+_KNOWN = set(
+    "386 amd64 amd64p32 arm armbe arm64 arm64be loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc ppc64"
+    " ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm".split()
+)
+"""What Go's compiler has names for, which containerd's platforms go by."""
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386"}
 _VARIANTS = {("arm64", ""): "v8", ("arm", ""): "v7", ("amd64", "v1"): ""}
 _ARMS = ("v8", "v7", "v6", "v5")
@@ -90,15 +99,27 @@ def runs_here(platform: Platform) -> bool:
 
 
 def parse_platform(text: str) -> Platform:
-    """Return the platform of `os[/architecture[/variant]]`, or of an architecture alone; InvalidArgument otherwise."""
+    """Return the platform of `os[/architecture[/variant]]`, or of one of the first two alone.
+
+    InvalidArgument, in the words of containerd's platforms, for what is neither; alone only what Go knows means any.
+    """
     parts = text.strip().split("/")
-    if not all(parts) or len(parts) > 3:
-        raise InvalidArgument(f'"{text}": cannot parse platform specifier: needs os[/arch[/variant]]')
-    if len(parts) == 1:
-        host = host_platform()
-        alone = parts[0].lower()
-        return Platform(alone, host.architecture) if alone in ("linux", "windows") else Platform("linux", alone)
-    return Platform(*parts)
+    for part in parts:
+        if not re.fullmatch("[A-Za-z0-9_-]+", part):
+            raise InvalidArgument(
+                f'"{part}" is an invalid component of "{text}": '
+                'platform specifier component must match "^[A-Za-z0-9_-]+$"'
+            )
+    if len(parts) > 3:
+        raise InvalidArgument(f'"{text}": cannot parse platform specifier')
+    if len(parts) > 1:
+        return Platform(*parts)
+    alone = parts[0].lower()
+    if alone in _SYSTEMS:
+        return Platform(alone, host_platform().architecture)
+    if _ALIASES.get(alone, alone) not in _KNOWN:
+        raise InvalidArgument(f'"{text}": unknown operating system or architecture')
+    return Platform("linux", alone)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def test_platforms() -> None:
     assert parse_platform("linux/amd64").runs(Platform("linux", "x86_64"))
     assert not parse_platform("linux/arm/v6").runs(Platform("linux", "arm", "v7"))
     assert parse_platform("linux/arm").runs(Platform("linux", "arm", "v7"))
-    for text in ("", "linux/", "a/b/c/d"):
+    for text in ("", "linux/", "a/b/c/d", "foo", "a b", "linux/a b"):
         with pytest.raises(InvalidArgument):
             parse_platform(text)
 
