@@ -3,7 +3,6 @@
 import json
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +29,6 @@ def restart(engine: Engine, high: int, low: int) -> None:
     engine.start()
 
 
-@pytest.fixture(autouse=True)
-def _as_before(engine: Engine) -> Iterator[None]:
-    """The next test begins without collection."""
-    yield
-    engine.stop()
-    engine.options = ()
-    engine.start()
-
-
 def names(engine: Engine) -> set[str]:
     """The images there are."""
     return {image["RepoTags"][0].removesuffix(":latest") for image in engine.api.ok("GET", "/images/json")}
@@ -58,7 +48,11 @@ def pydock(engine: Engine, tmp_path: Path) -> Cli:
 
 @pytest.fixture
 def engine(own_daemon: Engine, base_archive: Path) -> Engine:
-    """The module's engine with nothing but busybox."""
+    """The module's engine with nothing but busybox, and without collection."""
+    if own_daemon.options:
+        own_daemon.stop()
+        own_daemon.options = ()
+        own_daemon.start()
     own_daemon.clear()
     for path, query in (("/build/prune", {"all": "1"}), ("/images/prune", {"filters": {"dangling": ["false"]}})):
         own_daemon.api.ok("POST", path, **query)
