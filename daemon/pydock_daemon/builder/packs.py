@@ -86,11 +86,14 @@ class Packs:
         return Pack(self._root / f"{name}{NEW}")
 
     def end(self, pack: Pack, used: set[str], *, good: bool) -> None:
-        """Take in a pack that is whole, which is in use then and added to `used`; or forget it."""
+        """Take in a pack that is whole, which is in use then and added to `used`; or forget it.
+
+        One of whose files others have all is not needed: those are used.
+        """
         name = pack.path.stem
         pack.close()
         try:
-            if good and pack.rows:
+            if good and len(self.find(pack.rows, used)) < len(pack.rows):
                 rows = [ROW.pack(bytes.fromhex(digest), *place) for digest, place in pack.rows.items()]
                 made = self._root / f"{name}{NEW}{INDEX}{NEW}"
                 made.write_bytes(b"".join([self._this_boot(), *rows]))

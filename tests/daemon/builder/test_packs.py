@@ -10,14 +10,14 @@ import pytest
 from pydock_daemon.builder import packs
 from pydock_daemon.builder.packs import Packs
 
-A, B = (hashlib.sha256(data).hexdigest() for data in (b"aaaa", b"bb"))
+A, B, C = (hashlib.sha256(data).hexdigest() for data in (b"aaaa", b"bb", b"c"))
 
 
 def made(kept: Packs, *contents: bytes) -> str:
     """Make a pack that nobody uses and return its name."""
     pack, used = kept.begin(), set[str]()
     for data in contents:
-        pack.add([data[:1], data[1:]], {A, B})
+        pack.add([data[:1], data[1:]], {A, B, C})
     kept.end(pack, used, good=True)
     kept.leave(used)
     return pack.path.stem
@@ -33,6 +33,15 @@ def test_files_are_found(tmp_path: Path) -> None:
     kept.leave(used)
     assert kept.remove(first)
     assert list(kept.find([A, B], set())) == [B]
+
+
+def test_what_is_here_is_not_kept_twice(tmp_path: Path) -> None:
+    kept = Packs(tmp_path / "p")
+    first, pack, used = made(kept, b"aaaa", b"bb"), kept.begin(), set[str]()
+    pack.add([b"bb"], {B})
+    kept.end(pack, used, good=True)
+    assert used == {first}
+    assert len(kept.entries()) == 1
 
 
 @pytest.mark.parametrize(
@@ -63,7 +72,7 @@ def test_one_that_is_not_good_is_forgotten(tmp_path: Path) -> None:
 
 def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Packs(tmp_path / "p")
-    names = [made(kept, b"aaaa"), made(kept, b"bb"), made(kept, b"aaaa")]
+    names = [made(kept, b"aaaa"), made(kept, b"bb"), made(kept, b"c")]
     for number, name in enumerate(names):
         os.utime(tmp_path / "p" / f"{name}.index", (number, number))
     monkeypatch.setattr(packs, "MOST", 2)
