@@ -141,14 +141,13 @@ def test_a_cache_of_all_stages(
     """What another stage made is there for a build of that stage; of the rest nothing is fetched."""
     folder, name = project(Dockerfile=STAGED), registry.name(f"max-{kind}:1")
     there = {"local": (f"dest={tmp_path}/c", f"src={tmp_path}/c"), "registry": (f"ref={name}", f"ref={name}")}[kind]
-    for mode in ("min", "max"):
+    for mode in ("min", "max") if kind == "registry" else ("max",):
         build(pydock, folder, "--no-cache", "--cache-to", f"type={kind},mode={mode},{there[0]}")
         first = output(pydock, "cat", "/m")
         _cold(daemon)
         again = build(pydock, folder, "--target", "made", "--cache-from", f"type={kind},{there[1]}")
         assert again.count("Using cache") == (2 if mode == "max" else 0)
         assert (output(pydock, "cat", "/made") == first) is (mode == "max")
-    _cold(daemon)
     assert build(pydock, folder, "--cache-from", f"type={kind},{there[1]}").count("Using cache") == 3
 
 
