@@ -17,7 +17,7 @@ from .tree import Node
 
 MOST_DIFFERENT = 4
 """One in so many files may be different; of more a whole folder is made."""
-SHORT = 16
+SHORT, WHITEOUT = 16, ".wh."
 PIECE, LONGEST_PIECE = 1 << 18, 1 << 22
 CUT = 8
 """One in so many files ends a piece that is long enough."""
@@ -58,10 +58,11 @@ class Difference(NamedTuple):
 
 
 def files(rows: Iterable[Row]) -> list[File] | None:
-    """Return the members of an archive; None where one is not told by its name alone, or by a digest."""
+    """Return the members of an archive; None where one is not told by its name alone, or by a digest, or hides another."""
     found, names = list[File](), set[str]()
     for info, node in rows:
-        if info.type == tarfile.LNKTYPE or info.name in names or (node and node.size and not node.digest):
+        hides = posixpath.basename(info.name).startswith(WHITEOUT)
+        if hides or info.type == tarfile.LNKTYPE or info.name in names or (node and node.size and not node.digest):
             return None
         names.add(info.name)
         facts = (
@@ -103,4 +104,4 @@ def difference(found: list[File], before: Mapping[str, bytes]) -> Difference | N
 
 def whiteout(path: str) -> tarfile.TarInfo:
     """Return the member that says that a path is gone."""
-    return tarfile.TarInfo(posixpath.join(posixpath.dirname(path), f".wh.{posixpath.basename(path)}"))
+    return tarfile.TarInfo(posixpath.join(posixpath.dirname(path), f"{WHITEOUT}{posixpath.basename(path)}"))

@@ -40,8 +40,9 @@ def test_a_member_is_all_that_is_told_of_it() -> None:
         [row("a"), row("a")],
         [row("a"), (info("b", type=tarfile.LNKTYPE, linkname="a"), None)],
         [row("a", digest="")],
+        [row("a"), row("d/.wh.b")],
     ],
-    ids=["twice", "a hard link", "not known by a digest"],
+    ids=["twice", "a hard link", "not known by a digest", "a whiteout"],
 )
 def test_what_is_not_remembered(rows: list[Row]) -> None:
     assert likeness.files(rows) is None
