@@ -58,7 +58,7 @@ class Difference(NamedTuple):
 
 
 def files(rows: Iterable[Row]) -> list[File] | None:
-    """Return the members of an archive; None where one is not told by its name alone, or by a digest, or hides another."""
+    """Return the members of an archive; None where one is not told by name and digest alone, or hides another."""
     found, names = list[File](), set[str]()
     for info, node in rows:
         hides = posixpath.basename(info.name).startswith(WHITEOUT)
