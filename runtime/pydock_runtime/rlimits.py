@@ -47,12 +47,13 @@ def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:
     """Return (resource, soft, hard) of each entry; RuntimeFailure for one that is unknown or upside down."""
     result = []
     for entry in limits:
-        number = getattr(resource, entry["type"], None)
-        if number is None or not entry["type"].startswith("RLIMIT_"):
-            raise RuntimeFailure(f"unknown rlimit type {entry['type']}", INVALID)
-        soft, hard = _value(entry["soft"]), _value(entry["hard"])
+        name = entry.get("type") or ""
+        number = getattr(resource, name, None) if name.startswith("RLIMIT_") else None
+        if number is None:
+            raise RuntimeFailure(f"unknown rlimit type {name}", INVALID)
+        soft, hard = _value(entry.get("soft") or 0), _value(entry.get("hard") or 0)
         if _least(soft, hard) != soft:
-            raise RuntimeFailure(f"{entry['type']}: the soft limit is above the hard limit", INVALID)
+            raise RuntimeFailure(f"{name}: the soft limit is above the hard limit", INVALID)
         result.append((number, soft, hard))
     return result
 

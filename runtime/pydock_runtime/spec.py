@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from pydock_runtime import hooks
+from pydock_runtime import hooks, shapes
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
@@ -39,6 +39,10 @@ def load(bundle: str) -> dict[str, Any]:
     for key in REQUIRED:
         if key not in spec:
             raise RuntimeFailure(f"{path}: {key} is missing", INVALID)
+    try:
+        shapes.check(spec, shapes.CONFIG, "")
+    except RuntimeFailure as error:
+        raise RuntimeFailure(f"{path}: {error.message}", INVALID) from error
     return spec
 
 

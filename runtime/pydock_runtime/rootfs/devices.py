@@ -50,8 +50,8 @@ def _make_defaults(folder: int) -> None:
 
 
 def _device(root: int, device: dict[str, Any]) -> None:
-    if device["type"] not in TYPES:
-        raise RuntimeFailure(f"device {device['path']}: unknown type {device['type']!r}", INVALID)
+    if not device.get("path") or device.get("type") not in TYPES:
+        raise RuntimeFailure(f"device {device.get('path')}: unknown type {device.get('type')!r}", INVALID)
     parent, name = os.path.split(device["path"])
     folder = inroot.open_directory(root, parent or "/")
     try:

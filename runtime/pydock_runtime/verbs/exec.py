@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydock_runtime import cgroup, console, container, hooks, join, launch, state
+from pydock_runtime import cgroup, console, container, hooks, join, launch, shapes, state
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import LIST, NUMBER, SWITCH, TEXT, Call, Flag
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
@@ -133,4 +133,5 @@ def _read(path: str) -> dict[str, Any]:
         raise RuntimeFailure(f"{path}: {error}", INVALID) from error
     if not isinstance(process, dict):
         raise RuntimeFailure(f"{path}: not an object", INVALID)
+    shapes.check(process, shapes.PROCESS, "process")
     return process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from pydock_runtime import cgroup, container, resctrl, state
+from pydock_runtime import cgroup, container, resctrl, shapes, state
 from pydock_runtime.arguments import NUMBER, SIZE, TEXT, Call, Flag
 from pydock_runtime.cgroup import systemd
 from pydock_runtime.errors import INVALID, RuntimeFailure
@@ -73,4 +73,5 @@ def _read(path: str) -> dict[str, Any]:
         raise RuntimeFailure(f"{path}: {error}", INVALID) from error
     if not isinstance(value, dict):
         raise RuntimeFailure(f"{path}: not an object", INVALID)
+    shapes.check(value, shapes.RESOURCES, "resources")
     return {key: part for key, part in value.items() if part is not None}
