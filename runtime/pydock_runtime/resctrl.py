@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 TASKS, SCHEMATA, MONITORS = "tasks", "schemata", "mon_groups"
+OF_THE_KERNEL = (".", "..", "info", MONITORS, "mon_data")  # folders that are no group
 LONGEST = 255  # bytes of a folder's name
 MONITORED = "info/L3_MON"
 DECIMAL = ("MB", "SMBA")
@@ -48,8 +49,8 @@ def of(asked: dict[str, Any] | None, id: str) -> Share | None:
     """Return what `linux.intelRdt` asks for, not made yet, None without it; RuntimeFailure where it cannot be."""
     if asked is None:
         return None
-    name = asked.get("closID") or ""
-    if name in (".", "..") or "/" in name or "\n" in name or len(os.fsencode(name)) > LONGEST:
+    name = asked.get("closID") or id
+    if name in OF_THE_KERNEL or "/" in name or "\n" in name or len(os.fsencode(name)) > LONGEST:
         raise RuntimeFailure(f"invalid intelRdt.closID {name!r}", INVALID)
     root = mounted(anew=True)
     if root is None:

@@ -79,7 +79,7 @@ def test_what_cannot_be_is_told(plain: Path, asked: dict[str, Any], message: str
         resctrl.Share(str(plain), ID, asked).make()
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "a\nb", "x" * 256])
+@pytest.mark.parametrize("name", ["..", "info", "mon_data", "a/b", "a\nb", "x" * 256])
 def test_a_group_is_one_folder(name: str) -> None:
     with pytest.raises(RuntimeFailure, match=r"invalid intelRdt\.closID"):
         resctrl.of({"closID": name}, ID)
