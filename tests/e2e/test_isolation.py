@@ -5,6 +5,7 @@ import time
 
 import pytest
 from tests.fixtures.cli import Cli
+from tests.fixtures.http import Api
 
 FILES_OF_V1_AND_V2 = {
     "memory": ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
@@ -162,3 +163,34 @@ def test_oom_score_and_clock(docker: Cli):
     score, now = output.split()
     assert score == "321"
     assert abs(int(now) - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    ("field", "running", "status", "words"),
+    [
+        ("PidMode", False, 500, "failed to join PID namespace: container <id> is not running"),
+        ("IpcMode", False, 409, "failed to join IPC namespace: container <id> is not running"),
+        ("NetworkMode", False, 409, "cannot join network of a non running container: <id>"),
+        (
+            "IpcMode",
+            True,
+            400,
+            "failed to join IPC namespace: container <id>: non-shareable IPC "
+            "(hint: use IpcMode:shareable for the donor container)",
+        ),
+    ],
+)
+def test_a_namespace_that_cannot_be_joined(api: Api, field: str, running: bool, status: int, words: str):
+    other = api.ok("POST", "/containers/create", {"Image": "busybox", "Cmd": ["sleep", "60"]}, name="other")["Id"]
+    if running:
+        api.ok("POST", f"/containers/{other}/start")
+    wanted = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {field: "container:other"}}
+    made = api.ok("POST", "/containers/create", wanted)["Id"]
+    answer = api("POST", f"/containers/{made}/start")
+    assert (answer.status, answer.body["message"]) == (status, words.replace("<id>", other))
+
+
+@pytest.mark.parametrize(("field", "status"), [("PidMode", 400), ("IpcMode", 400), ("NetworkMode", 201)])
+def test_a_namespace_of_nobody(api: Api, field: str, status: int):
+    answer = api("POST", "/containers/create", {"Image": "busybox", "HostConfig": {field: "container:nobody"}})
+    assert answer.status == status

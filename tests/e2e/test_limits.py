@@ -158,8 +158,9 @@ def test_devices_without_a_driver_are_refused_at_the_start(cli: Cli, api: Api):
     assert (state["Status"], state["ExitCode"], state["Error"]) == ("created", 128, words)
     status, made = create(api, DeviceRequests=[{"Driver": "nvidia", "Capabilities": [["a", "b"], ["c"]]}])
     answer = api("POST", f"/containers/{made['Id']}/start")
-    assert (status, answer.body["message"]) == (
+    assert (status, answer.status, answer.body["message"]) == (
         201,
+        500,
         'could not select device driver "nvidia" with capabilities: [[a b] [c]]',
     )
 

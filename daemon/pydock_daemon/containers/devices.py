@@ -6,7 +6,7 @@ import re
 import stat
 from typing import Any
 
-from pydock_shared.errors import InvalidArgument
+from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.wire.container import HostConfig
 
 CDI = "cdi"
@@ -19,13 +19,14 @@ RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the devices in OCI form (with `access`), and the further rules for the device cgroup.
 
+    PydockError names what there is not: with the request to start a container nothing is wrong, as dockerd has it.
     Requests to device drivers (`--gpus`) are refused here, as by a dockerd that has none of the drivers.
     """
     for request in host.device_requests or ():
         if request.driver == CDI:
             continue
         alternatives = " ".join(f"[{' '.join(names)}]" for names in request.capabilities or ())
-        raise InvalidArgument(
+        raise PydockError(
             f"could not select device driver {json.dumps(request.driver or '')} with capabilities: [{alternatives}]"
         )
     if host.privileged:
@@ -88,12 +89,12 @@ def _device(source: str, target: str, access: str) -> list[dict[str, Any]]:
     try:
         info = os.stat(source)
     except OSError as error:
-        raise InvalidArgument(
+        raise PydockError(
             f'error gathering device information while adding custom device "{source}": no such file or directory'
         ) from error
     entry = _entry(target, info, access)
     if entry is None:
-        raise InvalidArgument(
+        raise PydockError(
             f'error gathering device information while adding custom device "{source}": not a device node'
         )
     return [entry]

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydock_daemon.networks.model import Endpoint
 from pydock_daemon.networks.naming import hosts_file, hosts_of_build
-from pydock_shared.errors import Conflict, NotModified, PydockError, Unavailable
+from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
+from pydock_shared.wire.container import HostConfig
 
 from . import attach, devices, discard, files, initprogram, links, modes, naming, netns, runtimes, seccomp, sources
 from .answers import LONGEST
@@ -225,11 +226,18 @@ def _facts(containers: Containers, container: Container, parts: dict[str, str]) 
         parts=parts,
         devices=passed,
         device_rules=rules,
-        block_limits=devices.block_limits(host),
+        block_limits=_block_limits(host),
         cgroup=containers.cgroup_path(container),
         shm_of=shm,
         init=initprogram.path(containers.config) if initprogram.wanted(containers.config, host) else None,
     )
+
+
+def _block_limits(host: HostConfig) -> dict[str, list[dict[str, int]]]:
+    try:
+        return devices.block_limits(host)
+    except InvalidArgument as error:
+        raise PydockError(error.message) from error  # as of `devices.resolve`: the request to start it was right
 
 
 def environment(container: Container, linked: Sequence[str] = ()) -> list[str]:
