@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 from pydock_runtime.checkpoint.rpc import Refused
 from pydock_runtime.errors import INVALID, RuntimeFailure, text
@@ -46,6 +47,13 @@ class Folders:
         """Return criu's options about them."""
         given = {"images_dir_fd": self._images_fd, "work_dir_fd": self._work_fd, "log_level": LEVEL, "log_file": log}
         return {**given, "config_file": self._configuration} if self._configuration else given
+
+    def let_search(self) -> None:
+        """Let others look for files by name, which they still may not read.
+
+        In a user namespace criu goes on as the container's root, and has to hear of a file that it is not there.
+        """
+        os.fchmod(self._images_fd, stat.S_IMODE(os.fstat(self._images_fd).st_mode) | 0o011)
 
     def write(self, name: str, content: str) -> None:
         """Write a file beside criu's."""

@@ -75,7 +75,9 @@ def restore(
     dump.check(spec)
     labels = [name for name in LABELS if name.replace("-", "_") in wanted]
     program = rpc.program(*dump.parts(spec), *labels)
-    if not specs.owns(spec, "user"):
+    if any(entry["type"] == "user" for entry in spec.get("linux", {}).get("namespaces") or ()):
+        folders.let_search()
+    else:
         _in_child(lambda: _make_mount_points(spec, root, cgroup))
     console: list[int] = []
 
