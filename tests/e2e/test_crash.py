@@ -16,7 +16,9 @@ from tests.fixtures.web import fetch
 
 COUNTER = "i=0; while [ ! -e /stop ]; do i=$((i+1)); echo line $i; [ $((i % 50)) = 0 ] && sleep 0.01; done; exit 7"
 
-FLOOD = "i=0; while [ ! -e /stop ]; do seq $((i+1)) $((i+5000)); i=$((i+5000)); sleep 0.05; done; exit 7"
+BATCH = "seq $((i+1)) $((i+5000)); i=$((i+5000))"
+FLOOD = f"i=0; while [ ! -e /stop ]; do [ $i = 200000 ] || {{ {BATCH}; }}; sleep 0.05; done; exit 7"
+"""Of no more than the log's files hold, however long a slow host takes."""
 TRICKLE = "i=0; while [ ! -e /stop ]; do i=$((i+1)); printf %s $i; sleep 0.2; echo; done; exit 8"
 
 

@@ -221,12 +221,12 @@ def test_mounts_made_inside_get_out_only_where_shared(root: Path, tmp_path: Path
     wanted = with_mounts(root, script, bind(shared, "/s", "rshared"), bind(shared, "/p", "rslave"))
     names = [*box.DOCKER_CAPABILITIES, "CAP_SYS_ADMIN"]
     wanted["process"]["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)
-    before = Path("/proc/self/mountinfo").read_text().count("\n")
+    before = Path("/proc/self/mountinfo").read_text().count(f" {shared}")
     try:
         assert box.run(wanted, overlay=overlay()).lines == []
         assert (shared / "one/out").exists()
         assert not (shared / "two/out").exists()
-        assert Path("/proc/self/mountinfo").read_text().count("\n") == before + 1
+        assert Path("/proc/self/mountinfo").read_text().count(f" {shared}") == before + 1
     finally:
         subprocess.run(["umount", str(shared / "one")], check=False)
         subprocess.run(["umount", str(shared)], check=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from aiohttp import web
@@ -23,7 +24,8 @@ class Breaking(Edge):
 
 
 async def test_an_answer_that_has_begun_is_cut_off_and_no_second_one_follows(tmp_path: Path) -> None:
-    runner = web.ServerRunner(web.Server(Breaking(cast(Any, None))))
+    engine = SimpleNamespace(config=SimpleNamespace(experimental=False))
+    runner = web.ServerRunner(web.Server(Breaking(cast(Any, engine))))
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "sock")).start()
     try:
