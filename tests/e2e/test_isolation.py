@@ -131,6 +131,11 @@ def test_rlimits(cli: Cli):
     ]
 
 
+def test_rlimits_are_those_of_further_processes_too(docker: Cli):
+    docker("run", "-d", "--name", "limited", "--ulimit", "nofile=1024:2048", "busybox", "sleep", "60")
+    assert docker("exec", "limited", "sh", "-c", "ulimit -Sn; ulimit -Hn").split() == ["1024", "2048"]
+
+
 def test_sysctl(cli: Cli):
     output = cli(
         "run", "--rm", "--sysctl", "net.ipv4.ip_default_ttl=77", "busybox", "cat", "/proc/sys/net/ipv4/ip_default_ttl"

@@ -19,6 +19,7 @@ from pydock_shared.wire.exec import ExecCreate
 from . import capabilities, links, seccomp
 from .model import Attachment, Container, Status
 from .service import Containers
+from .spec import rlimits
 from .start import assigned, environment
 
 UNKNOWN_CODE = 255
@@ -228,6 +229,7 @@ class Execs:
             "args": list(asked.cmd or ()),
             "env": env + assigned(asked.env),
             "cwd": asked.working_dir or config.working_dir or "/",
+            "rlimits": rlimits(host),
             "noNewPrivileges": any(
                 option in ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
                 for option in host.security_opt or ()

@@ -7,6 +7,8 @@ devices, resources) are those of Docker's OCI spec for Linux.
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydock_shared.wire.container import HostConfig
+
 from .capabilities import granted
 from .model import Container, MountPoint
 from .resources import resources
@@ -89,14 +91,18 @@ def _process(spec: Spec, container: Container, facts: Facts) -> None:
         "cwd": config.working_dir or "/",
         "noNewPrivileges": "no-new-privileges" in _options(container),
         "oomScoreAdj": host.oom_score_adj or 0,
-        "rlimits": [
-            {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard}
-            for limit in host.ulimits or ()
-        ],
+        "rlimits": rlimits(host),
     }
     if config.tty and host.console_size and any(host.console_size):
         process["consoleSize"] = {"height": host.console_size[0], "width": host.console_size[1]}
     spec["process"] = process
+
+
+def rlimits(host: HostConfig) -> list[dict[str, Any]]:
+    """Return `--ulimit` in OCI form, for the main process and for those that come after it."""
+    return [
+        {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard} for limit in host.ulimits or ()
+    ]
 
 
 def _security(spec: Spec, container: Container, facts: Facts) -> None:
