@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from select import EPOLLIN, EPOLLOUT
 
@@ -82,11 +81,11 @@ class Connection:
         poller.watch(sock.fileno(), EPOLLIN, self._on_events)
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send now or when the other end reads again; nothing happens once it has gone."""
+        """Send now or when the other end reads again; nothing happens once it has gone. Raises OSError."""
         if self.closed:
             return
         idle = not self._frames
-        self._frames.append((memoryview(protocol.encode(message)), [os.dup(fd) for fd in fds]))
+        self._frames.append((memoryview(protocol.encode(message)), protocol.duplicates(fds)))
         if idle:
             self._flush()
             if self._frames and not self.closed:

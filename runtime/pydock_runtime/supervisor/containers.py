@@ -43,6 +43,7 @@ class Container:
         "_deletions",
         "_ending",
         "_house",
+        "_offers",
         "_waiting",
         "cgroup",
         "creator",
@@ -66,6 +67,7 @@ class Container:
         self, house: House, container: str, creator: Connection | None, cgroup: Cgroup | None, runtime: Runtime
     ) -> None:
         self._house = house
+        self._offers = holding.Offers(house, self)
         self._deletions: list[Request] = []
         self.memory = Watch(house.poller, self._killed_for_memory)
         self._ending = False
@@ -378,7 +380,7 @@ class Container:
             tty=tty,
             close_stdin=close_stdin,
             on_detach=lambda: house.broadcast(event),
-            on_clients=lambda: holding.offer(house, self, name),
+            on_clients=lambda: self._offers.changed(name),
         )
 
     def _attach_exec(self, process: Process) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from pydock_runtime.supervisor.diary import note
 from pydock_runtime.supervisor.processes import RUNNING
 from pydock_runtime.supervisor.protocol import PIDFD
 
@@ -24,11 +25,42 @@ DELAY = 0.02  # seconds until a process is worth it: most short runs are over by
 MOST_CLIENTS = 24  # of one process; a frame takes 32 descriptors
 
 
+class Offers:
+    """The processes of one container whose clients change: one is told at once, those of a crowd once each DELAY."""
+
+    __slots__ = ("_changed", "_container", "_house")
+
+    def __init__(self, house: House, container: Container) -> None:
+        self._house = house
+        self._container = container
+        self._changed: dict[str | None, bool] = {}
+        """Those of which was told within DELAY; whether there has been a change since."""
+
+    def changed(self, name: str | None) -> None:
+        """Offer an exec, or init, now or soon."""
+        if name in self._changed:
+            self._changed[name] = True
+        else:
+            self._offer(name)
+
+    def _offer(self, name: str | None) -> None:
+        self._changed[name] = False
+        self._house.poller.after(DELAY, lambda: self._look_again(name))
+        offer(self._house, self._container, name)
+
+    def _look_again(self, name: str | None) -> None:
+        if self._changed.pop(name):
+            self._offer(name)
+
+
 def offer(house: House, container: Container, name: str | None) -> None:
     """Give an exec, or init, to every pydockd, if it is worth it."""
     process = container.init if name is None else container.execs.get(name)
     if process is not None and _worth(container, process):
-        house.broadcast(*_event(container, process))
+        try:
+            house.broadcast(*_event(container, process))
+        except OSError as error:
+            note(f"what is held of {container.id}: {error}")
 
 
 def give(container: Container, connection: Connection) -> None:

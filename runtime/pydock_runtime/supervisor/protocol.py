@@ -134,6 +134,18 @@ def transmit(sock: socket.socket, data: bytes | memoryview, fds: Sequence[int] =
     return sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))], _SENDING)
 
 
+def duplicates(fds: Sequence[int]) -> list[int]:
+    """Return duplicates of descriptors, all or none. Raises OSError."""
+    made: list[int] = []
+    try:
+        for fd in fds:
+            made.append(os.dup(fd))
+    except OSError:
+        close_all(made)
+        raise
+    return made
+
+
 def close_all(fds: Sequence[int]) -> None:
     """Close descriptors that nobody took."""
     for fd in fds:
