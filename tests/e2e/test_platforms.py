@@ -9,6 +9,7 @@ import json
 import lzma
 import re
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -111,9 +112,9 @@ def on(shelf: Shelf, daemon: Engine) -> Iterator[Callable[[Cli], Cli]]:
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    with podman(tmp_path_factory.mktemp("podman")) as made:
-        yield made
+def other() -> Iterator[Podman]:
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder, podman(Path(folder)) as made:
+        yield made  # its runroot may not be longer than 50 characters
 
 
 def inspected(cli: Cli, name: str) -> Json:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,18 +83,19 @@ class Podman:
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    folder = tmp_path_factory.mktemp("podman")
-    made = Podman(folder)
-    with tarfile.open(folder / "root.tar", "w") as archive:
-        archive.add(box.make_root(folder / "root"), arcname=".")
-    made.ok("import", "--message=box", str(folder / "root.tar"), "box")
-    yield made
-    made("rm", "--all", "--force", "--time=0")
-    rows = Path("/proc/self/mountinfo").read_text().splitlines()
-    for point in sorted((row.split()[4] for row in rows if f" {folder}" in row), reverse=True):
-        subprocess.run(["umount", point], check=False)
-    remove_cgroups()
+def podman() -> Iterator[Podman]:
+    with tempfile.TemporaryDirectory(prefix="podman-") as name:  # a runroot may not be longer than 50 characters
+        folder = Path(name)
+        made = Podman(folder)
+        with tarfile.open(folder / "root.tar", "w") as archive:
+            archive.add(box.make_root(folder / "root"), arcname=".")
+        made.ok("import", "--message=box", str(folder / "root.tar"), "box")
+        yield made
+        made("rm", "--all", "--force", "--time=0")
+        rows = Path("/proc/self/mountinfo").read_text().splitlines()
+        for point in sorted((row.split()[4] for row in rows if f" {folder}" in row), reverse=True):
+            subprocess.run(["umount", point], check=False)
+        remove_cgroups()
 
 
 def remove_cgroups() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def test_attached_clients_stay_when_the_daemon_ends(engine: Engine, remote: Remo
     script = "echo begun; read line; echo got $line"
     with cli.begin("run", "-i", "--name", "kept", "busybox", "sh", "-c", script) as running:
         running.until(b"begun")
+        time.sleep(0.5)  # the client has the answer to its start, which comes after the first output
         engine.kill()
         engine.start()
         running.stdin.write(b"word\n")

@@ -67,7 +67,10 @@ def listed() -> Iterator[bytes]:
 
 
 def _inside(folder: str, *, opaque: bool, below: bool, layered: bool) -> Iterator[Change]:
-    """Yield the changes in a folder; `below` says that there is one of this name below, `opaque` that it is hidden."""
+    """Yield the changes in a folder; `below` says that there is one of this name below, `opaque` that it is hidden.
+
+    What is in a hidden folder is hidden as well, whatever the new ones in it say: overlayfs marks the first alone.
+    """
     written = [item.name for item in layer.listed(WRITTEN + folder)]
     hidden = {item.name for item in layer.listed(LOWER + folder)} if below and opaque else set[str]()
     for name in sorted({*written, *hidden}):
@@ -76,12 +79,12 @@ def _inside(folder: str, *, opaque: bool, below: bool, layered: bool) -> Iterato
             yield Change(DELETED, path)
             continue
         try:
-            yield from _one(path, below=below, layered=layered)
+            yield from _one(path, opaque=opaque, below=below, layered=layered)
         except FileNotFoundError:
             continue  # gone since it was listed
 
 
-def _one(path: str, *, below: bool, layered: bool) -> Iterator[Change]:
+def _one(path: str, *, opaque: bool, below: bool, layered: bool) -> Iterator[Change]:
     new, old = os.lstat(WRITTEN + path), _found(LOWER + path) if below else None
     if stat.S_ISCHR(new.st_mode) and new.st_rdev == 0:
         if old:
@@ -91,7 +94,7 @@ def _one(path: str, *, below: bool, layered: bool) -> Iterator[Change]:
     was_folder = old is not None and stat.S_ISDIR(old.st_mode)
     inner: Iterator[Change] = iter(())
     if is_folder:
-        inner = _inside(path, opaque=_hides(path), below=was_folder, layered=layered)
+        inner = _inside(path, opaque=opaque or _hides(path), below=was_folder, layered=layered)
     first = next(inner, None)
     empty = first is None if is_folder else not new.st_size
     if not old and not (empty and path in MOUNT_POINTS):

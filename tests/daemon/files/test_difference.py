@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.daemon.snapshots.conftest import Bench
 from tests.daemon.snapshots.conftest import bench as bench
@@ -191,6 +191,7 @@ def take(tree: Path, steps: list[Step]) -> None:
 @pytest.mark.parametrize("kind", ["bench", "plain"])
 @settings(max_examples=15, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=MANY, second=st.lists(MANY, max_size=3).map(lambda lists: [step for steps in lists for step in steps]))
+@example(first=[], second=[("remove", "a", None), ("pipe", "a/b/a", 0o600)])
 async def test_a_layer_makes_the_tree_again(
     request: pytest.FixtureRequest, kind: str, first: list[Step], second: list[Step]
 ) -> None:
