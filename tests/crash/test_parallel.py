@@ -70,7 +70,7 @@ class Crowd:
 
     def _check(self) -> Answer:
         answer = self.api("POST", "/system/check", quick="1")
-        if answer.body["Problems"]:
+        if answer.status == 200 and answer.body["Problems"]:
             self.strange.append(f"check: {answer.body['Problems']}")
         return answer
 

@@ -239,9 +239,10 @@ class Content:
         oldest = time.time() - PARTIAL_AGE
         found = [path for path in self._blobs_at.iterdir() if f"sha256:{path.name}" not in self._sizes]
         for path in self._ingest_at.iterdir():
-            resumable = path.suffix == PARTIAL and path.stat().st_mtime >= oldest
-            if path not in self._busy and not resumable:
-                found.append(path)
+            with suppress(FileNotFoundError):
+                resumable = path.suffix == PARTIAL and path.stat().st_mtime >= oldest
+                if path not in self._busy and not resumable:
+                    found.append(path)
         return found
 
     def lost(self) -> list[str]:

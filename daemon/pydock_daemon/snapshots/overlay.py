@@ -131,7 +131,7 @@ class Snapshots:
 
     def mounts(self) -> set[Path]:
         """Return the mount points in use."""
-        return {folder for folder in self._busy if folder.parent == self.stage}
+        return {folder for folder in tuple(self._busy) if folder.parent == self.stage}  # threads take some out
 
     def total(self) -> int:
         """Return the bytes of all layers."""

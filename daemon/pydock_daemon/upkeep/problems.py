@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,10 +53,17 @@ def strays(engine: Engine) -> Iterator[Problem]:
         *engine.snapshots.strays(),
         *(folder for folder in engine.volumes.strays() if folder.name not in mounted),
         *(folder for folder in engine.containers.root.iterdir() if engine.containers.find(folder.name) is None),
-        *(folder for folder in (builds.iterdir() if builds.is_dir() else ()) if folder.stat().st_mtime < oldest),
+        *(folder for folder in (builds.iterdir() if builds.is_dir() else ()) if _modified(folder) < oldest),
     ]
-    for path in found:
+    for path in filter(os.path.lexists, found):  # threads may have removed some since they were listed
         yield Problem("stray", str(path.relative_to(root)), "belongs to nothing", _remover(path))
+
+
+def _modified(path: Path) -> float:
+    """Return when something was changed last; of what has gone meanwhile: not so long ago."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return time.time()
 
 
 def _remover(path: Path) -> Repair:
