@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from tests.fixtures.engine import eventually
 
 from pydock_daemon.containers.signals import heeds, number
 from pydock_shared.errors import InvalidArgument
@@ -82,6 +83,7 @@ def test_who_waits_for_a_signal_hears_it():
         assert parent.stdout.read(1) == b"\n"
         with open(f"/proc/{parent.pid}/task/{parent.pid}/children") as file:
             first = int(file.read())
+        eventually(lambda: heeds(first, signal.SIGTERM))  # it says that it is there before it waits
         for _ in range(100):
             assert heeds(first, signal.SIGTERM) is True
             time.sleep(0.001)
