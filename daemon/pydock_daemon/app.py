@@ -53,6 +53,9 @@ from pydock_shared.errors import InvalidArgument, PydockError
 log = logging.getLogger("pydockd")
 LAST_WORDS = 0.5
 """Seconds in which an answer that is complete goes out when the daemon ends."""
+LINGER = 5.0
+"""Seconds for which the rest of a body is taken in that has had its answer, as of an image that a full disk has no
+room for: a client whose sending breaks does not see it. Go's server does so as well, for 256 KB and half a second."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
 SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, cache.SCHEMA)
 
@@ -109,7 +112,12 @@ async def serve(settings: Config) -> None:
         # A handler ends with its client, see api.server; an answer has no end of its own.
         edge = Edge(engine)
         server = Server(
-            edge, stays=changes, request_factory=request, handler_cancellation=True, access_log=None, lingering_time=0
+            edge,
+            stays=changes,
+            request_factory=request,
+            handler_cancellation=True,
+            access_log=None,
+            lingering_time=LINGER,
         )
         runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)
         await runner.setup()

@@ -90,6 +90,13 @@ def test_a_huge_body(api: Api):
     assert b'"message"' in answer or b'"Id"' in answer
 
 
+def test_an_answer_before_the_end_of_the_body_is_seen(daemon: Engine | RemoteEngine, tmp_path: Path):
+    docker, junk = Cli("docker", daemon.host, tmp_path), os.urandom(1 << 20) * 16
+    for _ in range(8):  # a client whose sending breaks sees the answer now and then
+        refused = docker.result("load", stdin=junk)
+        assert (refused.returncode, "closed" in refused.stderr, "pipe" in refused.stderr) == (1, False, False), refused
+
+
 def test_half_a_head_and_half_a_body(api: Api):
     assert b"HTTP/1.1 2" not in say(api, b"GET /info HT")
     assert b"HTTP/1.1 2" not in say(api, b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")

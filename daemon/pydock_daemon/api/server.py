@@ -4,12 +4,11 @@ aiohttp's low-level server gives a bare request; the routes of all files of `api
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from typing import Any
 
-from aiohttp import ClientError, web
+from aiohttp import web
 
 from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
@@ -68,18 +67,6 @@ def request(message: Any, payload: Any, protocol: Any, writer: Any, task: "async
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
 
-async def _read_rest(request: web.BaseRequest) -> None:
-    """Take in what no handler has read of a body: a client that finds the connection closed does not see the answer.
-
-    Go's server does so as well, for a few bytes; here it is what comes within some seconds, as of an image that a full
-    disk has no room for.
-    """
-    with contextlib.suppress(TimeoutError, OSError, ClientError):
-        async with asyncio.timeout(5):
-            while not request.content.at_eof():
-                await request.content.readany()
-
-
 def _ends_with_its_client(method: str, handler: Any) -> bool:
     return method == "GET" or handler in GIVEN_UP
 
@@ -129,7 +116,6 @@ class Edge:
                 # An answer has begun: it is cut off, since a second one would be read as its rest.
                 request.transport.abort()
                 return Over()
-            await _read_rest(request)
         if not response.prepared:
             response.headers["Api-Version"] = text(NEWEST)
             response.headers["Server"] = SERVER
