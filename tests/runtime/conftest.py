@@ -1,10 +1,23 @@
 """What the tests of the runtime stand on: one busybox root for all, read-only by agreement."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.runtime import box
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_at_a_time() -> Iterator[None]:
+    """Let no other thread ask for the interpreter's lock: a child forked meanwhile waits for that thread for ever.
+
+    What forks has one thread; here the test runner has a second.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ async def test_what_was_not_sent_is_sent_when_the_server_is_back(tmp_path: Path)
         stopped = True
         sending.wake()
         await asyncio.wait_for(sending.task, 5)
-        assert firsts(numbers(server.data)) == [1, 2, 3]
+        await until(lambda: firsts(numbers(server.data)) == [1, 2, 3])
 
 
 async def test_an_interrupted_shipper_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_blocking_log_waits_and_loses_nothing(tmp_path: Path) -> None:
         stopped = True
         sending.wake()
         await asyncio.wait_for(sending.task, 5)
-        assert numbers(server.data) == list(range(3000))
+        await until(lambda: numbers(server.data) == list(range(3000)))
     poller.close()
 
 
@@ -145,7 +145,7 @@ async def test_a_container_that_starts_anew_has_another_connection(tmp_path: Pat
         log.write(1, b"number 1.\n")
         log.close()
         await asyncio.wait_for(sending.task, 5)
-        assert numbers(server.data) == [0, 1]
+        await until(lambda: numbers(server.data) == [0, 1])
 
 
 async def test_what_was_dropped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +158,7 @@ async def test_what_was_dropped_is_said(tmp_path: Path, caplog: pytest.LogCaptur
             log.write(1, b"number %d.%s\n" % (number, bytes(100)))
         assert "dropped" not in caplog.text
         await asyncio.wait_for(shipper(path, server.port).task, 5)
-        assert numbers(server.data) == [0, 3, 4]
+        await until(lambda: numbers(server.data) == [0, 3, 4])
         assert "log of web: lines were dropped before they could be sent on" in caplog.text
     log.close()
 
