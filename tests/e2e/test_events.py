@@ -158,12 +158,12 @@ def test_old_fields_by_version(docker: Cli, since: Since, daemon: Engine | Remot
 @pytest.mark.parametrize(
     ("version", "accept", "form", "start", "end"),
     [
-        ("1.51", "application/json-seq", "application/json", b"{", b"}"),
+        ("1.51", "application/json-seq", "application/json", b"{", b"}\n"),
         ("1.52", "application/json-seq", "application/json-seq", b"\x1e{", b"}\n"),
         ("1.52", "application/x-ndjson;q=0.9", "application/x-ndjson", b"{", b"}\n"),
-        ("1.52", "application/jsonl", "application/json", b"{", b"}"),
+        ("1.52", "application/jsonl", "application/json", b"{", b"}\n"),
         ("1.53", "text/html, application/jsonl", "application/jsonl", b"{", b"}\n"),
-        ("1.53", "*/*", "application/json", b"{", b"}"),
+        ("1.53", "*/*", "application/json", b"{", b"}\n"),
     ],
 )
 def test_form_of_the_stream(
@@ -181,9 +181,50 @@ def test_form_of_the_stream(
         data = answer.read()
     assert answer.headers["Content-Type"] == form
     assert data.startswith(start)
-    assert data.rstrip(b"\r").endswith(end) or data.endswith(b"}\r\n")
+    assert data.endswith(end)
     records = [record for record in data.replace(b"\x1e", b"").splitlines() if record]
     assert [json.loads(record)["Action"] for record in records] == ["create", "create"]
+
+
+def test_an_end_alone_gives_everything_up_to_it(docker: Cli, api: Api):
+    docker("create", "--name", "early", "busybox")
+    answer = api.ok("GET", "/events", until=f"{time.time():.6f}", filters=json.dumps({"container": ["early"]}))
+    assert answer["Action"] == "create"
+
+
+def test_a_container_that_does_not_run_leaves_a_network(docker: Cli, since: Since):
+    docker("network", "create", "back")
+    docker("create", "--name", "web", "--network", "back", "busybox")
+    since()
+    docker("network", "disconnect", "back", "web")
+    (event,) = since()
+    assert (event["Type"], event["Action"], event["Actor"]["Attributes"]["name"]) == ("network", "disconnect", "back")
+    docker("network", "connect", "back", "web")
+    assert since() == []
+
+
+def test_an_answer_in_pieces_says_whose_it_is_too(docker: Cli, daemon: Engine | RemoteEngine):
+    docker("run", "--name", "web", "busybox", "echo", "hello")
+    now = time.time()
+    with contextlib.closing(UnixConnection(daemon.socket)) as connection:
+        connection.request("GET", "/_ping")
+        ping = connection.getresponse()
+        ping.read()
+        for method, path in (
+            ("GET", f"/events?until={now:.6f}"),
+            ("GET", "/containers/web/logs?stdout=1"),
+            ("GET", "/containers/web/archive?path=/etc"),
+            ("POST", "/containers/web/wait"),
+            ("GET", "/images/get?names=busybox"),
+        ):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            data = answer.read()
+            for name in ("Api-Version", "Server", "Ostype", "Docker-Experimental"):
+                assert answer.headers[name] == ping.headers[name], (path, name)
+            if "events" in path:
+                assert data.endswith(b"}\n")
+                assert b'{"Type":"container","Action":' in data.replace(b'"from":"busybox",', b"")
 
 
 def test_mistakes(api: Api):

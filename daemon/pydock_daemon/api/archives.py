@@ -46,7 +46,7 @@ async def stat_path(call: Call) -> web.StreamResponse:
 async def get_archive(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/archive."""
     async with archive.taken(call.engine.containers, _container(call), _path(call)) as (about, child):
-        return await _send(call, child, {"Content-Type": TAR, **_header(about)})
+        return await _send(call, child, TAR, _header(about))
 
 
 async def put_archive(call: Call) -> web.StreamResponse:
@@ -67,7 +67,7 @@ async def export_container(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/export."""
     container = _container(call)
     async with archive.exported(call.engine.containers, container) as child:
-        response = await _send(call, child, {"Content-Type": "application/octet-stream"})
+        response = await _send(call, child, "application/octet-stream")
     call.engine.containers.publish(container, "export")
     return response
 
@@ -75,13 +75,12 @@ async def export_container(call: Call) -> web.StreamResponse:
 async def container_changes(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/changes."""
     async with archive.changed(call.engine.containers, _container(call)) as child:
-        return await _send(call, child, {"Content-Type": "application/json"})
+        return await _send(call, child, "application/json")
 
 
-async def _send(call: Call, child: Child, headers: dict[str, str]) -> web.StreamResponse:
+async def _send(call: Call, child: Child, kind: str, headers: dict[str, str] | None = None) -> web.StreamResponse:
     """Send what a child gives; an answer that cannot be completed ends with its connection, not as a whole one."""
-    response = web.StreamResponse(headers=headers)
-    response.enable_chunked_encoding()
+    response = call.streamed(kind, headers)
     await response.prepare(call.request)
     try:
         while piece := await child.read():

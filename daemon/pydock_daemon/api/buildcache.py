@@ -17,7 +17,7 @@ async def fetch(call: Call) -> web.StreamResponse:
     """GET /build/cache/{id}: an OCI layout as an archive."""
     images, made = call.engine.images, call.engine.build_cache.exported(call.params["id"])
     with sharing.stored(images, made) as digest:
-        response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+        response = call.streamed("application/x-tar")
         await response.prepare(call.request)
         pieces = save.layout(images, digest)
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:

@@ -165,8 +165,7 @@ async def wait_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/wait: the headers come at once, so that a client knows nothing can be missed any more."""
     container = _container(call)
     future = wait.prepare(container, call.query.get("condition") or "not-running")
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    response.enable_chunked_encoding()
+    response = call.streamed("application/json")
     await response.prepare(call.request)
     await response.write(b"")
     code = await future

@@ -1,13 +1,14 @@
 """From an error to an HTTP answer: the one place of the daemon that knows both. Used by the server."""
 
 import errno
-import json
 import logging
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from pydock_shared.errors import PydockError, described
+
+from .routing import json_response
 
 log = logging.getLogger("pydockd.api")
 
@@ -36,5 +37,4 @@ def answer(error: BaseException) -> web.Response:
         status, message = 500, f"internal error: {type(error).__name__}: {error}"
     if status == 304:
         return web.Response(status=304)
-    body = json.dumps({"message": message}).encode() + b"\n"
-    return web.Response(status=status, body=body, content_type="application/json")
+    return json_response({"message": message}, status)

@@ -48,9 +48,12 @@ async def events(call: Call) -> web.StreamResponse:
             f"`since` time ({call.query['since']}) cannot be after `until` time ({call.query['until']})"
         )
     source = call.engine.events
-    after = source.last() if since is None else source.before(since)
+    if since is None:
+        after = source.last() if until is None else 0  # with an end alone, from the beginning, as in Docker
+    else:
+        after = source.before(since)
     with source.reading():
-        async with progress_stream(call, _form(call)) as stream:
+        async with progress_stream(call, _form(call), end=b"\n") as stream:
             await stream.start()
             async for event in source.follow(after, until):
                 if event["timeNano"] >= (since or 0) and _matches(event, filters):

@@ -69,7 +69,8 @@ def hijack(request: web.BaseRequest, *, content_type: str = "", protocol: str = 
     """Answer 101 (or 200 to a client that did not ask for an upgrade) and take the socket.
 
     The body must have been read. Reading is paused first, so that what the client sends after the 101 stays in the
-    socket. The two forms of the answer are those of dockerd; aiohttp would add a transfer encoding to the second.
+    socket. The two forms of the answer are those of dockerd, which calls every stream raw in the second; aiohttp would
+    add a transfer encoding to that one.
     """
     transport = request.transport
     if transport is None or transport.is_closing():
@@ -79,7 +80,7 @@ def hijack(request: web.BaseRequest, *, content_type: str = "", protocol: str = 
         kind = f"Content-Type: {content_type}\r\n" if content_type else ""
         head = f"HTTP/1.1 101 UPGRADED\r\n{kind}Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
     else:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n\r\n"
     transport.write(head.encode())
     original = transport.get_extra_info("socket")
     return Hijacked(socket.socket(fileno=os.dup(original.fileno())))

@@ -148,8 +148,7 @@ async def _save(call: Call, names: list[str]) -> web.StreamResponse:
     saved = save.chosen(images, names, platforms(call))
     if names_instead := [reference.parse(text) for text in call.query.getall("as", [])]:
         saved = [one._replace(names=names_instead) for one in saved]  # an extension: for results of builds
-    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
-    response.enable_chunked_encoding()
+    response = call.streamed("application/x-tar")
     await response.prepare(call.request)
     async for piece in save.stream(images, saved):
         await response.write(piece)

@@ -14,16 +14,21 @@ from multidict import MultiMapping
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
+from pydock_daemon import __version__
 from pydock_shared import jsontext
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.filters import Filters
 from pydock_shared.filters import parse as parse_filters
 from pydock_shared.wire import decode
 
+from . import versions
+
 if TYPE_CHECKING:
+    from pydock_daemon.config import Config
     from pydock_daemon.engine import Engine
 
 M = TypeVar("M", bound=BaseModel)
+SERVER = f"Pydock/{__version__} (linux)"
 FALSE = {"", "0", "no", "false", "none"}
 
 
@@ -75,6 +80,13 @@ class Call:
             return int(text)
         except ValueError as error:
             raise InvalidArgument(f"invalid value for {name}: {text!r} is not a number") from error
+
+    def streamed(self, content_type: str, headers: dict[str, str] | None = None) -> web.StreamResponse:
+        """Return an answer that is sent piece by piece, chunked; it has not begun."""
+        named = {"Content-Type": content_type, **(headers or {})}
+        response = web.StreamResponse(headers=identity(self.engine.config) | named)
+        response.enable_chunked_encoding()
+        return response
 
     def filters(self) -> Filters:
         """Return the `filters` parameter; InvalidArgument when malformed."""
@@ -158,13 +170,27 @@ def terminal_size(call: Call) -> tuple[int, int]:
     return width, height
 
 
+def encoded(data: Any) -> bytes:
+    """Return data as JSON without spaces, as Go writes it."""
+    try:
+        return to_json(data)
+    except PydanticSerializationError:  # a name that is not UTF-8, which the other one escapes
+        return json.dumps(data, separators=(",", ":")).encode()
+
+
 def json_response(data: Any, status: int = 200) -> web.Response:
     """Return data as Docker's JSON: with a newline at its end."""
-    try:
-        text = to_json(data)
-    except PydanticSerializationError:  # a name that is not UTF-8, which the other one escapes
-        text = json.dumps(data).encode()
-    return web.Response(body=text + b"\n", status=status, content_type="application/json")
+    return web.Response(body=encoded(data) + b"\n", status=status, content_type="application/json")
+
+
+def identity(config: "Config") -> dict[str, str]:
+    """Return the headers that every answer has: whose it is, and which versions of the API there are."""
+    return {
+        "Api-Version": versions.text(versions.NEWEST),
+        "Server": SERVER,
+        "Ostype": "linux",
+        "Docker-Experimental": "true" if config.experimental else "false",
+    }
 
 
 def empty(status: int = 204) -> web.Response:

@@ -10,7 +10,6 @@ from typing import Any
 
 from aiohttp import web
 
-from pydock_daemon import __version__
 from pydock_daemon.engine import Engine
 from pydock_shared.errors import InvalidArgument, NotFound
 
@@ -39,8 +38,8 @@ from . import (
 )
 from .errors import answer
 from .hijack import Over
-from .routing import Call, Route, Router
-from .versions import NEWEST, split, text
+from .routing import Call, Route, Router, identity
+from .versions import split
 
 MODULES = (
     *(system, usage, upkeep, containers, stats, archives, streams, websocket, exec),
@@ -57,7 +56,6 @@ GIVEN_UP = (
 LARGEST_BODY = 16 << 20
 """Bytes of a JSON document; archives are read piece by piece and have no limit."""
 log = logging.getLogger("pydockd.api")
-SERVER = f"Pydock/{__version__} (linux)"
 
 
 def request(message: Any, payload: Any, protocol: Any, writer: Any, task: "asyncio.Task[None]") -> web.BaseRequest:
@@ -117,10 +115,7 @@ class Edge:
                 request.transport.abort()
                 return Over()
         if not response.prepared:
-            response.headers["Api-Version"] = text(NEWEST)
-            response.headers["Server"] = SERVER
-            response.headers["Ostype"] = "linux"
-            response.headers["Docker-Experimental"] = "true" if self._engine.config.experimental else "false"
+            response.headers.update(identity(self._engine.config))
         return response
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -14,19 +14,20 @@ from .routing import Call, json_response
 from .stream import progress_stream
 
 EVERY = 1.0  # seconds between two records of a stream
+ONE_SHOT = (1, 41)  # the version that brought the parameter
 
 
 async def container_stats(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/stats: a record a second, or with `stream=false` one."""
     container = call.engine.containers.get(call.params["name"])
-    stream, one_shot = call.flag("stream", default=True), call.flag("one-shot")
+    stream, one_shot = call.flag("stream", default=True), call.version >= ONE_SHOT and call.flag("one-shot")
     if stream and one_shot:
         raise InvalidArgument("cannot have stream=true and one-shot=true")
     before = await _sample(call, container)
     if not stream:
         now = None if one_shot or before is None else await _later(call, container)
         return json_response(stats.record(container, now or before, before if now else None))
-    async with progress_stream(call) as answer:
+    async with progress_stream(call, end=b"\n") as answer:
         await answer.send(stats.record(container, before, None))
         while True:
             await asyncio.sleep(EVERY)

@@ -1,6 +1,5 @@
 """Streams of JSON records: progress of pull, load and the like, and events. Used by handlers that report as they go."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,38 +8,31 @@ from aiohttp import web
 
 from pydock_shared.errors import PydockError, described
 
-from .routing import Call
+from .routing import Call, encoded
 
-FRAMES = {
-    "application/json": (b"", b"\r\n"),
-    "application/x-ndjson": (b"", b"\n"),
-    "application/jsonl": (b"", b"\n"),
-    "application/json-seq": (b"\x1e", b"\n"),
-}
-"""What stands before and after a record: RFC 7464 for the last."""
+SEQUENCE = "application/json-seq"
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class ProgressStream:
     """A chunked answer that begins with its first record, so that an error before it still has its own status."""
 
-    def __init__(self, call: Call, content_type: str = "application/json") -> None:
-        self._call, self._type = call, content_type
+    def __init__(self, call: Call, content_type: str, end: bytes) -> None:
+        self._call, self._type, self._end = call, content_type, end
+        self._start = b"\x1e" if content_type == SEQUENCE else b""  # RFC 7464
         self.response: web.StreamResponse | None = None
 
     async def start(self) -> web.StreamResponse:
         """Send the headers, once."""
         if self.response is None:
-            self.response = web.StreamResponse(headers={"Content-Type": self._type})
-            self.response.enable_chunked_encoding()
+            self.response = self._call.streamed(self._type)
             await self.response.prepare(self._call.request)
         return self.response
 
     async def send(self, record: dict[str, Any]) -> None:
         """Send one record on a line of its own."""
         response = await self.start()
-        start, end = FRAMES[self._type]
-        await response.write(start + json.dumps(record).encode() + end)
+        await response.write(self._start + encoded(record) + self._end)
 
     async def finish(self) -> web.StreamResponse:
         """End the answer and return it to the server."""
@@ -50,12 +42,14 @@ class ProgressStream:
 
 
 @asynccontextmanager
-async def progress_stream(call: Call, content_type: str = "application/json") -> AsyncIterator[ProgressStream]:
+async def progress_stream(
+    call: Call, content_type: str = "application/json", end: bytes = b"\r\n"
+) -> AsyncIterator[ProgressStream]:
     """Give a stream whose `send` writes records; an error after the first one becomes a record, as in Docker.
 
-    The handler returns `await stream.finish()` after the block.
+    Records of progress end with CR and LF there, all others with `end` LF. The handler returns `await stream.finish()` after the block.
     """
-    stream = ProgressStream(call, content_type)
+    stream = ProgressStream(call, content_type, end)
     try:
         yield stream
     except (PydockError, OSError) as error:

@@ -87,8 +87,7 @@ async def logs(call: Call) -> web.StreamResponse:
     if not any(wanted.values()):
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
     tty, follow = bool(container.config.tty), call.flag("follow")
-    response = web.StreamResponse(headers={"Content-Type": content_type(call, tty=tty)})
-    response.enable_chunked_encoding()
+    response = call.streamed(content_type(call, tty=tty))
     opened = asyncio.Event()
     async with aclosing(_chunks(call, container, wanted, opened.set, framed=not tty, follow=follow)) as chunks:
         async with _begun(chunks, opened if follow else None) as first:

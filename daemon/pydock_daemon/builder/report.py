@@ -91,7 +91,7 @@ class Words:
         """Tell the result in the order of Docker."""
         if unused:
             await self.say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
-        await self._send({"aux": {"ID": image.id}})
+        await self.send({"aux": {"ID": image.id}})
         if self._quiet:
             await self._send({"stream": f"{image.id}\n"})
         await self.say(f"Successfully built {image.short}\n")

@@ -50,6 +50,8 @@ async def disconnect(containers: Containers, container: Container, network: Netw
         if container.alive:
             with _while_it_runs(container):
                 await _part(containers, container, network, endpoints)
+        else:
+            containers.networks.tell("disconnect", container.id, network.id)
         container.endpoints = endpoints
         containers.save_asked(container)
 

@@ -45,7 +45,7 @@ def join(
         ]
         networks.keep_endpoints(container, [*kept, made])
         undo.pop_all()
-    networks.tell("connect", made)
+    networks.tell("connect", container, made.network_id)
     return made
 
 
@@ -73,7 +73,7 @@ def part(
     ]
     networks.keep_endpoints(container, now)
     networks.release(gone)
-    networks.tell("disconnect", gone)
+    networks.tell("disconnect", container, network.id)
     return gone, [route for route in map(_route, left, now) if len(route) > 2]
 
 

@@ -189,7 +189,7 @@ class Networks:
             self.keep_endpoints(container_id, made)
             undo.pop_all()
         for endpoint in made:
-            self.tell("connect", endpoint)
+            self.tell("connect", container_id, endpoint.network_id)
         return [endpoint for endpoint in made if endpoint.address]
 
     def keep_endpoints(self, container_id: str, endpoints: list[Endpoint]) -> None:
@@ -305,7 +305,7 @@ class Networks:
         for endpoint in gone:
             self.release(endpoint)
         for endpoint in gone:
-            self.tell("disconnect", endpoint)
+            self.tell("disconnect", container_id, endpoint.network_id)
 
     def release(self, endpoint: Endpoint) -> None:
         """Give back the address of an endpoint and let its link fall silent."""
@@ -329,10 +329,10 @@ class Networks:
         self._ports.release(published)
         flows.forget(self._netfilter, published)
 
-    def tell(self, action: str, endpoint: Endpoint) -> None:
+    def tell(self, action: str, container: str, network_id: str) -> None:
         """Publish the event that a container came into a network or left it."""
-        network = self.by_id[endpoint.network_id]
-        attributes = {"container": endpoint.container, "name": network.name, "type": network.driver}
+        network = self.by_id[network_id]
+        attributes = {"container": container, "name": network.name, "type": network.driver}
         self.events.publish("network", action, network.id, attributes)
 
     def settings(self, container_id: str, endpoints: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
