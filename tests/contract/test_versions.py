@@ -45,6 +45,8 @@ ENDPOINT = "NetworkSettings.Networks.back"
         ("/networks", "EnableIPv4", "1.47", "1.48"),
         ("/info", "CDISpecDirs", "1.43", "1.44"),
         ("/info", "FirewallBackend", "1.48", "1.49"),
+        ("/system/df", "Images.Descriptor", "1.47", "1.48"),
+        ("/system/df", "Containers.Health", "1.51", "1.52"),
     ],
 )
 def test_what_came(web: None, api: Api, path: str, field: str, before: str, since: str) -> None:
@@ -61,7 +63,10 @@ def test_what_came(web: None, api: Api, path: str, field: str, before: str, sinc
         ("/info", "BridgeNfIptables", "1.49", "1.50"),
         ("/info", "ContainerdCommit.Expected", "1.48", "1.49"),
         ("/info", "RegistryConfig.AllowNondistributableArtifactsCIDRs", "1.48", "1.49"),
+        ("/info", "KernelMemory", "1.41", "1.42"),
+        ("/info", "ExecutionDriver", "1.24", "1.25"),
         ("/images/json", "VirtualSize", "1.43", "1.44"),
+        ("/system/df", "Images.VirtualSize", "1.43", "1.44"),
         ("/images/busybox/json", "ContainerConfig", "1.44", "1.45"),
         ("/images/busybox/json", "Config.AttachStdin", "1.49", "1.50"),
     ],
@@ -85,3 +90,8 @@ def test_what_means_something_else(web: None, api: Api) -> None:
         return [image["Containers"] for image in found]
 
     assert (containers("1.50"), containers("1.51")) == ([-1], [1])
+
+
+def test_registries_of_which_something_is_set(api: Api) -> None:
+    found = api.ok("GET", "/info")["RegistryConfig"]["IndexConfigs"]
+    assert found["docker.io"] == {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}

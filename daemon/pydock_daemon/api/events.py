@@ -48,10 +48,8 @@ async def events(call: Call) -> web.StreamResponse:
             f"`since` time ({call.query['since']}) cannot be after `until` time ({call.query['until']})"
         )
     source = call.engine.events
-    if since is None:
-        after = source.last() if until is None else 0  # with an end alone, from the beginning, as in Docker
-    else:
-        after = source.before(since)
+    # With an end alone it begins with the first event, as in Docker.
+    after = source.last() if since is None and until is None else source.before(since or 0)
     with source.reading():
         async with progress_stream(call, _form(call), end=b"\n") as stream:
             await stream.start()

@@ -16,7 +16,7 @@ from pydock_shared.reference import Reference
 
 from .platforms import platform, platforms
 from .routing import Call, Route, empty, json_response
-from .shapes import IMAGE, LISTED_IMAGE, shaped
+from .shapes import IMAGE, listed_images, shaped
 from .stream import progress_stream
 
 
@@ -31,15 +31,7 @@ async def list_images(call: Call) -> web.StreamResponse:
         every=every,
         all_manifests=call.flag("manifests") and call.version >= (1, 47),
     )
-    found = [shaped(image, LISTED_IMAGE, call.version) for image in found]
-    if call.version < (1, 44):
-        for image in found:
-            image["VirtualSize"] = image["Size"]
-    if call.version < (1, 43):
-        for image in found:
-            if not image["RepoTags"] and not image["RepoDigests"]:
-                image |= {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}
-    return json_response(found)
+    return json_response(listed_images(found, call.version))
 
 
 async def inspect_image(call: Call) -> web.StreamResponse:

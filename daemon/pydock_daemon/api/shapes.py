@@ -49,13 +49,19 @@ IMAGE = (
     *(Field(name, gone=(1, 52), empty=True) for name in ("Parent", "Comment", "DockerVersion", "Author")),
     Field("Descriptor", since=(1, 48)),
 )
-LISTED_IMAGE = (Field("Descriptor", since=(1, 48)),)
+LISTED_IMAGE = (
+    Field("Descriptor", since=(1, 48)),
+    Field("VirtualSize", gone=(1, 44)),
+)
 INFO = (
     Field("CDISpecDirs", since=(1, 44)),
     Field("Runtimes.*.status", since=(1, 44)),
     Field("FirewallBackend", since=(1, 49)),
     Field("DiscoveredDevices", since=(1, 50)),
     Field("KernelMemoryTCP", gone=(1, 52)),
+    Field("KernelMemory", gone=(1, 42)),
+    Field("ExecutionDriver", gone=(1, 25)),
+    Field("DefaultAddressPools", gone=OLDEST, empty=True),
     *(Field(f"{name}Commit.Expected", gone=(1, 49)) for name in ("Containerd", "Runc", "Init")),
     *(Field(name, gone=(1, 50)) for name in ("BridgeNfIptables", "BridgeNfIp6tables")),
     *(Field(f"RegistryConfig.AllowNondistributableArtifacts{kind}", gone=(1, 49)) for kind in ("CIDRs", "Hostnames")),
@@ -100,6 +106,16 @@ def _without(value: dict[str, Any], absent: Absent) -> dict[str, Any]:
             elif isinstance(inner, dict) and isinstance(found, dict):
                 result[key] = _without(found, inner)
     return result
+
+
+def listed_images(found: list[dict[str, Any]], version: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return images of a list as a version has them."""
+    shown = [shaped({**image, "VirtualSize": image["Size"]}, LISTED_IMAGE, version) for image in found]
+    if version < (1, 43):
+        for image in shown:
+            if not image["RepoTags"] and not image["RepoDigests"]:
+                image |= {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}
+    return shown
 
 
 def with_old_aliases(answer: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ async def progress_stream(
 ) -> AsyncIterator[ProgressStream]:
     """Give a stream whose `send` writes records; an error after the first one becomes a record, as in Docker.
 
-    Records of progress end with CR and LF there, all others with `end` LF. The handler returns `await stream.finish()` after the block.
+    The handler returns `await stream.finish()` after the block. In Docker only records of progress end with CR and LF.
     """
     stream = ProgressStream(call, content_type, end)
     try:

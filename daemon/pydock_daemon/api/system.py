@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from pydock_daemon.config import Config
 from pydock_daemon.containers import initprogram
 from pydock_daemon.containers.logdrivers import options
 from pydock_daemon.containers.model import Status
+from pydock_daemon.images.hosts import LOOPBACK
 from pydock_daemon.values import OWN_RUNTIME, OciRuntime
 from pydock_shared.times import now_rfc3339nano
 
@@ -37,7 +39,8 @@ CONSTANT: dict[str, Any] = {
     "GenericResources": None,
     "Isolation": "",
     "FirewallBackend": {"Driver": "nftables"},
-    **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit", "InitCommit")},
+    **{name: {"ID": "", "Expected": ""} for name in ("ContainerdCommit", "RuncCommit")},
+    "InitCommit": {"ID": "N/A", "Expected": ""},
     "Swarm": {
         "NodeID": "",
         "NodeAddr": "",
@@ -117,7 +120,8 @@ def _as_before(found: dict[str, Any]) -> dict[str, Any]:
     """Add what only older versions of the API have."""
     artifacts = dict.fromkeys(("AllowNondistributableArtifactsCIDRs", "AllowNondistributableArtifactsHostnames"))
     bridges = dict.fromkeys(("BridgeNfIptables", "BridgeNfIp6tables"), False)
-    return {**found, **bridges, "RegistryConfig": found["RegistryConfig"] | artifacts}
+    limits = {"KernelMemory": False, "ExecutionDriver": "<not supported>"}
+    return {**found, **bridges, **limits, "RegistryConfig": found["RegistryConfig"] | artifacts}
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -126,8 +130,8 @@ def _settings(config: Config) -> dict[str, Any]:
         "ExperimentalBuild": config.experimental,
         "LoggingDriver": config.log_driver,
         "RegistryConfig": {
-            "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
-            "IndexConfigs": {},
+            "InsecureRegistryCIDRs": [*LOOPBACK, *(name for name in config.insecure_registries if "/" in name)],
+            "IndexConfigs": dict(_indexes(config)),
             "Mirrors": list(config.registry_mirrors),
         },
         "DockerRootDir": str(config.data_root),
@@ -138,6 +142,15 @@ def _settings(config: Config) -> dict[str, Any]:
         "InitBinary": config.init_path or initprogram.NAMES[0],
         "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in config.default_address_pools],
     }
+
+
+def _indexes(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the registries of which something is set, and Docker's own, by name."""
+    hub = {"Name": "docker.io", "Mirrors": list(config.registry_mirrors), "Secure": True, "Official": True}
+    yield "docker.io", hub
+    for name in config.insecure_registries:
+        if "/" not in name:
+            yield name, {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
 
 
 def _runtime(runtime: OciRuntime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydock_shared.filters import Filters
 from pydock_shared.times import rfc3339
 
 from .routing import Call, json_response
+from .shapes import LISTED_CONTAINER, listed_images, shaped
 
 NESTED, FLAT_UNTIL = (1, 52), (1, 52)
 """API versions: the first with one object a kind, and the last with Docker's lists side by side."""
@@ -62,7 +63,7 @@ def _own_size(item: dict[str, Any]) -> int:
 
 async def _images(call: Call) -> tuple[Items, int]:
     engine = call.engine
-    found = listing.listing(engine.images, Filters({}), shared_size=True, users=True)
+    found = listed_images(listing.listing(engine.images, Filters({}), shared_size=True, users=True), call.version)
     layers = (engine.snapshots.layer(chain) for chain in {chain for image in engine.images for chain in image.chain})
     return found, sum(layer.size for layer in layers if layer)
 
@@ -72,7 +73,8 @@ async def _containers(call: Call) -> tuple[Items, int]:
     chosen = list(engine.containers)
     written = await sizes.of_containers(engine.containers, chosen)
     found = [
-        views.summary(engine.containers, container) | views.sizes(engine.containers, container, size)
+        shaped(views.summary(engine.containers, container), LISTED_CONTAINER, call.version)
+        | views.sizes(engine.containers, container, size)
         for container, size in zip(chosen, written, strict=True)
     ]
     return found, sum(written)
