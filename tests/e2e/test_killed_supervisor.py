@@ -1,9 +1,13 @@
 """A supervisor killed with -9: containers go on, and what they print, read and return reaches its place."""
 
+import hashlib
 import os
 import platform
+import re
 import signal
+import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +71,46 @@ def test_output_waits_for_the_next_one(engine: Engine, docker: Cli):
     assert followed == lines
     assert docker("inspect", "-f", "{{.State.Running}}", "listener") == "true"
     docker("rm", "-f", "listener", "load")
+
+
+def test_the_stdin_of_run_goes_on_and_ends_with_the_client(engine: Engine, docker: Cli):
+    data = os.urandom(4 << 20)
+    begun = "echo begun; dd bs=1000 2>/dev/null | md5sum"
+    with docker.begin("run", "-i", "--name", "feeds", "busybox", "sh", "-c", begun) as client:
+        client.until(b"begun")
+        container = docker("inspect", "-f", "{{.Id}}", "feeds")
+        for start in range(0, len(data), 1 << 20):
+            client.stdin.write(data[start : start + (1 << 20)])
+            replaced(engine, container)
+        client.stdin.close()
+        assert client.wait() == 0
+        assert client.output.split()[1:] == [hashlib.md5(data).hexdigest().encode(), b"-"]
+    docker("rm", "feeds")
+
+
+def test_a_slow_client_gets_whole_frames(engine: Engine, docker: Cli):
+    container = docker("run", "-d", "--name", "talks", "busybox", "sh", "-c", COUNTER + " & seq 1 1000000 >&2; wait")
+    with engine.api.hijack(f"/containers/{container}/attach?stream=1&stdout=1&stderr=1") as client:
+        data = bytearray()
+        for _ in range(5):
+            docker("exec", "talks", "true")
+            replaced(engine, container)
+            data += client.recv(100_000)
+        docker("exec", "talks", "touch", "/stop")
+        while piece := client.recv(1 << 20):
+            data += piece
+    for stream, piece in whole_frames(bytes(data)):
+        assert re.fullmatch(rb"[line 0-9\n]*" if stream == 1 else rb"[0-9\n]*", piece)
+    docker("rm", "-f", "talks")
+
+
+def whole_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while data:
+        stream, size = struct.unpack_from(">B3xI", data)
+        assert stream in (1, 2)
+        assert len(data) >= 8 + size
+        yield stream, data[8 : 8 + size]
+        data = data[8 + size :]
 
 
 def test_a_terminal(engine: Engine, docker: Cli):

@@ -93,14 +93,14 @@ def rejoin(service: Service, request: Request) -> None:
         process.recognise(ends.pop(PIDFD, -1))
         process.stdio.rejoin(list(ends.items()), stdin=process.stdin)
         for client in request.fields.get("clients") or ():
-            _attach(process, request.take_fd(), client)
+            _attach(process, request, client)
 
 
-def _attach(process: Process, fd: int, client: dict[str, Any]) -> None:
-    keys = bytes(client["keys"])
+def _attach(process: Process, request: Request, client: dict[str, Any]) -> None:
+    keys, fd, unsent = bytes(client["keys"]), request.take_fd(), request.take_fd()
     attachment = process.stdio.attach(fd, frozenset(client["streams"]), framed=client["framed"], keys=keys)
     reading = client["reading"] and attachment.reads
-    attachment.restore({**client, "reading": reading, "matched": 0, "buffer": b"", "ending": False})
+    attachment.restore({**client, "reading": reading, "matched": 0, "unsent": unsent, "ending": False})
     if client["leash"]:
         process.leash(attachment)
 

@@ -1,9 +1,13 @@
 """A client's own connection, written to and read from by the supervisor itself; made and dropped by stdio.
 
-pydockd passes a duplicate of the connection's descriptor and may die: the client notices nothing. The descriptor's
-flags are shared with pydockd's, so none is changed; every call says MSG_DONTWAIT itself. Closing a socket with unread
-input makes the other end's next read fail with ECONNRESET, after which it may never see the last output: hence `end`
-shuts our direction down and reads on until the client has closed, for LINGER seconds at most.
+pydockd passes a duplicate of the connection's descriptor and may die: the client notices nothing. Closing a socket with
+unread input makes the other end's next read fail with ECONNRESET, after which it may never see the last output: hence
+`end` shuts our direction down and reads on until the client has closed, for LINGER seconds at most.
+
+We may be killed at any moment, and the next supervisor goes on: no client may ever have half a frame, or a hole in its
+input. A frame of FRAME bytes is taken whole or not at all by a unix socket (the kernel makes one buffer of it); other
+sockets get all from `Unsent`, as does a client that is behind. Input goes into a pipe by splice(2), and so is either
+still in the connection or already there.
 
 The first output waits until the client has taken the answer that made its connection a stream, for GREETING seconds at
 most: docker-py reads that answer through a buffer which it then throws away, with whatever has come along.
@@ -12,12 +16,14 @@ most: docker-py reads that answer through a buffer which it then throws away, wi
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import termios
 import time
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 from pydock_runtime.supervisor.protocol import Fd
+from pydock_runtime.supervisor.unsent import Unsent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +36,9 @@ if TYPE_CHECKING:
 STDIN, STDOUT, STDERR = 0, 1, 2
 HIGH_WATER = 1 << 20  # bytes a client may be behind before the container has to wait for it
 READ_SIZE = 64 << 10
+FRAME = 32 << 10  # bytes of a frame, head included
+_HEAD = 8
+_ROOM = 2 * FRAME + 256  # of a socket's buffer, half of which is the most that one of its messages has
 LINGER = 10.0
 GREETING = 0.2
 LOOK_AGAIN = 0.001
@@ -40,7 +49,6 @@ class Attachment:
     """One attached client. Open: output and input flow. Ending: the rest of the output flows. Closed."""
 
     __slots__ = (
-        "_buffer",
         "_closed",
         "_ending",
         "_events",
@@ -55,10 +63,12 @@ class Attachment:
         "_progress",
         "_reading",
         "_sock",
+        "_whole",
         "framed",
         "on_gone",
         "patience",
         "streams",
+        "unsent",
     )
 
     def __init__(
@@ -68,7 +78,9 @@ class Attachment:
         self._sock = socket.socket(fileno=fd)
         self._poller = poller
         self._owner = owner
-        self._buffer = bytearray()
+        os.set_blocking(fd, False)
+        self._whole = self._sock.family == socket.AF_UNIX and _room(self._sock) >= _ROOM
+        self.unsent = Unsent()
         self._keys = DetachKeys(keys)
         self._reading = STDIN in streams
         self._ending = False
@@ -94,7 +106,7 @@ class Attachment:
     @property
     def behind(self) -> bool:
         """Whether the container must wait for this client."""
-        return len(self._buffer) > HIGH_WATER
+        return len(self.unsent) > HIGH_WATER
 
     @property
     def reads(self) -> bool:
@@ -105,26 +117,37 @@ class Attachment:
         """Give the client a piece of output, now or when it reads again."""
         if self._ending or self._closed or stream not in self.streams:
             return
-        pieces = [data]
-        if self.framed:
-            pieces.insert(0, bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big"))
-        sent = 0
-        if not self._buffer and self._may_begin():
-            try:
-                sent = self._sock.sendmsg(pieces, (), _FLAGS)
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.close()
-                return
-        for piece in pieces:
-            self._buffer += piece[sent:]
-            sent = max(0, sent - len(piece))
-        if self._buffer:
+        frames = self._frames(stream, data)
+        try:
+            if not self.unsent and self._may_begin() and self._whole:
+                while frames and self._pass_on(frames[0]):
+                    del frames[0]
+            if frames:
+                self.unsent.put([piece for frame in frames for piece in frame])
+        except OSError:
+            self.close()
+            return
+        if frames:
             if not self._greeted:
                 self._want(self._events | EPOLLOUT)
             if self.patience and self.behind and self._lagging is None:
                 self._lagging = self._poller.after(self.patience, self._judge)
+
+    def _frames(self, stream: int, data: bytes) -> list[list[bytes]]:
+        frames = []
+        for start in range(0, len(data), FRAME - _HEAD):
+            piece = data[start : start + FRAME - _HEAD]
+            head = [bytes((stream, 0, 0, 0)) + len(piece).to_bytes(4, "big")] if self.framed else []
+            frames.append([*head, piece])
+        return frames
+
+    def _pass_on(self, frame: list[bytes]) -> bool:
+        """Send a frame, whole or not at all. Raises OSError."""
+        try:
+            self._sock.sendmsg(frame, (), _FLAGS)
+        except BlockingIOError:
+            return False
+        return True
 
     def _unread(self) -> bool:
         """Whether something was sent that the client has not read, by unix(7); TCP does not tell."""
@@ -142,7 +165,7 @@ class Attachment:
 
     def _look_again(self) -> None:
         self._greeting = None
-        if self._may_begin() and self._buffer:
+        if self._may_begin() and self.unsent:
             self._want(self._events | EPOLLOUT)
 
     def _judge(self) -> None:
@@ -166,8 +189,8 @@ class Attachment:
             return
         self._ending = True
         self._reading = False
-        self._want(EPOLLOUT if self._buffer and not self._greeted else 0)
-        if not self._buffer:
+        self._want(EPOLLOUT if self.unsent and not self._greeted else 0)
+        if not self.unsent:
             self._shut()
 
     @property
@@ -176,12 +199,12 @@ class Attachment:
         return not self._ending and not self._closed
 
     @property
-    def fd(self) -> int:
-        """The connection."""
-        return self._sock.fileno()
+    def fds(self) -> tuple[int, int]:
+        """The connection, and what it was not sent yet. Raises OSError."""
+        return self._sock.fileno(), self.unsent.file
 
     def describe(self) -> dict[str, Any]:
-        """Return what another supervisor attaches it by, to the same process; what is on its way is not in it."""
+        """Return what another supervisor attaches it by, to the same process; `fds` go with it."""
         return {
             "streams": sorted(self.streams),
             "framed": self.framed,
@@ -192,14 +215,14 @@ class Attachment:
         }
 
     def saved(self) -> dict[str, Any]:
-        """Return what `restore` goes on with."""
+        """Return what `restore` goes on with. Raises OSError."""
         return {
             "sock": Fd(self._sock.fileno()),
             "streams": sorted(self.streams),
             "framed": self.framed,
             "keys": self._keys.keys,
             "matched": self._keys.matched,
-            "buffer": bytes(self._buffer),
+            "unsent": Fd(self.unsent.file),
             "reading": self._reading,
             "ending": self._ending,
             "patience": self.patience,
@@ -209,11 +232,12 @@ class Attachment:
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on where another object on the same connection was, just after it was made."""
         self._keys.matched = saved["matched"]
-        self._buffer += saved["buffer"]
+        self.unsent.close()
+        self.unsent = Unsent(saved["unsent"])
         self._reading = saved["reading"]
         self.patience = saved["patience"]
         self._greeted = 0.0
-        self._want((EPOLLIN if self._reading else 0) | (EPOLLOUT if self._buffer else 0))
+        self._want((EPOLLIN if self._reading else 0) | (EPOLLOUT if self.unsent else 0))
         if saved["ending"]:
             self.end()
 
@@ -239,7 +263,7 @@ class Attachment:
                     timer.cancel()
             self._poller.forget(self._sock.fileno())
             self._sock.close()
-            self._buffer.clear()
+            self.unsent.close()
 
     def _want(self, events: int) -> None:
         if events != self._events:
@@ -272,19 +296,18 @@ class Attachment:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._buffer:
+        if not self.unsent:
             return
+        was_behind = self.behind
         try:
-            sent = self._sock.send(memoryview(self._buffer)[: 4 * READ_SIZE], _FLAGS)
+            self.unsent.send(self._sock.fileno(), 4 * READ_SIZE)
         except BlockingIOError:
             return
         except OSError:
             self.close()
             return
-        was_behind = self.behind
         self._progress = True
-        del self._buffer[:sent]
-        if not self._buffer:
+        if not self.unsent:
             self._want(self._events & ~EPOLLOUT)
             if self._ending:
                 self._shut()
@@ -293,6 +316,8 @@ class Attachment:
 
     def _read(self) -> None:
         try:
+            if self._reading and self._owner.move_input(self._sock.fileno()):
+                return
             data = self._sock.recv(READ_SIZE, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
@@ -312,6 +337,10 @@ class Attachment:
                 self._owner.input(data)
             if detach:
                 self._owner.detach(self)
+
+
+def _room(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
 
 class DetachKeys:

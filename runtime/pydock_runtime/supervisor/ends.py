@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from select import EPOLLIN, EPOLLOUT
 
+from pydock_runtime.supervisor import envelope
 from pydock_runtime.supervisor.protocol import Fd
 
 TYPE_CHECKING = False
@@ -125,38 +127,58 @@ class Output:
 class Input:
     """The writing end of a process's stdin; keeps what it does not take yet, and then no more is read from clients."""
 
-    __slots__ = ("_buffer", "_ending", "_owner", "_poller", "fd")
+    __slots__ = ("_buffer", "_ending", "_envelope", "_owner", "_poller", "fd", "full")
 
-    def __init__(self, poller: Poller, fd: int, owner: Stdio) -> None:
+    def __init__(self, poller: Poller, fd: int, owner: Stdio, sealed: socket.socket | None = None) -> None:
+        """`sealed`: an envelope with a duplicate of `fd`, which was made by another supervisor."""
         self._poller = poller
         self.fd = fd
         self._owner = owner
         self._buffer = bytearray()
         self._ending = False
-
-    @property
-    def full(self) -> bool:
+        self._envelope = sealed
+        self.full = False
         """Whether clients have to wait."""
-        return bool(self._buffer)
 
     def write(self, data: bytes) -> None:
         """Write what fits, keep the rest."""
         if self._ending or self.fd < 0:
             return
-        waiting = bool(self._buffer)
         self._buffer += data
-        if not waiting:
+        if not self.full:
             self._flush()
             if self._buffer:
-                self._poller.watch(self.fd, EPOLLOUT, self._on_events)
-                self._owner.input_full(full=True)
+                self._wait()
+
+    def move(self, connection: int) -> bool:
+        """Let the kernel move what a connection has into the pipe. False: one of them has ended.
+
+        Raises OSError: the connection is broken; BlockingIOError: the pipe is full.
+        """
+        try:
+            return os.splice(connection, self.fd, READ_SIZE, flags=os.SPLICE_F_NONBLOCK) > 0
+        except BlockingIOError:
+            self._wait()
+            raise
+        except BrokenPipeError:
+            self.close()
+            return False
+
+    def seal(self) -> int:
+        """Return an envelope with a duplicate of the end, which `close` opens. Raises OSError."""
+        if self._envelope is None:
+            self._envelope = envelope.seal(self.fd)
+        return self._envelope.fileno()
 
     def saved(self) -> dict[str, Any]:
         """Return what `restore` goes on with."""
-        return {"fd": Fd(self.fd), "buffer": bytes(self._buffer), "ending": self._ending}
+        sealed = self._envelope.fileno() if self._envelope is not None else -1
+        return {"fd": Fd(self.fd), "buffer": bytes(self._buffer), "ending": self._ending, "sealed": Fd(sealed)}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on where another object on the same end was."""
+        if saved["sealed"] >= 0:
+            self._envelope = socket.socket(fileno=saved["sealed"])
         self.write(saved["buffer"])
         if saved["ending"]:
             self.end()
@@ -173,8 +195,17 @@ class Input:
             self._poller.forget(self.fd)
             os.close(self.fd)
             self.fd = -1
+            if self._envelope is not None:
+                envelope.unseal(self._envelope)
             self._buffer.clear()
             self._owner.input_closed()
+
+    def _wait(self) -> None:
+        if self.full:
+            return
+        self.full = True
+        self._poller.watch(self.fd, EPOLLOUT, self._on_events)
+        self._owner.input_full(full=True)
 
     def _flush(self) -> None:
         try:
@@ -184,10 +215,12 @@ class Input:
         except OSError:  # EPIPE, EIO: the process has closed its stdin
             self.close()
 
-    def _on_events(self, events: int) -> None:
-        self._flush()
+    def _on_events(self, _events: int) -> None:
+        if self._buffer:
+            self._flush()
         if self.fd >= 0 and not self._buffer:
             self._poller.forget(self.fd)
+            self.full = False
             self._owner.input_full(full=False)
             if self._ending:
                 self.close()

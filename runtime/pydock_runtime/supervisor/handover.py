@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.processes import Process
     from pydock_runtime.supervisor.service import Service
 
-FORMAT = 1
+FORMAT = 2
 """Of the state. A program that reads another one only must not be given it, see `upgrade`."""
 BYTES = "base64"
 

@@ -1,11 +1,12 @@
 """What pydockd is given to hold for a supervisor that comes after one that was killed. Used by containers; see adopt.
 
-Duplicates of the pidfd of each init and exec, of the ends of its streams, and of its clients' connections. What is
-given of a process takes the place of what was given before.
+Duplicates of the pidfd of each init and exec, of the ends of its streams, and of its clients' connections, with what
+they were not sent yet. What is given of a process takes the place of what was given before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from pydock_runtime.supervisor.diary import note
@@ -14,6 +15,7 @@ from pydock_runtime.supervisor.protocol import PIDFD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from pydock_runtime.supervisor.connection import Connection
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pydock_runtime.supervisor.processes import Process
 
 DELAY = 0.02  # seconds until a process is worth it: most short runs are over by then
-MOST_CLIENTS = 24  # of one process; a frame takes 32 descriptors
+MOST_CLIENTS = 13  # of one process, two descriptors each; a frame takes 32
 
 
 class Offers:
@@ -57,17 +59,24 @@ def offer(house: House, container: Container, name: str | None) -> None:
     """Give an exec, or init, to every pydockd, if it is worth it."""
     process = container.init if name is None else container.execs.get(name)
     if process is not None and _worth(container, process):
-        try:
+        with _noted(container):
             house.broadcast(*_event(container, process))
-        except OSError as error:
-            note(f"what is held of {container.id}: {error}")
 
 
 def give(container: Container, connection: Connection) -> None:
     """Give what is worth it of a container to one pydockd."""
     for process in (container.init, *container.execs.values()):
         if _worth(container, process):
-            connection.send(*_event(container, process))
+            with _noted(container):
+                connection.send(*_event(container, process))
+
+
+@contextlib.contextmanager
+def _noted(container: Container) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        note(f"what is held of {container.id}: {error}")
 
 
 def _worth(container: Container, process: Process) -> bool:
@@ -88,6 +97,6 @@ def _event(container: Container, process: Process) -> tuple[dict[str, Any], list
         "process": {**process.describe(), "stdin": process.stdin},
         "streams": [stream for stream, _ in ends],
         "clients": [client.describe() for client in clients],
-        "fds": len(ends) + len(clients),
     }
-    return event, [*(end for _, end in ends), *(client.fd for client in clients)]
+    fds = [*(end for _, end in ends), *(fd for client in clients for fd in client.fds)]
+    return {**event, "fds": len(fds)}, fds

@@ -34,6 +34,7 @@ EXEC_NOT_FOUND = "exec-not-found"
 EXEC_DENIED = "exec-denied"
 SYSTEM = "system"
 
+SEALED = 4  # where a stream's number is expected: stdin, see envelope
 PIDFD = 3  # where a stream's number is expected: the descriptor is the process itself
 STALE = 1.0  # seconds after which pydockd gives up what it asked of a supervisor that is stopped
 MAX_FRAME = 64 << 20

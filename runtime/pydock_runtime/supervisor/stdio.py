@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 import termios
 import time
 
+from pydock_runtime.supervisor import envelope
 from pydock_runtime.supervisor.attachments import STDERR, STDIN, STDOUT, Attachment
 from pydock_runtime.supervisor.ends import Input, Output
-from pydock_runtime.supervisor.protocol import Fd
+from pydock_runtime.supervisor.protocol import SEALED, Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,12 +137,15 @@ class Stdio:
         self._unread.clear()
 
     def ends(self) -> list[tuple[int, int]]:
-        """Return the ends that outlive a client, each with its stream; of a terminal there is one."""
+        """Return what the next supervisor needs, each with its stream; of a terminal there is one. Raises OSError."""
         if self.console >= 0:
             return [(STDOUT, self.console)]
         ends = [(output.stream, output.fd) for output in self._outputs]
-        # Who holds a duplicate of the input would keep the process from seeing its end when its one client goes.
-        return ends if self._input is None or self.close_stdin else [(STDIN, self._input.fd), *ends]
+        if self._input is not None and not self.close_stdin:
+            ends.append((STDIN, self._input.fd))
+        elif self._input is not None:
+            ends.append((SEALED, self._input.seal()))
+        return ends
 
     def saved(self) -> dict[str, Any]:
         """Return what `restore` goes on with; the child's ends are closed by now."""
@@ -184,9 +189,18 @@ class Stdio:
                 self.open_console(fd, stdin=stdin)
             elif stream == STDIN and self._input is None:
                 self._input = Input(self._poller, fd, self)
+            elif stream == SEALED:
+                self._unseal(socket.socket(fileno=fd))
             else:
                 self._unread.append((fd, stream))
         self.open_output()
+
+    def _unseal(self, sealed: socket.socket) -> None:
+        fd = envelope.look(sealed)
+        if fd < 0:
+            sealed.close()  # its client had ended it
+        else:
+            self._input = Input(self._poller, fd, self, sealed)
 
     def resize(self, width: int, height: int) -> None:
         """Set the terminal's size in characters. Raises OSError."""
@@ -246,6 +260,10 @@ class Stdio:
         if not self._outputs:
             self._tell_drained()
 
+    def move_input(self, connection: int) -> bool:
+        """Let what a client has sent go straight into a pipe. False: `input` is to have it. Raises OSError."""
+        return self._input is not None and not self.tty and self._input.move(connection)
+
     def input(self, data: bytes) -> None:
         """Take input from a client."""
         if self._input is not None:
@@ -279,9 +297,9 @@ class Stdio:
         """A client has gone."""
         if attachment in self.attachments:
             self.attachments.remove(attachment)
-            self._on_clients()
             if self.close_stdin and STDIN in attachment.streams and self._input is not None:
                 self._input.end()
+            self._on_clients()
             self.throttle()
 
     # The end.

@@ -1,20 +1,25 @@
 """What a new supervisor knows of the containers of one that was killed."""
 
+import contextlib
+import hashlib
 import os
 import platform
+import random
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.runtime.supervisor.house import House, Refused, process, read_all, read_until, wait_until
+from tests.runtime.supervisor.house import PATIENCE, House, Refused, process, read_all, read_until, wait_until
 
 from pydock_runtime.supervisor.adopt import code_of_dead
 
 pytestmark = pytest.mark.root
 
 UNKNOWN = 255
+KILLS = int(os.environ.get("PYDOCK_KILLS", "4"))
 STAYS = "trap 'exit 9' TERM; while :; do sleep 0.01; done"
 TELLS_EXIT_CODES = tuple(map(int, platform.release().split(".")[:2])) >= (6, 15)
 
@@ -156,6 +161,114 @@ def test_attached_clients_stay(house: House) -> None:
     assert read_until(reader, b"err\n") == b"\1\0\0\0\0\0\0\x0agot hello\n\2\0\0\0\0\0\0\4err\n"
     house.client.request("delete", container=name, force=True)
     assert read_all(reader) + read_all(writer) == b""
+
+
+def test_stdin_goes_on_without_a_hole_and_ends_with_its_client(house: House) -> None:
+    name = house.create("sh", "-c", "dd bs=1000 2>/dev/null | md5sum", stdin=True, stdin_once=True)
+    client = house.attach(name)
+    house.client.request("start", container=name, interfaces=[])
+    wait_until(lambda: (house.exec_root / "containers" / name / "state.json").exists())
+    data = os.urandom(8 << 20)
+    feeding = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
+    feeding.start()
+    for _ in range(4):
+        taken_over(house)
+    feeding.join()
+    assert read_all(client) == f"{hashlib.md5(data).hexdigest()}  -\n".encode()
+    house.exit(name)
+
+
+def test_stdin_that_was_ended_stays_so(house: House) -> None:
+    name = house.create("sh", "-c", "cat; sleep 0.3; echo end", stdin=True, stdin_once=True)
+    client, other = house.attach(name), house.attach(name)
+    house.client.request("start", container=name, interfaces=[])
+    wait_until(lambda: (house.exec_root / "containers" / name / "state.json").exists())
+    client.sendall(b"first\n")
+    assert read_until(other, b"\n") == b"first\n"
+    client.close()
+    taken_over(house)
+    other.sendall(b"second\n")
+    assert read_all(other) == b"end\n"
+
+
+class Slow:
+    """A client that gets frames, and reads now and then; `kinds` of connections differ in what they take at once."""
+
+    def __init__(self, house: House, name: str, kind: str) -> None:
+        if kind == "tcp":
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                self.sock = socket.create_connection(server.getsockname())
+                theirs, _ = server.accept()
+        else:
+            self.sock, theirs = socket.socketpair()
+            if kind == "small":
+                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5000)
+        options = {"stdin": False, "stdout": True, "stderr": True, "multiplexed": True, "detach_keys": []}
+        with theirs:
+            house.client.request("attach", fds=[theirs.fileno()], container=name, **options)
+        self.data = bytearray()
+        self.chance = random.Random(kind)
+
+    def read(self) -> bool:
+        """Read a random amount of what is there; whether there may be more."""
+        with contextlib.suppress(BlockingIOError):
+            piece = self.sock.recv(self.chance.choice((1, 5000, 300_000)), socket.MSG_DONTWAIT)
+            self.data += piece
+            return bool(piece)
+        return True
+
+    def frames(self) -> list[tuple[int, bytes]]:
+        """Return what has come, which has to be whole frames."""
+        frames, at = [], 0
+        while at < len(self.data):
+            stream, size = self.data[at], int.from_bytes(self.data[at + 4 : at + 8], "big")
+            assert (stream in (1, 2), bytes(self.data[at + 1 : at + 4]), len(self.data) >= at + 8 + size) == (
+                True,
+                b"\0\0\0",
+                True,
+            ), f"a broken frame at {at} of {len(self.data)}"
+            frames.append((stream, bytes(self.data[at + 8 : at + 8 + size])))
+            at += 8 + size
+        return frames
+
+
+@pytest.mark.parametrize("kind", ["unix", "small", "tcp"])
+def test_a_slow_client_never_has_half_a_frame(house: House, kind: str) -> None:
+    script = (
+        "(i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); echo err $i >&2; done) &"
+        " seq 1 10000000 & until [ -e /tmp/stop ]; do sleep 0.01; done; kill %2; wait"
+    )
+    name = house.create("sh", "-c", script)
+    slow = Slow(house, name, kind)
+    stop = house.rootfs / "tmp" / "stop"
+    house.client.request("start", container=name, interfaces=[])
+    wait_until(lambda: (house.exec_root / "containers" / name / "state.json").exists())
+    try:
+        for _ in range(KILLS):
+            for _ in range(slow.chance.randrange(60)):
+                slow.read()
+            taken_over(house)
+        stop.touch()
+        slow.sock.settimeout(PATIENCE)
+        while piece := slow.sock.recv(1 << 20):
+            slow.data += piece
+    finally:
+        stop.unlink()
+        slow.sock.close()
+    frames = slow.frames()
+    house.exit(name)
+    for stream, word in ((1, b""), (2, b"err ")):
+        lines = b"".join(data for number, data in frames if number == stream).split(b"\n")
+        gaps = sum(
+            line != word + b"%d" % (number) for number, line in zip(count(lines, word), lines[1:-1], strict=False)
+        )
+        assert gaps <= 2 * KILLS  # what was read, and neither given nor put away in the moment of a kill
+
+
+def count(lines: list[bytes], word: bytes) -> Iterator[int]:
+    """Give for each line but the first the number after that of the line before it."""
+    for line in lines:
+        yield int(line.removeprefix(word) or 0) + 1 if line.removeprefix(word).isdigit() else 0
 
 
 def test_the_terminal_of_an_adopted_container(house: House) -> None:
