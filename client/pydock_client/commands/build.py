@@ -67,7 +67,7 @@ def _build(call: Call) -> None:
     sources = [buildoutput.cache(text, "cache-from") for text in options["cache-from"]]
     targets = [buildoutput.cache(text, "cache-to") for text in options["cache-to"]]
     kind = _kind(options)
-    query = _query(call) | _result(options, outputs, targets) | {"trace": kind in ("tty", "rawjson")}
+    query = _query(call) | _result(options, outputs, targets) | {"lean": True, "trace": kind in ("tty", "rawjson")}
     query["contexts"] = json.dumps({name: _named(call, value) for name, value in named}) if named else ""
     with ExitStack() as stack:
         caches = [fields.get("ref") or buildoutput.send_cache(call, fields["src"]) for fields in sources]

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pydock_daemon.builder.options import Options
-from pydock_daemon.builder.report import Report, Words
+from pydock_daemon.builder.report import Report
+from pydock_daemon.builder.words import Words
 from pydock_shared.times import rfc3339
 
 from .stream import ProgressStream
@@ -23,7 +24,7 @@ ID = "moby.buildkit.trace.json"
 async def reported(stream: ProgressStream, options: Options, *, traced: bool) -> AsyncIterator[Report]:
     """Give the report of a build; all that was told is sent when the block ends."""
     if not traced:
-        yield Words(stream.send, quiet=options.quiet)
+        yield Words(stream.send, quiet=options.quiet, lean=not options.classic)
         return
     from pydock_daemon.buildkit.progress import Telling, Vertices
 

@@ -54,9 +54,9 @@ class Cache:
     def __init__(self, store: Store, images: Images, contexts: Contexts) -> None:
         """`contexts` are those that are kept, which are a part of the cache."""
         self._store, self._images, self.contexts = store, images, contexts
-        rows = store.all("select image from build_cache where step != ?", (WHOLE,))
+        rows = store.all("select image, step from build_cache")
         self._begun: Counter[str] = Counter()
-        self._of_cache = {row["image"] for row in rows}
+        self._of_cache = {row["image"] for row in rows} - {row["image"] for row in rows if row["step"] == WHOLE}
         images.hidden = self._hides
         self._exports: dict[str, Documents] = {}
 
@@ -76,16 +76,19 @@ class Cache:
         return None
 
     def keep(self, wanted: str, image: Image, step: str) -> None:
-        """Remember what a step has made."""
+        """Remember what a step has made; what it had made before goes, unless that is more than a step's."""
         now = time.time_ns()
+        before = self._store.all("select image from build_cache where key = ? and image != ?", (wanted, image.id))
         with self._store.transaction() as db:
             db.execute(
                 "insert into build_cache (key, image, step, created, used, hits) values (?, ?, ?, ?, ?, 0) "
-                "on conflict (key) do update set image = excluded.image, used = excluded.used",
+                "on conflict (key) do update set image = excluded.image, step = excluded.step, used = excluded.used",
                 (wanted, image.id, step, now, now),
             )
-        if step != WHOLE:
-            self._of_cache.add(image.id)
+        (self._of_cache.discard if step == WHOLE else self._of_cache.add)(image.id)
+        for row in before:
+            if not self._store.all("select key from build_cache where image = ?", (row["image"],)):
+                self._remove(row["image"])
 
     def export(self, made: Documents) -> str:
         """Remember a cache for its client to fetch or push; return its name. The last few are."""
@@ -126,30 +129,39 @@ class Cache:
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries as Docker's BuildCache records, the youngest first; `Image` is what was kept.
 
+        An image that is known by several keys is one entry; files that an older entry has as well are counted there.
         One in use has a name, or a build works with it; one that is shared has its files from an image with a name, so
         that removing it frees nothing.
         """
         found = []
         named = [image for image in self._images if image.repo_tags or image.repo_digests]
         ids, chains = {image.id for image in named}, {chain for image in named for chain in image.chain}
-        for row in self._store.all("select * from build_cache order by created desc"):
+        seen: set[str] = set()
+        for row in self._store.all("select * from build_cache order by created"):
             image = self._images.get(row["image"])
-            if image is None:
+            if image is None or image.id in seen:
                 continue
+            seen.add(image.id)
             top = self._images.snapshots.layer(image.chain[-1]) if image.chain else None
             shared = image.id in ids or (top is not None and top.chain in chains)
             in_use = image.id in ids or self._images.content.held(image.id)
             found.append({
                 "ID": row["key"][:SHORT], "Type": "regular", "Description": row["step"], "InUse": in_use,
-                "Shared": shared, "Size": top.used if top else 0, "CreatedAt": row["created"],
+                "Shared": shared, "Size": top.used if top and top.chain not in seen else 0, "CreatedAt": row["created"],
                 "LastUsedAt": row["used"], "UsageCount": row["hits"] + 1, "Image": image,
             })  # fmt: skip
-        return found
+            seen |= {top.chain} if top else set()
+        return found[::-1]
 
     def forget(self, entry: dict[str, Any]) -> None:
         """Forget an entry, and its image when that was nothing else; what it had goes with the next sweep."""
         image: Image = entry["Image"]
         with self._store.transaction() as db:
-            db.execute("delete from build_cache where substr(key, 1, ?) = ?", (SHORT, entry["ID"]))
-        if self._images.get(image.id) and self._hides(image) and not self._images.users(image.id):
-            self._images.names.remove(image.id)
+            db.execute("delete from build_cache where image = ?", (image.id,))
+        self._remove(image.id)
+
+    def _remove(self, id_: str) -> None:
+        """Remove an image that was kept for the cache alone, if nothing uses it."""
+        image = self._images.get(id_)
+        if image and self._hides(image) and not self._images.users(id_):
+            self._images.names.remove(id_)

@@ -33,9 +33,14 @@ class Options:
     platform: Platform | None = None
     platforms: Sequence[Platform] = ()
     """Those of a build for several; each has a `platform` of its own (`platforms`)."""
+    classic: bool = False
+    """The ways of Docker's classic builder: images of all steps are made and told, labels are steps of their own, and
+    where caches are named a step is taken from these alone."""
     no_cache: bool = False
     pull: bool = False
     remove: bool = True
+    remove_failed: bool = False
+    """Whether to tell that the container of a RUN that failed is gone, as it always is."""
     quiet: bool = False
     only_exported: bool = False
     """The result goes elsewhere: what stays of it is a part of the cache and no image to be seen."""

@@ -5,6 +5,8 @@ the cache of the steps that went well.
 """
 
 import asyncio
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,12 @@ from pydock_daemon.images.service import Adding, Images, Progress
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
-from . import dockerfile, inline, meta, rewrite, sharing, stages, state
-from .cache import EXPORTED, WHOLE, Cache, key
+from . import dockerfile, inline, meta, rewrite, sharing, stages, standing, state
+from .cache import EXPORTED, WHOLE, Cache
 from .dockerfile import Instruction
 from .expand import Words
 from .options import EPOCH, NAMING, Options
-from .report import Report, Track
+from .report import Plan, Report, Track
 from .sharing import Imported
 from .stages import Stage
 from .state import State
@@ -51,12 +53,16 @@ class Build:
         self._used: set[str] = set()
         self._notes: list[str] = []
         self._imported: list[Imported] = []
+        self._given: list[Image] = []
         self._told: list[BaseException] = []
         self._file, self._stages, self._before = self._plan(text)
         self._target = stages.target(self._stages, options.target)
         self._needed = stages.needed(self._stages, self._target)
         stages.check(self._stages, self._needed, options.contexts)
-        report.plan(self._needed)
+        arguments = [
+            one.original for one in itertools.takewhile(lambda one: one.name == "ARG", self._file.instructions)
+        ]
+        report.plan(Plan(self._needed, arguments, len(options.labels)))
 
     def _plan(self, text: str | None) -> tuple[dockerfile.Dockerfile, list[Stage], dict[str, str]]:
         name = self._options.dockerfile
@@ -77,11 +83,16 @@ class Build:
             return await self._run()
 
     async def _import(self, name: str) -> None:
-        """Take in the steps of a cache, or of an image; that there is none is no mistake, as in Docker."""
+        """Take in the steps of a cache, or of an image; that there is none is no mistake, as in Docker.
+
+        The classic builder looks for images of this engine alone, and tells nothing.
+        """
         try:
             found = self._images.resolve(name)
             await self._images.admit(found, name)
         except NotFound:
+            if self._options.classic:
+                return
             try:
                 ref = reference.parse(name)
                 cache = await sharing.from_registry(self._images, ref, await login(self._options, ref.domain))
@@ -93,9 +104,19 @@ class Build:
                 self._notes.append(f"importing cache manifest from {name}: {error.message}\n")
                 return
         inline.take(self._images, self._cache, self._adding, found)
+        self._given.append(found)
 
-    async def _elsewhere(self, key: str, send: Progress) -> Image | None:
-        """Return what a step has made elsewhere, None when no cache that came has it."""
+    def _may_take(self, at: State, diff_ids: Sequence[str], text: str | None = None) -> bool:
+        """Say whether what an earlier build has made may be taken: with the classic builder from named images alone."""
+        if not (self._options.classic and (self._options.cache_from or self._options.cache_files)):
+            return True
+        return any(standing.leads_to(at, diff_ids, image, text) for image in self._given)
+
+    async def _known(self, at: State, key: str, text: str, send: Progress) -> Image | None:
+        """Return what a step has made before, here or where a cache comes from, None when that is nowhere."""
+        found = self._cache.find(key)
+        if found and self._may_take(at, found.diff_ids, text):
+            return found
         for cache in self._imported:
             found = await cache.find(self._images, self._cache, self._adding, key, send)
             if found:
@@ -126,35 +147,26 @@ class Build:
 
     async def _image(self, final: State) -> Image:
         """Return the image of the last state: that of an earlier build when nothing but the time is another."""
-        options, moment = self._options, self._options.moment
+        options = self._options
         steps = inline.told(final)
-        history = [{name: text for name, text in step.items() if name != "created"} for step in final.history]
-        facts = (
-            final.key,
-            final.diff_ids,
-            final.settings,
-            history,
-            final.platform,
-            final.author,
-            options.epoch,
-            options.squash,
-            options.rewrite,
-            options.cache_inline,
-            options.annotations,
-        )
-        wanted = key("image", *facts)
-        found = None if self._options.no_cache else self._cache.find(wanted)
+        wanted = standing.wanted(final, options)
+        kept = EXPORTED if options.only_exported else WHOLE
+        if options.classic and standing.is_plain(options) and (last := self._images.get(final.image)):
+            if self._images.hidden(last):  # it was a step between until now
+                self._cache.keep(wanted, last, kept)
+            return self._images.names.add(last, options.tags)
+        found = standing.find(self._cache, options, wanted)
         if found and not (options.squash or options.rewrite):
             return state.named(self._images, found.id, final, options.tags, options.annotations)
         if found:
-            return self._images.names.add(found, self._options.tags)
+            return self._images.names.add(found, options.tags)
         if options.squash or options.rewrite:
             final, steps = await self._rewritten(final), {}  # the layers are no longer those of the steps
         extra = steps if options.cache_inline else None
         image = state.commit(
-            self._images, final, options.tags, moment=moment, extra=extra, annotations=options.annotations
+            self._images, final, options.tags, moment=options.moment, extra=extra, annotations=options.annotations
         )  # fmt: skip
-        self._cache.keep(wanted, image, EXPORTED if self._options.only_exported else WHOLE)
+        self._cache.keep(wanted, image, kept)
         return image
 
     async def _rewritten(self, final: State) -> State:
@@ -205,18 +217,45 @@ class Build:
         options = replace(self._options, no_cache=True) if alone else self._options
         steps = Steps(
             self._containers, self._cache, self._adding, options, self._folder, self._context, track,
-            lambda name: self._source(stage, name, track), self._elsewhere,
+            lambda name: self._source(stage, name, track), self._known,
         )  # fmt: skip
         if triggers:
             await track.note(f"# Executing {len(triggers)} build trigger{'s' * (len(triggers) > 1)}\n")
         for trigger in triggers:
             for instruction in dockerfile.parse(trigger, "ONBUILD").instructions:
-                await self._one(at, instruction, steps)
+                await self._one(at, instruction, steps, track)
+        await track.made(at.image)
         for instruction in stage.instructions:
             await self._await_sources(stage, instruction)
             await track.begin(instruction, at.variables())
-            await self._one(at, instruction, steps)
+            await self._one(at, instruction, steps, track)
+            await self._tell_made(at, track)
+        if options.classic and stage is self._target:
+            await self._label(at, track)
         return at
+
+    async def _tell_made(self, at: State, track: Track) -> None:
+        if self._options.classic:
+            await track.made(at.image)
+
+    async def _label(self, at: State, track: Track) -> None:
+        """Take in the labels of the request, each as a step of its own."""
+        for name, value in sorted(self._options.labels.items()):
+            text = f"LABEL {name}={value}"
+            await track.begin(Instruction("LABEL", "", 0, source=text), {})
+            at.settings["Labels"] = {**(at.settings.get("Labels") or {}), name: value}
+            at.note(text, moment=self._options.moment, empty=True)
+            await self._settled(at, track)
+            await self._tell_made(at, track)
+
+    async def _settled(self, at: State, track: Track, *, told: bool = True) -> None:
+        """Have an image of a state after a step; `told` when that is all that there is to tell of the step."""
+        at.image = "" if told else at.image
+        if not self._options.classic:
+            return
+        known = standing.between(self._images, self._cache, self._adding, self._options, at)
+        if told:
+            await (track.cached() if known and self._may_take(at, at.diff_ids) else track.changed())
 
     async def _await_sources(self, stage: Stage, instruction: Instruction) -> None:
         """Wait for the stages that an instruction takes files from, so that its own time is told and not theirs."""
@@ -225,7 +264,7 @@ class Build:
             if found and name.lower() not in self._options.contexts:
                 await self._states[found.index]
 
-    async def _one(self, at: State, instruction: Instruction, steps: Steps) -> None:
+    async def _one(self, at: State, instruction: Instruction, steps: Steps, track: Track) -> None:
         words = Words(at.variables(), self._file.escape)
         try:
             if instruction.name == "ARG":
@@ -234,6 +273,7 @@ class Build:
                 shown = meta.declare(at, instruction, given, self._before, words)
             elif instruction.name in CARRIERS:
                 await steps.carry_out(at, instruction, words)
+                await self._settled(at, track, told=False)
                 return
             else:
                 shown = meta.INSTRUCTIONS[instruction.name](at, instruction, words)
@@ -244,6 +284,7 @@ class Build:
             raise InvalidArgument(message) from error
         if shown:
             at.note(shown, moment=self._options.moment, empty=True)
+        await self._settled(at, track)
 
     async def _source(self, stage: Stage, name: str, track: Track) -> State | Tree:
         """Return what `--from=name` means in a stage: a named context, an earlier stage, or an image."""
@@ -274,9 +315,7 @@ class Build:
                     await track.note(f"{warning}\n")
         if image is None:
             image = await self._pull(name, wanted, track.pulling)
-        found = state.of_image(self._images, image, self._adding)
-        await track.note(f" ---> {image.short}\n")
-        return found
+        return state.of_image(self._images, image, self._adding)
 
     async def _pull(self, name: str, platform: Platform | None, progress: Progress) -> Image:
         return await pulled(self._images, name, platform, self._options, progress)

@@ -43,6 +43,8 @@ class State:
     command_given: bool = False
     below: int = 0
     """How many of the layers are the base image's."""
+    image: str = ""
+    """The id of an image that is this very state, where one was made."""
     trail: list[tuple[str, int, str]] = field(default_factory=list)
     """The steps since the base image: key, layers after it, what the history says."""
 
@@ -109,6 +111,7 @@ def of_image(images: Images, image: Image, adding: Adding) -> State:
         copy.deepcopy(image.config.get("history") or []),
         shell=list(settings.get("Shell") or SHELL),
         author=str(image.config.get("author") or ""),
+        image=image.id,
     )
 
 

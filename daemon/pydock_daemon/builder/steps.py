@@ -40,7 +40,7 @@ GO_FOLDER = 1 << 31
 _numbers = itertools.count()
 """Of files, for all stages: they share the folder of the build."""
 Source = Callable[[str], Awaitable[State | Tree]]
-Elsewhere = Callable[[str, Send], Awaitable[Image | None]]
+Known = Callable[[State, str, str, Send], Awaitable[Image | None]]
 
 
 class Failed(PydockError):
@@ -65,12 +65,12 @@ class Steps:
         context: Tree,
         track: Track,
         source: Source,
-        elsewhere: Elsewhere,
+        known: Known,
     ) -> None:
-        """`source` returns the stage or image that a `--from` names, `elsewhere` what other engines' caches have."""
+        """`source` returns the stage or image that a `--from` names, `known` what a step has made before."""
         self._containers, self._cache, self._adding, self._options = containers, cache, adding, options
         self._folder, self._context, self._track, self._source = folder, context, track, source
-        self._elsewhere = elsewhere
+        self._known = known
 
     async def carry_out(self, at: State, instruction: Instruction, words: Words) -> None:
         """Change a state by one instruction. InvalidArgument, Failed and others say what is wrong."""
@@ -162,6 +162,8 @@ class Steps:
             await self._track.note(f" ---> Running in {made.short}\n")
             code = await work.run(self._containers, made, self._track.output)
             if code:
+                if self._options.remove_failed:
+                    await self._track.note(f" ---> Removed intermediate container {made.short}\n")
                 raise Failed(wanted.command, code)
             work.remove_stubs(self._containers, made, new)
             await self._take_layer(at, image, made)
@@ -338,6 +340,7 @@ class Steps:
                         raise InvalidArgument(f"mkdir {place}: not a directory")
                     await self._make_folder(made, place, user)
                 await self._take_layer(at, image, made)
+            await self._track.changed()
 
         await self._step(at, key("workdir", at.key, place, user), f"WORKDIR {place}", make)
 
@@ -352,7 +355,7 @@ class Steps:
         if cached and not images.is_whole(cached):
             cached = None  # it was pruned meanwhile
         if cached is None and not self._options.no_cache:
-            cached = self._cache.find(wanted) or await self._elsewhere(wanted, self._track.pulling)
+            cached = await self._known(at, wanted, text, self._track.pulling)
         if cached is not None:
             found = state.of_image(images, cached, self._adding)
             if told:
@@ -367,9 +370,11 @@ class Steps:
         at.trail.append((wanted, len(at.diff_ids), text))
         moment = self._options.moment
         at.note(text, moment=moment, empty=len(at.diff_ids) == before)
+        at.image = ""
         if cached is None:
-            self._options.made[wanted] = state.commit(images, at, [], moment=0)
-            self._cache.keep(wanted, self._options.made[wanted], text)
+            kept = state.commit(images, at, [], moment=moment if self._options.classic else 0)
+            self._options.made[wanted], at.image = kept, kept.id
+            self._cache.keep(wanted, kept, text)
 
     async def _take_layer(self, at: State, image: Image, made: Container) -> None:
         found = await work.layer(self._containers, made, image, self._adding)

@@ -4,15 +4,17 @@ They are containers as any other, with a label; what a daemon that was killed ha
 """
 
 import asyncio
+import codecs
 import os
 import posixpath
 import shutil
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+import struct
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydock_daemon.containers import archive, attach, commit, create, filesystem, remove, start, wait
 from pydock_daemon.containers.model import Attachment, Container
@@ -26,6 +28,8 @@ from pydock_shared.wire.container import CreateContainer
 
 LABEL = "io.pydock.build"
 PIECE = 1 << 16
+FRAME = struct.Struct(">BxxxI")
+STDOUT, STDERR = 1, 2
 INSIDE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
 
 
@@ -46,18 +50,42 @@ async def container(
             await asyncio.shield(remove.remove(containers, made, force=True, volumes=True))
 
 
-async def run(containers: Containers, made: Container, say: Callable[[str], Awaitable[None]]) -> int:
+class Say(Protocol):
+    """Is told what a program writes."""
+
+    async def __call__(self, text: str, *, error: bool) -> None:
+        """Take in a piece, and whether it was written to standard error."""
+
+
+async def run(containers: Containers, made: Container, say: Say) -> int:
     """Run a container to its end, telling its output as it comes; return its exit code."""
     ours, theirs = socket.socketpair()
     with ours:
         ours.setblocking(False)
-        await attach.attach(containers, made, Attachment(theirs, False, True, True, False))
+        await attach.attach(containers, made, Attachment(theirs, False, True, True, True))
         exit_code = wait.prepare(made, "next-exit")
         await start.start(containers, made)
-        loop = asyncio.get_running_loop()
-        while piece := await loop.sock_recv(ours, PIECE):
-            await say(piece.decode(errors="replace"))
+        decoders = {kind: codecs.getincrementaldecoder("utf-8")("replace") for kind in (STDOUT, STDERR)}
+        async for kind, piece in _frames(ours):
+            if text := decoders[kind].decode(piece):
+                await say(text, error=kind == STDERR)
+        for kind, decoder in decoders.items():
+            if text := decoder.decode(b"", final=True):
+                await say(text, error=kind == STDERR)
     return await exit_code
+
+
+async def _frames(source: socket.socket) -> AsyncIterator[tuple[int, bytes]]:
+    """Yield the frames of a multiplexed stream: which output, and what was written."""
+    loop, data = asyncio.get_running_loop(), bytearray()
+    while piece := await loop.sock_recv(source, PIECE):
+        data += piece
+        while len(data) >= FRAME.size:
+            kind, length = FRAME.unpack_from(data)
+            if len(data) < FRAME.size + length:
+                break
+            yield kind, bytes(data[FRAME.size : FRAME.size + length])
+            del data[: FRAME.size + length]
 
 
 async def insert(

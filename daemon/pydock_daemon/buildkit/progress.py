@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 from pydock_daemon.builder import stages
 from pydock_daemon.builder.dockerfile import Instruction
+from pydock_daemon.builder.report import Plan
 from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.steps import Failed
+from pydock_daemon.builder.work import STDERR, STDOUT
 from pydock_daemon.images.model import Image, Platform
 from pydock_shared import reference
 from pydock_shared.errors import PydockError
@@ -93,7 +95,7 @@ class Vertex:
         """Say that it is over; an error is why."""
         self._tell(completed=timestamp(time.time_ns()), error=error)
 
-    def output(self, text: str, stream: int = 1) -> None:
+    def output(self, text: str, stream: int = STDOUT) -> None:
         """Tell what a program has written, up to a limit."""
         data, before = text.encode(), self._written
         self._written += len(data)
@@ -187,9 +189,9 @@ class Vertices:
         """Return where an error came from, on whatever platform."""
         return next((one.failed for one in (self, *self._parts) if one.failed), None)
 
-    def plan(self, needed: list[Stage]) -> None:
+    def plan(self, plan: Plan) -> None:
         """Note whether names tell of stages."""
-        self._many = len(needed) > 1 or any(stage.name for stage in needed)
+        self._many = len(plan.needed) > 1 or any(stage.name for stage in plan.needed)
 
     def track(self, stage: Stage) -> "VerticesOfStage":
         """Return the telling of a stage."""
@@ -245,10 +247,16 @@ class VerticesOfStage:
         if self._vertex:
             self._vertex.cached()
 
-    async def output(self, text: str) -> None:
+    async def changed(self) -> None:
+        """Tell nothing: that it has ended is enough."""
+
+    async def made(self, image: str) -> None:
+        """Tell nothing: steps of BuildKit have no images."""
+
+    async def output(self, text: str, *, error: bool) -> None:
         """Tell it as the vertex's output."""
         if self._vertex:
-            self._vertex.output(text)
+            self._vertex.output(text, STDERR if error else STDOUT)
 
     async def pulling(self, record: dict[str, Any]) -> None:
         """Tell the layers of a pull as parts of the vertex."""
