@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def parsed(text: str | bytes) -> Any:
     """Return what a text says; ValueError when it is no JSON, and also when it nests deeper than can be read."""
     try:
-        return json.loads(text)
+        # Bytes as they are sent are UTF-8; json would guess at other encodings.
+        return json.loads(text.decode() if isinstance(text, bytes) else text)
     except RecursionError as error:
         raise ValueError("it nests too deep") from error

@@ -14,7 +14,7 @@ import pytest
 from tests.fixtures import archives
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, RemoteEngine
-from tests.fixtures.http import Api
+from tests.fixtures.http import Api, UnixConnection
 
 
 def traces(daemon: Engine | RemoteEngine) -> set[str]:
@@ -193,3 +193,31 @@ def test_nothing_runs_without_rights(daemon: Engine | RemoteEngine, tmp_path: Pa
                 code = 0
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_is_not_said_to_be_json_is_not_taken_for_it(daemon: Engine | RemoteEngine, unchanged: None):
+    body = json.dumps({"Image": "busybox"})
+    with contextlib.closing(UnixConnection(daemon.socket)) as connection:
+        for said, message in (
+            ("text/plain", "unsupported Content-Type header (text/plain): must be 'application/json'"),
+            ("", "malformed Content-Type header (): mime: no media type"),
+        ):
+            connection.request("POST", "/containers/create", body, {"Content-Type": said})
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())) == (400, {"message": message})
+        connection.request("POST", "/containers/create", body.encode("utf-16"), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 400
+        assert json.loads(answer.read())["message"].startswith("invalid JSON: ")
+
+
+@pytest.mark.parametrize("path", ["/containers/%zz/json", "/containers/json?filters=%", "/containers/json?all=%2"])
+def test_what_is_no_escape(api: Api, path: str):
+    assert api("GET", path).status == 400
+
+
+def test_numbers(daemon: Engine | RemoteEngine, api: Api):
+    if isinstance(daemon, RemoteEngine):
+        pytest.skip("dockerd calls these its own mistake")
+    for text in ("x", "1_0", " 1", "1e3", "9" * 25, "9" * 5000):
+        assert api("GET", f"/containers/json?limit={text.replace(' ', '%20')}").status == 400

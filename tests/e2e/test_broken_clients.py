@@ -197,3 +197,15 @@ def test_who_asks_for_a_change_and_ends_its_side_is_answered(api: Api, request_l
     body = b'{"Image": "busybox"}'
     head = f"{request_line}\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     assert say(api, head.encode() + body).split()[1] == expected
+
+
+def test_who_asks_whether_to_go_on_is_told(api: Api):
+    body = b'{"Image": "busybox"}'
+    head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+        sock.settimeout(10)
+        sock.connect(api.socket_path)
+        sock.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert sock.recv(1000).split()[1] == b"201"

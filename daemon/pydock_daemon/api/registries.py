@@ -16,7 +16,7 @@ from .routing import Call, Route, json_response
 
 async def check_credentials(call: Call) -> web.StreamResponse:
     """POST /auth."""
-    body = await call.body(AuthConfig)
+    body = await call.body(AuthConfig, any_type=True)
     known = auth.Credentials(
         body.username or "", body.password or "", body.identitytoken or "", body.registrytoken or ""
     )

@@ -5,6 +5,7 @@ more (image names contain slashes). The version prefix is taken off before.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 SERVER = f"Pydock/{__version__} (linux)"
+NUMBER = re.compile("[+-]?[0-9]{1,30}")
 FALSE = {"", "0", "no", "false", "none"}
 
 
@@ -46,23 +48,36 @@ class Call:
         self.version = version
         self.query: MultiMapping[str] = request.rel_url.query
 
-    async def json(self) -> Any:
-        """Return the decoded body, None when it is empty; InvalidArgument when it is not JSON."""
+    async def json(self, *, any_type: bool = False) -> Any:
+        """Return the decoded body, None when it is empty; InvalidArgument when it is not JSON or not said to be.
+
+        A page of a browser may send anybody bodies of other types (`any_type`) without being asked whether it may.
+        """
         try:
             raw = await self.request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise InvalidArgument("invalid JSON: the body is too large") from error
         if not raw:
             return None
+        if not any_type:
+            self._check_json()
         try:
             data = jsontext.parsed(raw)
             return _clean(data) if b"\\u0000" in raw or b"\\ud" in raw.lower() else data
         except ValueError as error:
             raise InvalidArgument(f"invalid JSON: {error}") from error
 
-    async def body(self, model: type[M]) -> M:
+    def _check_json(self) -> None:
+        said = self.request.headers.get("Content-Type", "")
+        kind = said.partition(";")[0].strip().lower()
+        if not kind:
+            raise InvalidArgument(f"malformed Content-Type header ({said}): mime: no media type")
+        if kind != "application/json":
+            raise InvalidArgument(f"unsupported Content-Type header ({said}): must be 'application/json'")
+
+    async def body(self, model: type[M], *, any_type: bool = False) -> M:
         """Return the body as a wire model; InvalidArgument names the field that is wrong."""
-        data = await self.json()
+        data = await self.json(any_type=any_type)
         return decode(model, {} if data is None else data)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -76,10 +91,12 @@ class Call:
         text = self.query.get(name, "")
         if not text:
             return None
-        try:
-            return int(text)
-        except ValueError as error:
-            raise InvalidArgument(f"invalid value for {name}: {text!r} is not a number") from error
+        if not NUMBER.fullmatch(text):
+            raise InvalidArgument(f"invalid value for {name}: {text!r} is not a number")
+        number = int(text)
+        if not -(1 << 63) <= number < 1 << 63:
+            raise InvalidArgument(f"invalid value for {name}: {text!r} is out of range")
+        return number
 
     def streamed(self, content_type: str, headers: dict[str, str] | None = None) -> web.StreamResponse:
         """Return an answer that is sent piece by piece, chunked; it has not begun."""

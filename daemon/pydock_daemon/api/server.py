@@ -5,6 +5,7 @@ aiohttp's low-level server gives a bare request; the routes of all files of `api
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable
 from typing import Any
 
@@ -55,6 +56,7 @@ GIVEN_UP = (
 """Besides reads, what ends when the client goes: nobody waits for it any more."""
 LARGEST_BODY = 16 << 20
 """Bytes of a JSON document; archives are read piece by piece and have no limit."""
+NO_ESCAPE = re.compile("%(?![0-9a-fA-F]{2}).{0,2}")
 log = logging.getLogger("pydockd.api")
 
 
@@ -76,6 +78,14 @@ def changes(method: str, raw_path: str) -> bool:
     except InvalidArgument:
         found = None
     return not _ends_with_its_client(method, found[0] if found else None)
+
+
+def _check_escapes(raw_path: str) -> None:
+    """Raise InvalidArgument for a path or a parameter with what is no escape, in Go's words, or a null character."""
+    if "%00" in raw_path:
+        raise InvalidArgument("invalid request: no name and no parameter has a null character")
+    if wrong := NO_ESCAPE.search(raw_path):
+        raise InvalidArgument(f'invalid URL escape "{wrong[0]}"')
 
 
 class Edge:
@@ -120,12 +130,15 @@ class Edge:
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         version, path = split(request.rel_url.raw_path)
-        if "%00" in request.rel_url.raw_path_qs:
-            raise InvalidArgument("invalid request: no name and no parameter has a null character")
+        if "%" in request.raw_path:
+            _check_escapes(request.raw_path)
         found = ROUTER.find(request.method, path)
         if not found:
             raise NotFound("page not found")
         handler, params = found
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+            # Who sends much asks first, and sends it anyway after a second or so: curl, above a megabyte.
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         answering = handler(Call(self._engine, request, params, version))
         if _ends_with_its_client(request.method, handler):
             return await self._as_long_as_asked(answering)
