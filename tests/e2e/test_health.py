@@ -182,6 +182,31 @@ def test_an_action_when_unhealthy(docker: Cli, action: str, policy: str, then: s
     eventually(lambda: docker("inspect", "-f", "{{.State.Status}}", "web") == then)
 
 
+@OURS
+@pytest.mark.parametrize("action", ["restart", "kill"])
+def test_a_stop_by_a_user_is_no_reason_for_an_action(docker: Cli, action: str):
+    script = "trap 'touch /sick; sleep 0.6; exit 0' TERM; while :; do sleep 0.05; done"
+    check = ("--health-cmd", "test ! -e /sick", *FAST, "--label", f"io.pydock.health.action={action}")
+    docker("run", "-d", "--name", "web", *check, "busybox", "sh", "-c", script)
+    becomes(docker, "healthy")
+    docker("stop", "web")
+    time.sleep(0.3)  # for what must not happen
+    assert docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "web") == "exited 0"
+
+
+@OURS
+def test_a_probe_that_dies_with_the_container_tells_nothing(docker: Cli):
+    check = ("--health-cmd", "sleep 60", "--health-interval", "50ms", "--health-timeout", "99s", "--health-retries", "1")
+    docker("run", "-d", "--name", "web", *check, "--label", "io.pydock.health.action=restart", "busybox", "sleep", "99")
+    eventually(lambda: "sleep 60" in docker("top", "web"))
+    since = str(time.time())
+    docker("kill", "web")
+    time.sleep(0.3)  # for what must not happen
+    assert docker("inspect", "-f", "{{.State.Status}} {{len .State.Health.Log}}", "web") == "exited 0"
+    shown = docker("events", "--since", since, "--until", str(time.time()), "--format", "{{.Action}}")
+    assert "health_status" not in shown
+
+
 def test_a_daemon_that_starts_goes_on_with_what_it_knew(fresh_daemon: Callable[..., Engine], tmp_path: Path):
     engine = fresh_daemon()
     docker = Cli("docker", engine.host, tmp_path)

@@ -8,6 +8,7 @@ A container that waits for its next probe costs one timer and no task.
 
 import asyncio
 import logging
+import os
 import time
 
 from pydock_shared.errors import NotModified, PydockError, Unavailable
@@ -59,9 +60,18 @@ class Monitor:
         except Unavailable as error:
             log.warning("health of %s is unknown: %s", self._container.name, error.message)
         else:
-            self._monitors.note(self._container, self._check, start, result)
+            if result.exit_code == 0 or _lives(self._container):
+                self._monitors.note(self._container, self._check, start, result)
         self._task = None
         self._timer = self._loop.call_later(self._pause(), self._fire)
+
+
+def _lives(container: Container) -> bool:
+    """Say whether the first process is there still; a probe that died with it tells nothing, and word of its end comes.
+
+    A process has no namespaces any more when it begins to take others of its pid namespace with it.
+    """
+    return os.path.exists(f"/proc/{container.state.pid}/ns/net")
 
 
 class Monitors:
@@ -128,7 +138,7 @@ class Monitors:
             self._unsaved[container.id] = container
         if health.status != before:
             self._containers.publish(container, f"health_status: {health.status}")
-            if health.status == UNHEALTHY:
+            if health.status == UNHEALTHY and not container.state.stopped_by_user:
                 self._act(container, check.action)
 
     def _act(self, container: Container, action: str) -> None:
