@@ -196,7 +196,16 @@ def test_a_stop_by_a_user_is_no_reason_for_an_action(docker: Cli, action: str):
 
 @OURS
 def test_a_probe_that_dies_with_the_container_tells_nothing(docker: Cli):
-    check = ("--health-cmd", "sleep 60", "--health-interval", "50ms", "--health-timeout", "99s", "--health-retries", "1")
+    check = (
+        "--health-cmd",
+        "sleep 60",
+        "--health-interval",
+        "50ms",
+        "--health-timeout",
+        "99s",
+        "--health-retries",
+        "1",
+    )
     docker("run", "-d", "--name", "web", *check, "--label", "io.pydock.health.action=restart", "busybox", "sleep", "99")
     eventually(lambda: "sleep 60" in docker("top", "web"))
     since = str(time.time())
