@@ -189,6 +189,47 @@ def groups(root: str, text: str) -> list[str]:
     return found
 
 
+INFO = (
+    ("info/L3", "L3", "l3_cache", (("cbm_mask", str), ("min_cbm_bits", int), ("num_closids", int))),
+    (
+        "info/MB",
+        "MB",
+        "mem_bw",
+        (("bandwidth_gran", int), ("delay_linear", int), ("min_bandwidth", int), ("num_closids", int)),
+    ),
+)
+COUNTERS = (("mbm_stats", ("mbm_total_bytes", "mbm_local_bytes")), ("cmt_stats", ("llc_occupancy",)))
+
+
+def details(id: str, asked: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what runc's `events` tells of the group of a container, nothing where it has none."""
+    share = of(asked, id)
+    return _details(share.folder, mounted() or "") if share is not None else {}
+
+
+def _details(folder: str, root: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for info, resource, name, kinds in INFO:
+        if os.path.isdir(f"{root}/{info}"):
+            found[f"{name}_info"] = {key: kind(files.read(f"{root}/{info}", key).strip()) for key, kind in kinds}
+            found[f"{name}_schema_root"] = _schema(root, resource)
+            found[f"{name}_schema"] = _schema(folder, resource)
+    features = files.read(f"{root}/{MONITORED}", "mon_features").split() if os.path.isdir(f"{root}/{MONITORED}") else []
+    for name, counters in COUNTERS:
+        if set(counters) & set(features):
+            nodes = sorted(os.listdir(f"{folder}/mon_data"))
+            found[name] = [
+                {key: int(files.read(f"{folder}/mon_data/{node}", key)) for key in counters if key in features}
+                for node in nodes
+            ]
+    return found
+
+
+def _schema(folder: str, resource: str) -> str:
+    lines = [line.strip() for line in files.read(folder, SCHEMATA).splitlines()]
+    return next((line for line in lines if line.startswith(f"{resource}:")), "")
+
+
 def remove(id: str, asked: dict[str, Any] | None = None) -> None:
     """Remove what a container had for itself; what is not there is fine, and so is no resctrl.
 

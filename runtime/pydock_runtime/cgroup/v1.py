@@ -10,7 +10,7 @@ import errno
 import os
 from select import EPOLLIN
 
-from pydock_runtime.cgroup import files, freezing, realtime, stats
+from pydock_runtime.cgroup import details, files, freezing, realtime, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -250,6 +250,10 @@ class Cgroup:
     def stats(self) -> dict[str, Any]:
         """Return what it uses, in the form of runc's `events --stats`."""
         return stats.of_v1(self._by_controller)
+
+    def details(self) -> dict[str, Any]:
+        """Return all that runc's `events --stats` tells of it."""
+        return details.of_v1(self._by_controller)
 
     def cpu_time(self) -> int:
         """Return the nanoseconds of processors that its processes have used; OSError or KeyError where none knows."""

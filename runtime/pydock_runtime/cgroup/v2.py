@@ -10,7 +10,7 @@ import errno
 import os
 from select import EPOLLPRI
 
-from pydock_runtime.cgroup import devices_bpf, files, freezing, stats
+from pydock_runtime.cgroup import details, devices_bpf, files, freezing, stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,6 +165,10 @@ class Cgroup:
     def stats(self) -> dict[str, Any]:
         """Return what it uses, in the form of runc's `events --stats`."""
         return stats.of_v2(self._folder)
+
+    def details(self) -> dict[str, Any]:
+        """Return all that runc's `events --stats` tells of it."""
+        return details.of_v2(self._folder)
 
     def cpu_time(self) -> int:
         """Return the nanoseconds of processors that its processes have used; OSError or KeyError where none knows."""

@@ -1,4 +1,6 @@
-"""The OOM killer in a container: told by the kernel, counted by the cgroup; one Watch a container, made by containers.
+"""The OOM killer in a container: told by the kernel, counted by the cgroup; one Watch a container.
+
+Made by containers, and by the verb `events`.
 
 A Watch owns its descriptor until `end`. A kernel that tells nothing leaves what is counted at the end.
 """
