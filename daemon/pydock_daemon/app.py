@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -49,6 +49,9 @@ from pydock_daemon.volumes import service as volumes
 from pydock_daemon.volumes.mounts import Mounts
 from pydock_runtime import rlimits
 from pydock_shared.errors import InvalidArgument, PydockError
+
+if TYPE_CHECKING:
+    from pydock_daemon.remapping import Remap
 
 log = logging.getLogger("pydockd")
 LAST_WORDS = 0.5
@@ -164,11 +167,16 @@ def _own_roots(settings: Config, stack: ExitStack) -> None:
 async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     """Make the services, lowest first."""
     root = settings.data_root
+    remap = _remapped(settings, stack)
     store = Store.open(root / "pydock.db", SCHEMAS)
     stack.callback(store.close)
     log_of_events = Events(store)
     layers = choosing.opened(root, store, settings.storage_driver)
     stack.callback(layers.close)
+    if remap:
+        from pydock_daemon.snapshots import mapped  # as in `_remapped`
+
+        mapped.check(layers, remap.users, remap.owner)
     supervisor = Supervisor(settings.exec_root)
     links = networks.Networks(store, log_of_events, settings, root / "networks")
     stores = volumes.Volumes(
@@ -188,6 +196,7 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         supervisor=supervisor,
         capabilities=available(Path("/proc/self/status").read_text()),
         cgroup_parent=_cgroup_parent(settings),
+        remap=remap,
     )
     stack.push_async_callback(containers.shipping.close)
     pictures.users = containers.users_of_image
@@ -211,6 +220,15 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
     )
     await _bring_together(engine, stack)
     return engine
+
+
+def _remapped(settings: Config, stack: AsyncExitStack) -> "Remap | None":
+    """Return the ids that containers have on the host, if not the host's own; before there are threads."""
+    if not settings.userns_remap:
+        return None
+    from pydock_daemon import remapping  # imported by those who ask for it
+
+    return remapping.opened(settings.userns_remap, stack.enter_context(ExitStack()))
 
 
 async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:

@@ -87,6 +87,7 @@ class Config:
     image_gc_low: Watermark | None = None
     image_gc_min_age: int = 120 * 10**9
     build_insecure: bool = False
+    userns_remap: str | None = None
     experimental: bool = False
 
 
@@ -182,6 +183,13 @@ SETTINGS = (
         switch,
         "builds may ask for the entitlement security.insecure",
         switch=True,
+    ),
+    Setting(
+        "userns-remap",
+        ("--userns-remap",),
+        "userns_remap",
+        text,
+        "user whose subordinate ids (subuid, subgid) the users of containers have, as user[:group], or default",
     ),
     Setting("init-path", ("--init-path",), "init_path", text, "the program of --init"),
     Setting("cdi-spec-dirs", ("--cdi-spec-dir",), "cdi_folders", paths, "folder of files on CDI devices", many=True),

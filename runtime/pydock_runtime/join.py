@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Entry:
     """The way into a container: descriptors of its init and of its cgroups, until `close`."""
 
-    __slots__ = ("by_helper", "entrances", "kinds", "target")
+    __slots__ = ("by_helper", "entrances", "kinds", "root", "target")
 
     def __init__(self, pid: int, cgroup: Cgroup) -> None:
         """`pid` is its init's. Raises OSError."""
@@ -52,6 +52,7 @@ class Entry:
             os.close(self.target)
             raise
         self.kinds = namespaces.of_process(pid)
+        self.root = usermaps.root_of(pid) if self.kinds & abi.CLONE_NEWUSER else None
         self.by_helper = 0
         if rootless.limited():
             pids = abi.CLONE_NEWPID if namespaces.differs(pid, "pid") else 0
@@ -174,7 +175,8 @@ def _entering(process: credentials.Process, entry: Entry, stdio: tuple[int, int,
     if kinds & abi.CLONE_NEWUSER:
         # In there nobody can raise them any more.
         raised = steps.python(rlimits.apply, process.limits)
-        found = [raised, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.groupless))]
+        given = [steps.python(usermaps.give, stdio, entry.root)] if stdio and entry.root else []
+        found = [raised, *given, *found, steps.python(lambda: usermaps.become_root(drop_groups=not process.groupless))]
     found += [steps.call("write", fd, b"0", 1) for fd in entry.entrances]
     if process.scheduling.final is not None:
         found.append(steps.python(scheduling.pin, process.scheduling.final))

@@ -28,7 +28,7 @@ from pydock_runtime import (
 )
 from pydock_runtime import spec as specs
 from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
-from pydock_runtime.rootfs import sources
+from pydock_runtime.rootfs import mapped, prepare, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def spawn(
 ) -> Child:
     """Fork a container's init into its namespaces. RuntimeFailure: the spec is wrong; OSError: the kernel refuses.
 
-    `stdio` None means a terminal. `overlay` is {"base", "lower", "upper", "work"}, or None for the folder `root.path`.
+    `stdio` None means a terminal. `overlay` is {"base", "lower", "upper", "work"}, or None for the folder `root.path`;
+    in a user namespace its files have plain ids, and it may be {"folder"} as well (see `mapped`).
     The child joins `cgroup` itself. `gate` is a listening socket: the message that opens the gate then comes from who
     connects to it, not from us. `preserve` descriptors from 3 on stay open in the program. `keyring`: it gets a session
     keyring of its own. `pivot` False is for a host whose root is in its initial memory file system, see `prepare`.
@@ -153,6 +154,8 @@ def _settle(work: init.Work, pid: int, channel: socket.socket, share: resctrl.Sh
         steps.carry_out(credentials.score(work.process.oom_score_adj, str(pid)))
         rlimits.apply(work.process.limits, pid)
         own = f"/proc/{pid}/ns/user"
+        if work.stdio is not None:
+            usermaps.give(work.stdio, usermaps.root_of(pid))
     if share is not None:
         share.add(pid)
     devices = spec.get("linux", {}).get("netDevices")
@@ -160,12 +163,23 @@ def _settle(work: init.Work, pid: int, channel: socket.socket, share: resctrl.Sh
         netdevices.move(devices, plan.path("network") or f"/proc/{pid}/ns/net")
     opened = sources.open_all(spec.get("mounts") or [], own)
     try:
+        if own and work.overlay:
+            opened[prepare.ROOT] = _mapped_root(work.overlay, pid, spec["linux"].get("mountLabel") or "")
         for number, tree in opened.items():
             sync.send(channel, {"source": number}, (tree,))
     finally:
         for tree in opened.values():
             os.close(tree)
     sync.send(channel, {"settled": True})
+
+
+def _mapped_root(overlay: dict[str, Any], pid: int, label: str) -> int:
+    """Return the root of a child in a user namespace, which is mounted for it; see `mapped`."""
+    users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return mapped.open_root(overlay, users, usermaps.root_of(pid), label)
+    finally:
+        os.close(users)
 
 
 def _kill(pidfd: int) -> None:

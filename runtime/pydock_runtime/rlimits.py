@@ -40,7 +40,16 @@ def raise_files(given: int | None = None) -> None:
 def give_back() -> list[Step]:
     """Return the undoing of `raise_files` in a child that is about to become somebody else's program."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return [steps.python(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard)) for soft in _given]
+    return [steps.python(_give_back, soft, hard) for soft in _given]
+
+
+def _give_back(soft: int, hard: int) -> None:
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    except ValueError:
+        # In a user namespace: the limits of its process have been set from outside, and cannot be raised any more.
+        own = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, own), own))
 
 
 def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:

@@ -5,8 +5,10 @@ user_namespaces(7). A map is a list of {"containerID", "hostID", "size"}, as in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
 
 from pydock_runtime import abi, linux, rootless
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
@@ -89,6 +91,29 @@ def namespace(uids: Map, gids: Map) -> int:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
         os.close(pidfd)
+
+
+def root_of(pid: int) -> tuple[int, int]:
+    """Return the user and the group of the host that are 0 in the user namespace of a process; RuntimeFailure: none."""
+    return _outside(pid, "uid_map"), _outside(pid, "gid_map")
+
+
+def _outside(pid: int, name: str) -> int:
+    with open(f"/proc/{pid}/{name}") as file:
+        for line in file:
+            inside, outside, _ = map(int, line.split())
+            if inside == 0:
+                return outside
+    raise RuntimeFailure(f"{name}: 0 is nobody in the user namespace", INVALID)
+
+
+def give(stdio: tuple[int, int, int], owner: tuple[int, int]) -> None:
+    """Let pipes belong to the root of a user namespace: what is its own, /dev/stdout say, it may open, and pass on."""
+    for fd in set(stdio):
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            # What somebody else has made works as it is.
+            with contextlib.suppress(PermissionError):
+                os.fchown(fd, *owner)
 
 
 def become_root(*, drop_groups: bool) -> None:

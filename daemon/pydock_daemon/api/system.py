@@ -111,6 +111,9 @@ async def info(call: Call) -> web.StreamResponse:
         "SystemTime": now_rfc3339nano(),
     }
     found = {**counts, **hostinfo.host(engine.config), **_settings(engine.config), **CONSTANT}
+    if engine.containers.remap:
+        first, *others = found["SecurityOptions"]
+        found["SecurityOptions"] = [first, "name=userns", *others]
     if engine.containers.snapshots.driver == "vfs":
         found["DriverStatus"] = None
     return json_response(shaped(_as_before(found), INFO, call.version))

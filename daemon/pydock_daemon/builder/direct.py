@@ -47,12 +47,19 @@ RESOLVE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
 @asynccontextmanager
 async def shown(snapshots: Snapshots, chain: list[str]) -> AsyncIterator[Path]:
     """Mount the files of layers for the block; what is written there is lost."""
+    async with prepared(snapshots, chain) as key:
+        with snapshots.mounted(key) as root:
+            yield root
+
+
+@asynccontextmanager
+async def prepared(snapshots: Snapshots, chain: list[str]) -> AsyncIterator[str]:
+    """Have a snapshot of layers for the block; give its key."""
     key = f"build-{secrets.token_hex(16)}"
     snapshots.prepare(key, chain)
     try:
         await snapshots.made(key)
-        with snapshots.mounted(key) as root:
-            yield root
+        yield key
     finally:
         snapshots.remove(key)
 

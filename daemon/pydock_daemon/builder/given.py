@@ -65,11 +65,29 @@ class Giver:
             yield made
 
     async def _bind(self, mount: RunMount, made: Given, stack: AsyncExitStack) -> None:
-        root = await stack.enter_async_context(self._shown(await self._files(mount)))
+        root = await stack.enter_async_context(self._mapped(await self._files(mount)))
         made.bind(below(root, mount), mount.target, read_only=mount.read_only)
 
     def _shown(self, state: State) -> AbstractAsyncContextManager[Path]:
         return direct.shown(self._containers.snapshots, state.chain)
+
+    @asynccontextmanager
+    async def _mapped(self, state: State) -> AsyncIterator[Path]:
+        """Show the files of a state to a container; with the ids that its users have on the host."""
+        remap, snapshots = self._containers.remap, self._containers.snapshots
+        if remap is None:
+            async with self._shown(state) as root:
+                yield root
+            return
+        from pydock_daemon.snapshots import mapped  # whoever has no such containers does not pay for it
+
+        async with direct.prepared(snapshots, state.chain) as key:
+            place = Path(tempfile.mkdtemp(dir=self._folder))
+            try:
+                with mapped.shown(snapshots, key, place, remap.users, remap.owner):
+                    yield place
+            finally:
+                place.rmdir()
 
     async def _tmpfs(self, mount: RunMount, made: Given, stack: AsyncExitStack) -> None:
         made.tmpfs[mount.target] = f"size={mount.size}" if mount.size else ""
@@ -123,7 +141,7 @@ class Giver:
         if mount.target:
             file = stack.enter_context(self._memory()) / "secret"
             file.write_bytes(value)
-            _settle(file, mount)
+            self._settle(file, mount)
             made.bind(file, mount.target, read_only=True)
 
     @contextmanager
@@ -160,16 +178,17 @@ class Giver:
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         server = await asyncio.start_unix_server(serve, place / "agent")
         stack.callback(server.close)
-        _settle(place / "agent", mount)
+        self._settle(place / "agent", mount)
         made.bind(place / "agent", mount.target, read_only=False)
+
+    def _settle(self, file: Path, mount: RunMount) -> None:
+        """Give a file of the host to a user of the container."""
+        owner, remap = (mount.uid, mount.gid), self._containers.remap
+        os.chown(file, *(remap.outside(*owner) if remap else owner))
+        file.chmod(mount.mode or 0)
 
 
 GIVERS = {"bind": Giver._bind, "tmpfs": Giver._tmpfs, "cache": Giver._cache, "secret": Giver._secret, "ssh": Giver._ssh}
-
-
-def _settle(file: Path, mount: RunMount) -> None:
-    os.chown(file, mount.uid, mount.gid)
-    file.chmod(mount.mode or 0)
 
 
 def _left(name: str) -> None:

@@ -96,6 +96,7 @@ async def put(
         "path": path,
         "keep_kinds": keep_kinds,
         "user": owner,
+        "ids": containers.remap.count if containers.remap and container.host.userns_mode != "host" else None,
         "mounted": [mount["destination"] for mount in bind_mounts(container, {})],
     }
     opened = filesystem.opened(containers, container, "put", write=True, **fields)

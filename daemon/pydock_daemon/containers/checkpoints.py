@@ -7,14 +7,16 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from pydock_daemon.files.process import has_users
 from pydock_shared import names
-from pydock_shared.errors import Conflict, InvalidArgument, NotFound, PydockError
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, NotSupported, PydockError
 
 from . import start, wait
 from .model import Container, Status
 from .service import Containers
 
 FOLDER = "checkpoints"
+REMAPPED = "checkpoints are not supported when user namespaces are enabled"
 WORK = "criu"
 """Among the container's own files: where criu writes its log, that of the last time."""
 PATIENCE = 10.0
@@ -28,6 +30,8 @@ async def create(
     async with container.lock:
         if container.state.status not in (Status.RUNNING, Status.PAUSED):
             raise Conflict(f"container {container.id} is not running")
+        if has_users(container.state.pid):
+            raise NotSupported(REMAPPED)
         if not names.valid(name):
             raise InvalidArgument(f"Invalid checkpoint ID ({name}), only {names.RULE} are allowed")
         spec = await start.specification(containers, container, {})
@@ -84,6 +88,8 @@ async def remove(containers: Containers, container: Container, name: str, direct
 
 async def restoring(containers: Containers, container: Container, name: str, directory: str) -> start.Restore:
     """Return what a start from a checkpoint takes; NotFound when there is none of that name."""
+    if containers.remap and container.host.userns_mode != "host":
+        raise NotSupported(REMAPPED)
     place = await _find(containers, container, name, directory)
     return {"images": str(place), "work": str(containers.directory(container) / WORK)}
 

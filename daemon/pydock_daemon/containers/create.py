@@ -147,6 +147,10 @@ def _log_config(settings: Config, asked: LogConfig | None) -> LogConfig:
 def validate(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
     """Refuse what is malformed or not carried out; each check names its field."""
     modes.check(containers, host)
+    if containers.remap:
+        from . import remapped  # whoever has no such containers does not pay for it
+
+        remapped.check(containers, host)
     for flag, asked in (("CapAdd", host.cap_add), ("CapDrop", host.cap_drop)):
         capabilities.normalised(asked, flag)
     seccomp.for_container(seccomp.option(host.security_opt), [])

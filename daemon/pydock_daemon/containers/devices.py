@@ -17,7 +17,7 @@ RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 
 
 def resolve(host: HostConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the devices in OCI form (with `access`), and the further rules for the device cgroup.
+    """Return the devices in OCI form (with `access` and `source`), and the further rules for the device cgroup.
 
     PydockError names what there is not: with the request to start a container nothing is wrong, as dockerd has it.
     Requests to device drivers (`--gpus`) are refused here, as by a dockerd that has none of the drivers.
@@ -97,7 +97,7 @@ def _device(source: str, target: str, access: str) -> list[dict[str, Any]]:
         raise PydockError(
             f'error gathering device information while adding custom device "{source}": not a device node'
         )
-    return [entry]
+    return [entry | {"source": source}]
 
 
 def _entry(path: str, info: os.stat_result, access: str) -> dict[str, Any] | None:

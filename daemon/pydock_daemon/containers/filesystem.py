@@ -55,7 +55,8 @@ async def _running(
         pidfd = os.pidfd_open(container.state.pid)
         stack.callback(os.close, pidfd)
         if process.is_of(container.state.pid, pidfd, container.id):
-            view = {"kind": "running", "pidfd": pidfd, "bare": bare}
+            users = process.has_users(container.state.pid)
+            view = {"kind": "running", "pidfd": pidfd, "bare": bare, "users": users}
             forks = containers.snapshots.forks
             child = await stack.enter_async_context(process.started(forks, verb, view, **fields))
             container.visitors.add(child)
@@ -125,7 +126,12 @@ def _mounts(containers: Containers, container: Container, parts: dict[str, str])
         for target, path in files.paths(containers, container).items()
         if target not in covered
     ]
-    return [*kept, *own]
+    mounts = [*kept, *own]
+    if containers.remap:
+        from . import remapped  # whoever has no such containers does not pay for it
+
+        remapped.back(containers, container, mounts)
+    return mounts
 
 
 @asynccontextmanager

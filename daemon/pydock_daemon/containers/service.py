@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydock_daemon.config import Config
 from pydock_daemon.events import Events
@@ -23,6 +23,9 @@ from pydock_shared.errors import Conflict, InvalidArgument, NotFound
 from .model import Container, Status, from_row
 from .shipping.service import Shipping
 from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from pydock_daemon.remapping import Remap
 
 
 class Containers:
@@ -41,6 +44,7 @@ class Containers:
         supervisor: Supervisor,
         capabilities: set[str],
         cgroup_parent: str,
+        remap: "Remap | None" = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -53,6 +57,8 @@ class Containers:
         self.shipping = Shipping()
         self.capabilities = capabilities
         self.cgroup_parent = cgroup_parent
+        self.remap = remap
+        """The ids that containers have on the host, where those are not the host's own."""
         self.on_move: Callable[[Container, Status], None] = lambda container, before: None
         """Told of every change of a status, with the one before, ahead of its being saved."""
         self.root = config.data_root / "containers"

@@ -24,6 +24,8 @@ async def ready(containers: Containers, container: Container, user: str) -> Asyn
         for point in container.mounts:
             if point.type == "bind" and not os.path.lexists(point.source):
                 await _make(point)
+                if containers.remap and container.host.userns_mode != "host":
+                    os.chown(point.source, *containers.remap.owner)  # as dockerd does
             elif point.type == "volume":
                 source = await _volume(containers, container, point, user, stack)
                 if source != point.source:

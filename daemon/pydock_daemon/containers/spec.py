@@ -42,6 +42,7 @@ BASE_MOUNTS = (
 NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 INIT = "/sbin/docker-init"
 """Where Docker puts it."""
+SHM = ("nosuid", "noexec", "nodev")
 DEFAULT_SHM = 64 * 1024 * 1024
 
 
@@ -170,9 +171,9 @@ def bind_mounts(container: Container, parts: dict[str, str]) -> list[dict[str, A
 
 def _shm(container: Container, facts: Facts) -> dict[str, Any]:
     if facts.shm_of:
-        return {"destination": "/dev/shm", "type": "bind", "source": facts.shm_of, "options": ["bind"]}
+        return {"destination": "/dev/shm", "type": "bind", "source": facts.shm_of, "options": ["bind", *SHM]}
     size = container.host.shm_size or DEFAULT_SHM
-    options = ["nosuid", "noexec", "nodev", "mode=1777", f"size={size}"]
+    options = [*SHM, "mode=1777", f"size={size}"]
     return {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": options}
 
 

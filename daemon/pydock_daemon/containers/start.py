@@ -116,11 +116,16 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
 
 async def specification(containers: Containers, container: Container, parts: dict[str, str]) -> dict[str, Any]:
     """Return the OCI configuration; `parts` as `sources.ready` gives them."""
-    spec = build(container, _facts(containers, container, parts))
+    facts = _facts(containers, container, parts)
+    spec = build(container, facts)
     if names := devices.by_name(container.host):
         from .cdi import edits as cdi  # whoever has no such device does not pay for it
 
         await asyncio.to_thread(cdi.apply, spec, names, containers.config.cdi_folders)
+    if containers.remap:
+        from . import remapped  # whoever has no such containers does not pay for it
+
+        remapped.apply(containers, container, spec, facts.shared)
     return spec
 
 
@@ -138,7 +143,10 @@ async def _create(
     if runtime is not None:
         spec["linux"]["seccomp"], profile = profile and profile.oci, None
     overlay = containers.snapshots.overlay(container.id)
-    if plain := overlay.get("plain"):
+    plain = overlay.get("plain")
+    if plain and any(entry["type"] == "user" for entry in spec["linux"]["namespaces"]):
+        overlay, plain = {"folder": plain}, None
+    elif plain:
         spec["root"]["path"] = plain
     request = {
         "container": container.id,

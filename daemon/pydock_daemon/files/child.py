@@ -87,7 +87,7 @@ def _put(request: Request) -> Work:
             owner = user.uid, user.gid
         archive = Archive(compression.decompressed(extract.blob(0), READERS))
         os.umask(0)
-        insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"]).extract(archive)
+        insert.Insertion(place, owner=owner, keep_kinds=request["keep_kinds"], ids=request["ids"]).extract(archive)
         output.say({})
 
     return work

@@ -18,9 +18,10 @@ User = Callable[[], tuple[int, int] | None]
 class Insertion(extract.Extractor):
     """Writes the members of an archive below the working directory, whose name in the container is `place`."""
 
-    def __init__(self, place: str, *, owner: tuple[int, int] | None, keep_kinds: bool) -> None:
+    def __init__(self, place: str, *, owner: tuple[int, int] | None, keep_kinds: bool, ids: int | None = None) -> None:
+        """`ids`: how many the container has, where those are not all."""
         super().__init__()
-        self._place, self._owner, self._keep_kinds = place, owner, keep_kinds
+        self._place, self._owner, self._keep_kinds, self._ids = place, owner, keep_kinds, ids
 
     def extract(self, archive: Archive) -> None:
         """Write every member; ArchiveError or OSError name the one that cannot be."""
@@ -38,6 +39,8 @@ class Insertion(extract.Extractor):
             entry.uid, entry.gid = self._owner
         if max(entry.uid, entry.gid) > extract.LARGEST_ID or min(entry.uid, entry.gid) < 0:
             raise ArchiveError(f"{os.fsdecode(name)}: owner {entry.uid}:{entry.gid} is out of range")
+        if self._ids is not None and max(entry.uid, entry.gid) >= self._ids:
+            raise ArchiveError(f"Container ID {max(entry.uid, entry.gid)} cannot be mapped to a host ID")
 
     def _parents(self, name: bytes) -> None:
         """Make the folders above an entry; they belong to the same owner, where all entries have one."""

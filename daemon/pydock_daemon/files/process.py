@@ -144,3 +144,11 @@ def is_of(pid: int, pidfd: int, word: str) -> bool:
     ended = select.poll()
     ended.register(pidfd, select.POLLIN)
     return found and not ended.poll(0)
+
+
+def has_users(pid: int) -> bool:
+    """Say whether a process is in a user namespace other than ours, whatever settings it was started with."""
+    try:
+        return not os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+    except FileNotFoundError:
+        return False  # it has ended, which shows when something is asked of it

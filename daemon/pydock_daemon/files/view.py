@@ -4,7 +4,8 @@ Afterwards `/` is the container's root in a mount namespace that belongs to this
 and whatever the container's processes do to it meanwhile, the kernel resolves it below that root; all mounts go when
 this process ends.
 
-    running      a private copy of the container's own mounts, tmpfs included, without /dev, /proc and /sys
+    running      a private copy of the container's own mounts, tmpfs included, without /dev, /proc and /sys; as the
+                 root of the user namespace that it has, so that ids are those it sees
     stopped      its overlay with volumes, bind mounts and files of its own on top, made here; for reading what is
                  written goes to a tmpfs, so that a container that starts meanwhile is not disturbed
     difference   below `/lower` what the container was made from, below `/written` the folder of what it wrote
@@ -17,7 +18,8 @@ import sys
 from typing import Any
 
 from pydock_daemon.snapshots import layer
-from pydock_runtime import abi, linux
+from pydock_runtime import abi, linux, usermaps
+from pydock_runtime.errors import RuntimeFailure, reason
 from pydock_runtime.rootfs import inroot
 
 UMOUNT_NOFOLLOW = 8
@@ -35,9 +37,11 @@ class Gone(Exception):
 def running(view: dict[str, Any]) -> None:
     """Enter the file system that the process of the descriptor `pidfd` sees; `bare` leaves out all that is mounted."""
     try:
-        linux.setns(view["pidfd"], abi.CLONE_NEWNS)
+        linux.setns(view["pidfd"], abi.CLONE_NEWNS | (abi.CLONE_NEWUSER if view["users"] else 0))
     except ProcessLookupError as error:
         raise Gone from error
+    if view["users"]:
+        usermaps.become_root(drop_groups=True)
     _own_namespace()
     if view["bare"]:
         _enter(linux.open_tree(abi.AT_FDCWD, "/", abi.OPEN_TREE_CLONE))
@@ -133,6 +137,8 @@ def _bind(root: int, mount: dict[str, Any]) -> None:
     recursive = abi.AT_RECURSIVE if "rbind" in mount["options"] else 0
     tree = linux.open_tree(abi.AT_FDCWD, mount["source"], abi.OPEN_TREE_CLONE | recursive)
     target = mount["destination"]
+    if "maps" in mount:
+        _map(tree, target, **mount["maps"])
     is_folder = stat.S_ISDIR(os.fstat(tree).st_mode)
     place = inroot.open_directory(root, target) if is_folder else inroot.open_file(root, target)
     if {"ro", "rro"} & set(mount["options"]):
@@ -140,3 +146,14 @@ def _bind(root: int, mount: dict[str, Any]) -> None:
     linux.move_mount(tree, place, path=target)
     os.close(place)
     os.close(tree)
+
+
+def _map(tree: int, target: str, uids: list[dict[str, Any]], gids: list[dict[str, Any]]) -> None:
+    """Show files of the host with the ids that a container would see; what it would not, nobody owns."""
+    users = usermaps.namespace(uids, gids)
+    try:
+        linux.mount_setattr(tree, set_=abi.MOUNT_ATTR_IDMAP, user_namespace=users, path=target)
+    except OSError as error:
+        raise RuntimeFailure(f"mount {target}: its file system cannot be mapped: {reason(error)}") from error
+    finally:
+        os.close(users)

@@ -33,6 +33,10 @@ PROPAGATION = {
 }
 
 
+ROOT = -1
+"""Stands for the root among the sources that were opened outside, which are numbered by their place."""
+
+
 def enter(
     spec: dict[str, Any],
     *,
@@ -45,8 +49,8 @@ def enter(
 ) -> None:
     """Build the root and make it this process's; afterwards `/` is the container's.
 
-    `sources` are mounts that were opened outside, by the number of their entry. `prepared` is called when all is built,
-    with the host's root still there and the new one as working directory.
+    `sources` are mounts that were opened outside, by the number of their entry, or ROOT. `prepared` is called when
+    all is built, with the host's root still there and the new one as working directory.
     """
     linux_part, entries = spec.get("linux", {}), spec.get("mounts") or []
     word = linux_part.get("rootfsPropagation") or ""
@@ -57,8 +61,7 @@ def enter(
     shared = mounts.open_shared(entries, sources)
     # What the host mounts later may come in (slave); what is mounted here never gets out.
     linux.mount(None, "/", None, abi.MS_REC | outside)
-    root_path = mount_overlay(overlay, label) if overlay else bind_folder(spec, bundle)
-    root = os.open(root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = _root(spec, bundle, overlay, shared.pop(ROOT, None), label)
     try:
         mounts.mount_all(root, entries, cgroup, shared, label)
         devices.make_all(root, linux_part.get("devices") or [], defaults=not _host_dev(entries))
@@ -78,6 +81,27 @@ def enter(
     os.chdir("/")
     if inside:
         linux.mount(None, "/", None, inside)
+
+
+def _root(spec: dict[str, Any], bundle: str, overlay: dict[str, Any] | None, ready: int | None, label: str) -> int:
+    """Mount the root and return a descriptor of it; `ready` is one that was mounted outside."""
+    if ready is not None:
+        _cover_root(ready)
+        return ready
+    path = mount_overlay(overlay, label) if overlay else bind_folder(spec, bundle)
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _cover_root(tree: int) -> None:
+    """Mount a root on top of `/`: no folder is needed that who is in a user namespace may enter.
+
+    Paths of the host go on to be found: they begin at the root of this process, not at what covers it.
+    """
+    top = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        linux.move_mount(tree, top, path="/")
+    finally:
+        os.close(top)
 
 
 def _move_root() -> None:

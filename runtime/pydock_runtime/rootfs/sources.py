@@ -1,20 +1,23 @@
-"""Sources of mounts that only the host can open: idmapped ones, and all of a user namespace's. Used by `launch`.
+"""Sources of mounts that only the host can open: idmapped ones, other containers', and all of a user namespace's.
 
-What is opened here is a detached copy, sent to init before it builds its root. From inside a user namespace the files
-may not be reachable, and a mount's owners can be mapped by nobody but the owner of its file system.
+Used by `launch`. What is opened here is a detached copy, sent to init before it builds its root. From inside a user
+namespace the files may not be reachable, and a mount's owners can be mapped by nobody but the owner of its file system.
 """
 
 from __future__ import annotations
 
 import os
+import re
 
 from pydock_runtime import abi, linux, rootless, usermaps
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
-from pydock_runtime.rootfs import mounts, options
+from pydock_runtime.rootfs import aside, mounts, options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+ELSEWHERE = re.compile(r"/proc/([0-9]+)/root(/.+)")
 
 
 def check(entries: list[dict[str, Any]], *, user: bool) -> None:
@@ -33,7 +36,7 @@ def check(entries: list[dict[str, Any]], *, user: bool) -> None:
 
 def needed(entries: list[dict[str, Any]], *, user: bool) -> bool:
     """Say whether there is anything to open here."""
-    return user or any(map(_is_mapped, entries))
+    return user or any(_is_mapped(mount) or _elsewhere(mount) for mount in entries)
 
 
 def open_all(entries: list[dict[str, Any]], user_namespace: str | None) -> dict[int, int]:
@@ -44,9 +47,11 @@ def open_all(entries: list[dict[str, Any]], user_namespace: str | None) -> dict[
     try:
         for number, mount in enumerate(entries):
             chosen = options.of(mount)
-            if not chosen.is_bind or not (user_namespace or _is_mapped(mount)):
+            other = _elsewhere(mount)
+            if not chosen.is_bind or not (user_namespace or other or _is_mapped(mount)):
                 continue
-            opened[number] = mounts.open_source(mount.get("source") or "", chosen)
+            source = mount.get("source") or ""
+            opened[number] = _of_another(*other.groups()) if other else mounts.open_source(source, chosen)
             if _is_mapped(mount):
                 _map(opened[number], mount, chosen, user_namespace)
     except BaseException:
@@ -54,6 +59,23 @@ def open_all(entries: list[dict[str, Any]], user_namespace: str | None) -> dict[
             os.close(fd)
         raise
     return opened
+
+
+def _elsewhere(mount: dict[str, Any]) -> re.Match[str] | None:
+    """Say whether the source is in another process's mounts, of which nobody outside may take a copy."""
+    source = mount.get("source") or ""
+    return ELSEWHERE.fullmatch(source) if source.startswith("/proc/") else None
+
+
+def _of_another(pid: str, path: str) -> int:
+    """Return a copy of the mount at a path as another process has it, /dev/shm, say; what is below is left out."""
+
+    def story() -> int:
+        home = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        linux.setns(home, abi.CLONE_NEWNS)
+        return linux.open_tree(abi.AT_FDCWD, path, abi.OPEN_TREE_CLONE)
+
+    return aside.taken(story, f"{path} of process {pid}")
 
 
 def _is_mapped(mount: dict[str, Any]) -> bool:

@@ -57,7 +57,7 @@ def test_what_a_device_changes(folders: list[Path]):
     assert made["mounts"] == [
         {"destination": "/vendor", "source": "/etc", "type": "bind", "options": ["bind", "ro"]},
     ]
-    device = {"path": "/dev/one", "type": "c", "major": 1, "minor": 3, "uid": 1000, "gid": 50}
+    device = {"path": "/dev/one", "type": "c", "major": 1, "minor": 3, "uid": 1000, "gid": 50, "source": "/dev/null"}
     assert made["linux"]["devices"] == [device]
     rule = {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "r"}
     assert made["linux"]["resources"]["devices"] == [rule]

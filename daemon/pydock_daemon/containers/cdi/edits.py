@@ -64,7 +64,7 @@ def _add_node(spec: dict[str, Any], node: DeviceNode) -> None:
     uid, gid = _owner(spec, node)
     device: dict[str, Any] = {"path": node.path, "type": kind, "uid": uid, "gid": gid}
     if kind != "p":
-        device |= {"major": major, "minor": minor}
+        device |= {"major": major, "minor": minor, "source": node.host_path or node.path}
     if node.file_mode is not None:
         device["fileMode"] = node.file_mode
     linux = spec["linux"]
