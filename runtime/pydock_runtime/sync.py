@@ -1,7 +1,8 @@
 """What parent and child say to each other while a container starts, on a SOCK_SEQPACKET pair. Used by launch and init.
 
     who     message                          when
-    parent  {"source": n} + mount            what only the host can open, the source of the nth mount, see `sources`
+    parent  {"source": n} + mount            what only the host can open, the source of the nth mount, see `sources`;
+                                             -1 is the root, see `mapped`
     parent  {"settled": true}                only with those, or with a user namespace: its maps are written
     child   {"hooks": true}                  everything is mounted; only with hooks that are run outside, see `hooks`
     parent  {"hooked": true}                 they have been run

@@ -24,14 +24,13 @@ Owner = tuple[int, int]
 
 def check(snapshots: Snapshots, users: int, owner: Owner) -> None:
     """Raise PydockError unless roots can be mapped here: tries it, out of sight."""
-    with tempfile.TemporaryDirectory(dir=snapshots.root, prefix="mapped-") as name:
+    with tempfile.TemporaryDirectory(dir=snapshots.root / "unpacking") as name:
         folder = Path(name)
-        for part in ("layers/lower/hidden", "own/upper", "own/work"):
+        for part in ("lower/hidden", "upper", "work"):
             (folder / part).mkdir(parents=True)
-        overlay: dict[str, Any] = {"folder": str(folder / "layers/lower")}
-        if snapshots.stacks:
-            own = {part: str(folder / "own" / part) for part in ("upper", "work")}
-            overlay = {"base": str(folder / "layers"), "lower": ["lower"], **own}
+        overlay: dict[str, Any] = {"base": name, "lower": ["lower"], "upper": "upper", "work": "work"}
+        if not snapshots.stacks:
+            overlay = {"folder": f"{name}/lower"}
         try:
             tree = _mounted(overlay, users, owner)
             with _closing(tree):
@@ -50,7 +49,7 @@ def _try(tree: int, folder: Path, owner: Owner, *, stacks: bool) -> bool:
     if not stacks:
         return True
     os.rmdir("hidden", dir_fd=tree)
-    made = (folder / "own/upper/hidden").lstat()
+    made = (folder / "upper/hidden").lstat()
     return stat.S_ISCHR(made.st_mode) and (made.st_uid, made.st_gid) == (0, 0)
 
 

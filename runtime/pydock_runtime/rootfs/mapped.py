@@ -39,8 +39,11 @@ def mounted(overlay: dict[str, Any], users: int, owner: tuple[int, int], label: 
     if "folder" in overlay:
         return _mapped(overlay["folder"], users)
     linux.mount(None, "/", None, abi.MS_REC | abi.MS_PRIVATE)
-    for path in (overlay["base"], os.path.dirname(overlay["upper"])):
-        _cover(path, users)
+    base = overlay["base"]
+    above = os.path.dirname(os.path.join(base, overlay["upper"]))
+    _cover(base, users)
+    if not f"{above}/".startswith(f"{base}/"):
+        _cover(above, users)
     # The overlay makes its own files as who has mounted it, and 0 of the host is nobody there.
     linux.prctl(abi.PR_SET_SECUREBITS, abi.SECBIT_NO_SETUID_FIXUP)
     linux.set_file_ids(*owner)
