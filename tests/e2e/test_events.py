@@ -99,6 +99,16 @@ def test_processes_and_streams(docker: Cli, api: Api, since: Since):
     assert {key: event["Actor"]["Attributes"][key] for key in ("height", "width")} == {"height": "7", "width": "70"}
 
 
+def test_a_size_for_what_has_no_terminal_is_no_mistake(docker: Cli, api: Api, since: Since):
+    docker("run", "-d", "--name", "web", "busybox", "sleep", "60")
+    one = api.ok("POST", "/containers/web/exec", {"Cmd": ["sleep", "60"], "AttachStdout": True})["Id"]
+    api.ok("POST", f"/exec/{one}/start", {"Detach": True})
+    api.ok("POST", f"/exec/{one}/resize", h="7", w="70")
+    since()
+    api.ok("POST", "/containers/web/resize", h="7", w="70")
+    assert said(since()) == ["container resize"]
+
+
 def test_images(docker: Cli, since: Since, tmp_path: Path):
     docker("tag", "busybox", "events:1")
     docker("save", "-o", str(tmp_path / "saved"), "events:1")

@@ -175,12 +175,13 @@ async def wait_container(call: Call) -> web.StreamResponse:
 
 
 async def resize_container(call: Call) -> web.StreamResponse:
-    """POST /containers/{name}/resize."""
+    """POST /containers/{name}/resize: of one without a terminal there is nothing to do, and that is no mistake."""
     container = _container(call)
     width, height = terminal_size(call)
     if not container.alive:
         raise Conflict(f"container {container.id} is not running")
-    await call.engine.supervisor.request("resize", container=container.id, width=width, height=height)
+    if container.config.tty:
+        await call.engine.supervisor.request("resize", container=container.id, width=width, height=height)
     call.engine.containers.publish(container, "resize", height=str(height), width=str(width))
     return empty(200)
 

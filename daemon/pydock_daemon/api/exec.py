@@ -105,10 +105,10 @@ async def kill_exec(call: Call) -> web.StreamResponse:
 
 
 async def resize_exec(call: Call) -> web.StreamResponse:
-    """POST /exec/{id}/resize."""
+    """POST /exec/{id}/resize: of one that does not run or has no terminal there is nothing to do."""
     item = call.engine.execs.get(call.params["id"])
     width, height = terminal_size(call)
-    if item.running:
+    if item.running and item.tty:
         await call.engine.supervisor.request(
             "resize", container=item.container.id, exec=item.id, width=width, height=height
         )
