@@ -29,7 +29,7 @@ from pydock_daemon.builder.cache import Cache
 from pydock_daemon.builder.contexts import Contexts
 from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
-from pydock_daemon.containers import autostart, exits, model, ooms, reconcile
+from pydock_daemon.containers import autostart, exits, model, ooms, reconcile, sizes
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.health import Monitors
@@ -60,7 +60,10 @@ LINGER = 5.0
 """Seconds for which the rest of a body is taken in that has had its answer, as of an image that a full disk has no
 room for: a client whose sending breaks does not see it. Go's server does so as well, for 256 KB and half a second."""
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
-SCHEMAS = (events.SCHEMA, model.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA, volumes.SCHEMA, cache.SCHEMA)
+SCHEMAS = (
+    *(events.SCHEMA, model.SCHEMA, sizes.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA),
+    *(volumes.SCHEMA, cache.SCHEMA),
+)
 
 
 def main() -> None:
@@ -199,6 +202,8 @@ async def _build(settings: Config, stack: AsyncExitStack) -> Engine:
         remap=remap,
     )
     stack.push_async_callback(containers.shipping.close)
+    sizes.recall(containers)
+    stack.callback(sizes.remember, containers)
     pictures.users = containers.users_of_image
     execs = Execs(containers)
     contexts = Contexts(root / "build-contexts")

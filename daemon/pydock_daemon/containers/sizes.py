@@ -3,11 +3,15 @@
 As Docker's, these are sums of the sizes of files, found by walking. A tree keeps its size as long as no container has
 written to it: one that does not run does so when `cp` brings files, one that runs only if it has used its processors.
 To volumes the host itself may write as well, so they are walked again after a while, small ones each time.
+
+What is known of containers when the daemon ends is known to the next one: `remember` and `recall`, called by `app`.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 from pydock_daemon.snapshots.measuring import QUICK, Facts, Measured, Measurement
@@ -15,6 +19,14 @@ from pydock_runtime import cgroup
 
 from .model import Container
 from .service import Containers
+
+SCHEMA = """
+create table if not exists sizes (
+    container text primary key,
+    size integer not null,
+    facts text not null
+);
+"""
 
 KEPT = 60.0
 """Seconds for which a volume keeps its size."""
@@ -54,6 +66,26 @@ async def _measured(wanted: Iterable[Measurement]) -> list[Measured]:
     """Measure all in one thread: most walks are short, and a thread is not."""
     trees = list(wanted)
     return await asyncio.to_thread(lambda: [tree.made() for tree in trees])
+
+
+def remember(containers: Containers) -> None:
+    """Write down, at the end of the daemon, what the next one need not walk; on a full disk it will."""
+    known = ((one, one.measured) for one in containers if one.measured and one.measured.facts)
+    rows = [(one.id, found.size, json.dumps([one.puts, found.facts])) for one, found in known]
+    with suppress(OSError), containers.store.transaction() as db:
+        db.executemany("insert into sizes values (?, ?, ?)", rows)
+
+
+def recall(containers: Containers) -> None:
+    """Read what was written down, once: a daemon that is killed has not said what was written in its time."""
+    for row in containers.store.all("select * from sizes"):
+        container, (puts, (known, *times)) = containers.find(row["container"]), json.loads(row["facts"])
+        if container:
+            container.puts = puts
+            facts = tuple(map(tuple, known)), *times
+            container.measured = Measured(row["size"], at=0.0, quick=False, facts=facts)
+    with containers.store.transaction() as db:
+        db.execute("delete from sizes")
 
 
 def _writers(containers: Containers, users: list[Container]) -> Callable[[], Facts | None]:
