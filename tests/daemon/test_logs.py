@@ -14,7 +14,7 @@ from pydock_daemon.containers.logfiles import Batch
 from pydock_daemon.containers.logs import encode, read_logs
 from pydock_runtime.supervisor import logs as writers
 from pydock_runtime.supervisor.poller import Poller
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import NotSupported, PydockError
 
 DRIVERS = ["local", "json-file"]
 
@@ -162,7 +162,7 @@ async def test_a_log_that_does_not_exist_is_empty(tmp_path: Path) -> None:
 
 
 async def test_none_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="does not support reading"):
+    with pytest.raises(NotSupported, match="does not support reading"):
         await read(tmp_path / "log", "none")
 
 

@@ -127,9 +127,10 @@ def test_refusals_are_those_of_docker(cli: Cli):
         cli.fails("run", "--rm", *options, "busybox", "true", code=125, message=re.escape(message))
 
 
-def test_no_log_driver(cli: Cli):
+def test_no_log_driver(cli: Cli, api: Api):
     assert cli("run", "--name", "web", "--log-driver", "none", "busybox", "echo", "hi") == "hi"
     cli.fails("logs", "web", code=1, message="configured logging driver does not support reading")
+    assert api("GET", "/containers/web/logs?stdout=1").status == 501
 
 
 def test_logs_of_nobody(cli: Cli):

@@ -10,7 +10,6 @@ import posixpath
 import shutil
 import socket
 import stat
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,12 +23,11 @@ from pydock_daemon.images.model import Image
 from pydock_daemon.images.service import Adding
 from pydock_runtime import abi, linux
 from pydock_shared.errors import NotFound
+from pydock_shared.framing import STDERR, STDOUT, Demuxer
 from pydock_shared.wire.container import CreateContainer
 
 LABEL = "io.pydock.build"
 PIECE = 1 << 16
-FRAME = struct.Struct(">BxxxI")
-STDOUT, STDERR = 1, 2
 INSIDE = abi.RESOLVE_IN_ROOT | abi.RESOLVE_NO_SYMLINKS
 
 
@@ -50,6 +48,9 @@ async def container(
             await asyncio.shield(remove.remove(containers, made, force=True, volumes=True))
 
 
+_Text = codecs.getincrementaldecoder("utf-8")
+
+
 class Say(Protocol):
     """Is told what a program writes."""
 
@@ -65,27 +66,14 @@ async def run(containers: Containers, made: Container, say: Say) -> int:
         await attach.attach(containers, made, Attachment(theirs, False, True, True, True))
         exit_code = wait.prepare(made, "next-exit")
         await start.start(containers, made)
-        decoders = {kind: codecs.getincrementaldecoder("utf-8")("replace") for kind in (STDOUT, STDERR)}
-        async for kind, piece in _frames(ours):
-            if text := decoders[kind].decode(piece):
-                await say(text, error=kind == STDERR)
-        for kind, decoder in decoders.items():
-            if text := decoder.decode(b"", final=True):
-                await say(text, error=kind == STDERR)
+        streams = {STDOUT: _Text("replace"), STDERR: _Text("replace")}
+        loop, demuxer, piece = asyncio.get_running_loop(), Demuxer(), b"-"
+        while piece:
+            piece = await loop.sock_recv(ours, PIECE)
+            for stream, data in demuxer.feed(piece) if piece else ((stream, b"") for stream in streams):
+                if text := streams[stream].decode(data, final=not piece):
+                    await say(text, error=stream == STDERR)
     return await exit_code
-
-
-async def _frames(source: socket.socket) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield the frames of a multiplexed stream: which output, and what was written."""
-    loop, data = asyncio.get_running_loop(), bytearray()
-    while piece := await loop.sock_recv(source, PIECE):
-        data += piece
-        while len(data) >= FRAME.size:
-            kind, length = FRAME.unpack_from(data)
-            if len(data) < FRAME.size + length:
-                break
-            yield kind, bytes(data[FRAME.size : FRAME.size + length])
-            del data[: FRAME.size + length]
 
 
 async def insert(

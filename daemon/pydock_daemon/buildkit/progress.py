@@ -17,10 +17,10 @@ from pydock_daemon.builder.dockerfile import Instruction
 from pydock_daemon.builder.report import Plan
 from pydock_daemon.builder.stages import Stage
 from pydock_daemon.builder.steps import Failed
-from pydock_daemon.builder.work import STDERR, STDOUT
 from pydock_daemon.images.model import Image, Platform
 from pydock_shared import reference
 from pydock_shared.errors import PydockError
+from pydock_shared.framing import STDERR, STDOUT
 from pydock_shared.reference import Reference
 
 from .messages import make, timestamp

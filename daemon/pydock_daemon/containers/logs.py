@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydock_daemon.inotify import FolderWatch
 from pydock_runtime.supervisor import logformat
 from pydock_runtime.supervisor.logformat import LINE_LIMIT
-from pydock_shared.errors import InvalidArgument, PydockError
+from pydock_shared.errors import NotSupported, PydockError
 from pydock_shared.framing import STDERR, STDOUT, frame
 from pydock_shared.times import rfc3339_fixed
 
@@ -47,13 +47,13 @@ async def read_logs(
     """Yield what is logged, oldest first; with `follow` go on until `stopped()` is true and all is read.
 
     `tail` counts lines (None: all), of both streams and to the end, before streams and `until` choose among them, as in
-    Docker. `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty one. Raises InvalidArgument
+    Docker. `since` and `until` are nanoseconds. A log that does not exist (yet) is an empty one. Raises NotSupported
     for a driver that cannot be read, PydockError for a damaged file. `opened` is called when the files are open: from
     then on nothing is lost by their removal.
     """
     opener = OPENERS.get(driver)
     if opener is None:
-        raise InvalidArgument("configured logging driver does not support reading")
+        raise NotSupported("configured logging driver does not support reading")
     streams = frozenset(name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen)
     wanted, counted = Filter(streams, since, until), Filter(frozenset(STREAMS), since, None)
     with ExitStack() as stack:

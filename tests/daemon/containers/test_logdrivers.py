@@ -57,6 +57,18 @@ REFUSED = [
     ),
     ("gelf", {"gelf-address": "udp://127.0.0.1"}, "gelf: please provide gelf-address as proto://host:port"),
     ("gelf", {"gelf-address": "http://127.0.0.1:1"}, "gelf: endpoint needs to be TCP or UDP"),
+    ("gelf", {"gelf-address": "127.0.0.1:1"}, 'parse "127.0.0.1:1": first path segment in URL cannot contain colon'),
+    ("gelf", {"x": "y"}, "gelf-address is a required parameter"),
+    ("gelf", TCP | {"gelf-tcp-max-reconnect": "-1"}, '"gelf-tcp-max-reconnect" must be a positive integer'),
+    ("gelf", TCP | {"gelf-tcp-reconnect-delay": "x"}, '"gelf-tcp-reconnect-delay" must be a positive integer'),
+    ("nope", {"mode": "x"}, "logger: logging mode not supported: x"),
+    ("syslog", {"syslog-address": "udp://[::1"}, "parse \"udp://[::1\": missing ']' in host"),
+    ("fluentd", {"fluentd-address": "unix://a"}, "invalid fluentd-address (unix://a): path is empty"),
+    (
+        "fluentd",
+        {"fluentd-async-reconnect-interval": "11s"},
+        'invalid value for fluentd-async-reconnect-interval: value ("11s") must be between 100ms and 10s',
+    ),
     ("fluentd", {"fluentd-async": "x"}, NUMBER.format("ParseBool", "x")),
     (
         "fluentd",
@@ -90,6 +102,7 @@ def test_refused_at_create(driver: str, given: dict[str, str], message: str) -> 
         ("json-file", {"mode": "non-blocking", "max-buffer-size": "4m", "cache-disabled": "true"}),
         ("syslog", {"syslog-address": "tcp://[::1]", "syslog-facility": "23", "syslog-format": "rfc5424micro"}),
         ("gelf", TCP | {"gelf-tcp-max-reconnect": "3", "gelf-tcp-reconnect-delay": "1"}),
+        ("gelf", {"gelf-address": "udp://127.0.0.1:1/path"}),
         ("fluentd", {"fluentd-address": "logs", "fluentd-async": "1", "fluentd-retry-wait": "1s"}),
     ],
 )

@@ -49,9 +49,11 @@ def gelf(text: str) -> Address:
     if not text:
         raise InvalidArgument("gelf-address is a required parameter")
     scheme, rest = _split(text)
+    if not scheme and ":" in text.partition("/")[0]:
+        raise InvalidArgument(f'parse "{text}": first path segment in URL cannot contain colon')
     if scheme not in ("udp", "tcp"):
         raise InvalidArgument("gelf: endpoint needs to be TCP or UDP")
-    host, port = _host_port(rest, text)
+    host, port = _host_port(rest.partition("/")[0], text)
     if port is None:
         raise InvalidArgument("gelf: please provide gelf-address as proto://host:port")
     return Address(scheme, host, port)
@@ -63,7 +65,7 @@ def fluentd(text: str) -> Address:
         return Address("tcp", "127.0.0.1", FLUENTD_PORT)
     scheme, rest = _split(text) if "://" in text else ("tcp", text)
     if scheme == "unix":
-        if not rest:
+        if not rest.startswith("/"):  # what stands there is a host to Go's parser of addresses
             raise InvalidArgument(f"invalid fluentd-address ({text}): path is empty")
         return Address(scheme, path=rest)
     if scheme not in ("tcp", "tls"):
@@ -83,6 +85,8 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _host_port(rest: str, text: str) -> tuple[str, int | None]:
+    if rest.startswith("[") and "]" not in rest:
+        raise InvalidArgument(f"parse \"{text}\": missing ']' in host")
     found = re.fullmatch(r"(?:\[([^\]]*)\]|([^:\[\]/]*))(?::([^:/]*))?/?", rest)
     if not found:
         raise InvalidArgument(f"address {text}: too many colons in address")

@@ -53,13 +53,16 @@ def _gelf(options: Options) -> None:
         ("gelf-tcp-max-reconnect", 0, 1 << 31),
         ("gelf-tcp-reconnect-delay", 0, 1 << 31),
     ):
-        text = options.get(name)
-        if text is not None and not (text.removeprefix("-").isdigit() and least <= int(text) <= most):
-            raise InvalidArgument(f'unknown value "{text}" for log opt "{name}" for gelf log driver')
-        if text is not None and "tcp" in name and scheme == "udp":
+        text, of_tcp = options.get(name), "tcp" in name
+        if text is None:
+            continue
+        if of_tcp and scheme == "udp":
             raise InvalidArgument(f'"{name}" is only valid for TCP')
-        if text is not None and "compression" in name and scheme == "tcp":
+        if not of_tcp and scheme == "tcp":
             raise InvalidArgument("compression is only supported on UDP")
+        if not (text.removeprefix("-").isdigit() and text.isascii() and least <= int(text) <= most):
+            unknown = f'unknown value "{text}" for log opt "{name}" for gelf log driver'
+            raise InvalidArgument(f'"{name}" must be a positive integer' if of_tcp else unknown)
     kind = options.get("gelf-compression-type")
     if kind is not None and scheme == "tcp":
         raise InvalidArgument("compression is only supported on UDP")
@@ -72,9 +75,22 @@ def _fluentd(options: Options) -> None:
     if options.get("fluentd-async") and options.get("fluentd-async-connect"):
         # The missing quotation mark is Docker's.
         raise InvalidArgument("conflicting options: cannot specify both 'fluentd-async' and 'fluentd-async-connect")
+    if interval := options.get("fluentd-async-reconnect-interval"):
+        _reconnect_interval(interval)
     for name, parse in FLUENTD_VALUES.items():
         if options.get(name):
             parse(options[name])
+
+
+def _reconnect_interval(text: str) -> None:
+    try:
+        seconds = duration(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid value for fluentd-async-reconnect-interval: {error.message}") from error
+    if seconds and not 0.1 <= seconds <= 10:
+        raise InvalidArgument(
+            f'invalid value for fluentd-async-reconnect-interval: value ("{text}") must be between 100ms and 10s'
+        )
 
 
 FLUENTD_VALUES: dict[str, Callable[[str], object]] = {
@@ -96,6 +112,8 @@ class Driver:
     options: frozenset[str]
     unknown: str = "unknown log opt '{0}' for {1} log driver"
     check: Callable[[Options], None] = lambda options: None
+    check_first: Callable[[Options], object] = lambda options: None
+    """What it looks at even before it says that it does not know an option."""
 
 
 DRIVERS: dict[str, Driver] = {
@@ -113,6 +131,7 @@ DRIVERS: dict[str, Driver] = {
         | {"gelf-tcp-max-reconnect", "gelf-tcp-reconnect-delay"},
         'unknown log opt "{0}" for {1} log driver',
         _gelf,
+        lambda options: addresses.gelf(options.get("gelf-address", "")),
     ),
     "fluentd": Driver(ATTRIBUTES | {"fluentd-address", *FLUENTD_VALUES}, check=_fluentd),
     "journald": Driver(ATTRIBUTES),
@@ -125,10 +144,11 @@ def check(name: str, options: Options) -> None:
     """Raise InvalidArgument in Docker's words for a driver that there is not, or options it does not take."""
     if name == "none":
         return
+    _always(options)
     driver = DRIVERS.get(name)
     if driver is None:
         raise InvalidArgument(f'error looking up logging plugin {name}: plugin "{name}" not found')
-    _always(options)
+    driver.check_first(options)
     for option in sorted(options):
         if option not in ALWAYS and option not in driver.options:
             raise InvalidArgument(driver.unknown.format(option, name))

@@ -37,9 +37,11 @@ def driver_of(container: Container) -> str:
 def reader_of(container: Container) -> str:
     """Return the form of a container's log files for reading them back, `none` when they are not to be."""
     driver = driver_of(container)
+    if driver not in REMOTE:
+        return driver
     log = container.host.log_config
     disabled = boolean(((log.config if log else None) or {}).get("cache-disabled") or "false")
-    return driver if driver not in REMOTE else "none" if disabled else "local"
+    return "none" if disabled else "local"
 
 
 def of(container: Container, environment: list[str], path: Path) -> dict[str, Any]:
