@@ -138,6 +138,11 @@ class Repository:
             await asyncio.sleep(pause)
         raise AssertionError("not reached")
 
+    @property
+    def patience(self) -> float | None:
+        """Return the seconds for which the registry may be silent."""
+        return self._session.timeout.sock_read
+
     def also_read(self, path: str) -> None:
         """Ask for the right to read another repository too, from the next token on."""
         scope = f"repository:{self.endpoint.prefix}{path}:pull"

@@ -5,6 +5,7 @@ Protocol: OCI distribution specification 1.1, "Pushing blobs": POST opens an upl
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,8 @@ from .registry import Refused, Repository, Unreachable
 
 ATTEMPTS = 4
 PIECE = 1 << 20
+STEP = 1 << 18
+"""Bytes for which a slow line has as long as a registry may be silent."""
 GONE = (404, 416)
 
 
@@ -79,20 +82,31 @@ class Upload:
             "Content-Length": str(self._size - begin),
             "Content-Range": f"{begin}-{self._size - 1}",
         }
-        async with self._repository.request(
-            "PATCH", str(self._place()), headers=headers, body=lambda: self._pieces(begin)
-        ) as response:
-            self._sent = self._size
-            self._move(response)
+        where = str(self._place())
+        try:
+            async with (
+                asyncio.timeout(None) as limit,
+                self._repository.request(
+                    "PATCH", where, headers=headers, body=lambda: self._pieces(begin, limit)
+                ) as response,
+            ):
+                self._sent = self._size
+                self._move(response)
+        except TimeoutError as error:
+            raise Unreachable(f'Patch "{where}": timeout') from error
 
-    async def _pieces(self, begin: int) -> AsyncIterator[bytes]:
-        done = begin
-        with self._path.open("rb") as file:
+    async def _pieces(self, begin: int, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """Yield the file from a place on. `limit` ends a request of which nothing is taken: aiohttp only limits reads."""
+        done, clock, patience = begin, asyncio.get_running_loop().time, self._repository.patience
+        with self._path.open("rb") as file, suppress(RuntimeError):  # of a request that has had its answer before its end
             file.seek(begin)
             while piece := await asyncio.to_thread(file.read, PIECE):
-                yield piece
+                for at in range(0, len(piece), STEP):
+                    limit.reschedule(clock() + patience if patience else None)
+                    yield piece[at : at + STEP]
                 done += len(piece)
                 self._counted(done)
+            limit.reschedule(None)
 
     async def _look(self) -> None:
         """Ask how much has come; when nobody knows, the next attempt begins anew."""

@@ -18,6 +18,7 @@ class Taker:
         self.faults: list[str] = []
         self.received: list[int] = []
         self.host = ""
+        self.end = asyncio.Event()
         self._numbers = itertools.count()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -45,12 +46,14 @@ class Taker:
             return web.Response(status=int(fault))
         upload, length = self.uploads[name], int(request.headers["Content-Length"])
         assert request.headers["Content-Range"].startswith(f"{len(upload)}-")
-        wanted = length // 2 if fault else length
+        wanted = {"": length, "stall": 1}.get(fault, length // 2)
         got = 0
         while got < wanted and (piece := await request.content.readany()):
             upload += piece
             got += len(piece)
         self.received.append(got)
+        if fault == "stall":
+            await self.end.wait()
         if fault == "forget":
             del self.uploads[name]
         if fault and request.transport:
@@ -81,4 +84,5 @@ async def taking() -> AsyncIterator[Taker]:
     try:
         yield taker
     finally:
+        taker.end.set()
         await asyncio.wait_for(runner.cleanup(), 10)

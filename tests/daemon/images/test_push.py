@@ -1,8 +1,10 @@
 """Images go to a real registry, with the digests they came with."""
 
+import asyncio
 import random
 from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.daemon.images.conftest import Shop
 from tests.daemon.images.taker import taking
@@ -78,6 +80,20 @@ async def test_an_upload_that_breaks_off_goes_on_there(shop: Shop, faults: list[
         size = shop.images.content.size(image.blobs[0])
         # What came before a break is not sent again, unless the registry has forgotten it.
         assert size <= sent <= 2 * size + 10_000 if "forget" in faults else sent < size + (1 << 20)
+
+
+async def test_a_registry_that_stalls(shop: Shop) -> None:
+    shop.images.registries.timeout = aiohttp.ClientTimeout(total=None, sock_read=0.3)
+    noise = random.Random(5).randbytes(24 << 20)  # more than there is room for on the way
+    async with taking() as host:
+        (image,) = await shop.load(docker_archive([tar([entry("noise", noise)])], [f"{host.host}/x:1"]))
+        host.faults = ["stall"]
+        await pushed(shop, f"{host.host}/x:1")
+        assert set(host.blobs) == {image.id, *image.blobs}
+        host.blobs.clear()
+        host.faults = ["stall"] * 9
+        with pytest.raises(PydockError, match='Patch "http.*: timeout'):
+            await asyncio.wait_for(pushed(shop, f"{host.host}/x:1"), 20)
 
 
 async def test_an_upload_that_is_refused_is_not_tried_again(shop: Shop) -> None:
