@@ -96,7 +96,7 @@ class Upload:
             raise Unreachable(f'Patch "{where}": timeout') from error
 
     async def _pieces(self, begin: int, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
-        """Yield the file from a place on. `limit` ends a request of which nothing is taken: aiohttp only limits reads."""
+        """Yield the file from a place on; `limit` ends a request of which nothing is taken, for aiohttp limits reads."""
         done, clock, patience = begin, asyncio.get_running_loop().time, self._repository.patience
         with (
             self._path.open("rb") as file,

@@ -92,7 +92,7 @@ async def test_a_registry_that_stalls(shop: Shop) -> None:
         assert set(host.blobs) == {image.id, *image.blobs}
         host.blobs.clear()
         host.faults = ["stall"] * 9
-        with pytest.raises(PydockError, match='Patch "http.*: timeout'):
+        with pytest.raises(PydockError, match=r'Patch "http.*: timeout'):
             await asyncio.wait_for(pushed(shop, f"{host.host}/x:1"), 20)
 
 
