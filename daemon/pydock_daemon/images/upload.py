@@ -96,12 +96,10 @@ class Upload:
             raise Unreachable(f'Patch "{where}": timeout') from error
 
     async def _pieces(self, begin: int, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
-        """Yield the file from a place on; `limit` ends a request of which nothing is taken, for aiohttp limits reads."""
+        """Yield the file from a place on; `limit` ends a request of which nothing is taken: aiohttp limits reads."""
         done, clock, patience = begin, asyncio.get_running_loop().time, self._repository.patience
-        with (
-            self._path.open("rb") as file,
-            suppress(RuntimeError),
-        ):  # of a request that has had its answer before its end
+        # Of a request that has had its answer too early there is no limit any more to set.
+        with self._path.open("rb") as file, suppress(RuntimeError):
             file.seek(begin)
             while piece := await asyncio.to_thread(file.read, PIECE):
                 for at in range(0, len(piece), STEP):
