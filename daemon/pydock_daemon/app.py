@@ -29,7 +29,7 @@ from pydock_daemon.builder.cache import Cache
 from pydock_daemon.builder.contexts import Contexts
 from pydock_daemon.buildkit.state import BuildKit
 from pydock_daemon.config import Config
-from pydock_daemon.containers import autostart, exits, model, ooms, reconcile, sizes
+from pydock_daemon.containers import autostart, exits, model, ooms, reconcile, sharedmemory, sizes
 from pydock_daemon.containers.capabilities import available
 from pydock_daemon.containers.exec import Execs
 from pydock_daemon.containers.health import Monitors
@@ -251,6 +251,7 @@ async def _bring_together(engine: Engine, stack: AsyncExitStack) -> None:
     live = reconcile.live(containers, hello)
     links.reconcile(live)
     await engine.volumes.adopt(reconcile.users_of_volumes(containers, live))
+    await sharedmemory.adopt(containers, live)
 
     async def settle(hello: dict[str, Any]) -> None:
         engine.execs.settle(hello)

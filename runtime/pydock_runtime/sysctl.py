@@ -33,9 +33,9 @@ def check(settings: dict[str, str], plan: Plan) -> None:
         elif plain in ("kernel.domainname", "kernel.hostname"):
             owner = "uts"
         else:
-            raise RuntimeFailure(f"sysctl {name!r} is not in a separate kernel namespace", INVALID)
+            raise RuntimeFailure(f'sysctl "{name}" is not in a separate kernel namespace', INVALID)
         if not plan.owns(owner):
-            raise RuntimeFailure(f"sysctl {name!r} not allowed in host {owner} namespace", INVALID)
+            raise RuntimeFailure(f'sysctl "{name}" not allowed in host {owner} namespace', INVALID)
 
 
 def apply(settings: dict[str, str]) -> None:
@@ -45,8 +45,10 @@ def apply(settings: dict[str, str]) -> None:
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
-                os.write(fd, value.encode("ascii"))
+                os.write(fd, os.fsencode(value))
             finally:
                 os.close(fd)
+        except FileNotFoundError as error:
+            raise RuntimeFailure(f"open {path}: {reason(error)}", INVALID) from error
         except OSError as error:
             raise RuntimeFailure(f"sysctl {name}={value}: {reason(error)}") from error

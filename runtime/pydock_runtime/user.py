@@ -52,7 +52,7 @@ def found_in(contents: Files, spec: dict[str, Any]) -> User:
     if "username" not in spec:
         uid = spec.get("uid", 0)
         return User(uid, spec.get("gid", 0), list(spec.get("additionalGids") or ()), _home(users, uid))
-    name, _, group = spec["username"].partition(":")
+    name, group = [*spec["username"].split(":"), ""][:2]  # and nothing of what comes after, as Docker reads it
     groups = _rows(contents[1], 4)
     uid, gid, login, home = _user(users, os.fsencode(name or "0"))
     extra: list[int] = []
@@ -92,7 +92,7 @@ def _user(users: list[list[bytes]], name: bytes) -> tuple[int, int, bytes, bytes
     for row in users:
         if row[0] == name or (name.isdigit() and row[2] == name):
             return _number(row[2]), _number(row[3]), row[0], row[5] or b"/"
-    if not name.isdigit():
+    if not name.removeprefix(b"-").isdigit():
         raise RuntimeFailure(f"unable to find user {os.fsdecode(name)}: no matching entries in passwd file", INVALID)
     return _number(name), 0, b"", b"/"
 
@@ -101,7 +101,7 @@ def _group(groups: list[list[bytes]], name: bytes) -> int:
     for row in groups:
         if row[0] == name or (name.isdigit() and row[2] == name):
             return _number(row[2])
-    if not name.isdigit():
+    if not name.removeprefix(b"-").isdigit():
         raise RuntimeFailure(f"unable to find group {os.fsdecode(name)}: no matching entries in group file", INVALID)
     return _number(name)
 

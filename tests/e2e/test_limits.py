@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused_in_docker_s_words(api: Api, host: dict, messa
 @pytest.mark.parametrize(
     ("host", "mistake"),
     [
-        ({"CpuShares": -1} if V1 else {"Ulimits": [{"Name": "none", "Soft": 1, "Hard": 1}]}, 400),
+        ({"Ulimits": [{"Name": "nofile", "Soft": 2, "Hard": 1}]}, 400),
         ({"Ulimits": [{"Name": "bad", "Soft": 1, "Hard": 1}]}, 400),
         ({"BlkioDeviceReadBps": [{"Path": "/dev/null", "Rate": 5}]}, 500),
         ({"BlkioDeviceReadBps": [{"Path": "/dev/nope", "Rate": 5}]}, 500),
@@ -133,7 +133,9 @@ def test_what_the_kernel_does_not_take_is_said_by_the_start(api: Api, daemon: En
 def test_an_update_that_the_kernel_does_not_take_changes_nothing(docker: Cli, api: Api, daemon: Engine):
     docker("run", "-d", "--name", "web", "--cpus", "1", "busybox", "sleep", "100")
     answer = api(
-        "POST", "/containers/web/update", {"CpuShares": -1} if V1 else {"CpusetMems": "0", "CpuShares": 10**15}
+        "POST",
+        "/containers/web/update",
+        {"CpuShares": 512, "CpuRealtimeRuntime": 5 * 10**6} if V1 else {"CpusetMems": "0", "CpuShares": 10**15},
     )
     if isinstance(daemon, Engine) and V1:
         assert (answer.status, answer.body["message"][:23]) == (400, "Cannot update container")

@@ -22,8 +22,8 @@ def test_parameters_hold_inside_and_only_there(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("kernel.panic", "sysctl 'kernel.panic' is not in a separate kernel namespace"),
-        ("net.ipv4.ip_forward", "sysctl 'net.ipv4.ip_forward' not allowed in host network namespace"),
+        ("kernel.panic", 'sysctl "kernel.panic" is not in a separate kernel namespace'),
+        ("net.ipv4.ip_forward", 'sysctl "net.ipv4.ip_forward" not allowed in host network namespace'),
     ],
 )
 def test_what_belongs_to_the_host_is_refused(root: Path, name: str, message: str) -> None:

@@ -31,6 +31,7 @@ def identity(root: Path, user: dict[str, object], **options: object) -> list[str
         # With a group the others of the user's are not added.
         ({"username": "web:audio"}, ["1000", "29", "29", "/srv/web"]),
         ({"username": "web:4001"}, ["1000", "4001", "4001", "/srv/web"]),
+        ({"username": "0:0:7"}, ["0", "0", "0", "/root"]),
         ({"username": "web", "groups": ["last", "77"]}, ["1000", "1001", "29 44 50 77 1001", "/srv/web"]),
         ({"uid": 1000, "gid": 5}, ["1000", "5", "", "/srv/web"]),
     ],
@@ -45,6 +46,7 @@ def test_who_it_is(root: Path, user: dict[str, object], expected: list[str]) -> 
         ({"username": "nobody"}, "unable to find user nobody: no matching entries in passwd file"),
         ({"username": "web:nobody"}, "unable to find group nobody: no matching entries in group file"),
         ({"username": "0", "groups": ["nobody"]}, "unable to find group nobody: no matching entries in group file"),
+        ({"username": "-1"}, "uids and gids must be in range 0-2147483647"),
         ({"username": "4294967295"}, "uids and gids must be in range 0-2147483647"),
     ],
 )

@@ -97,7 +97,7 @@ def test_a_body_is_read_by_its_wire_names() -> None:
         ({"Env": ["A", None], "Labels": {"a": None}}, {"Env": ["A", ""], "Labels": {"a": ""}}),
         ({"env": ["A"], "HOSTCONFIG": {"memory": 1}}, {"Env": ["A"], "HostConfig": {"Memory": 1}}),
         ({"Env": ["A"], "env": ["B"]}, {"Env": ["A"]}),
-        ({"ExposedPorts": {"80/tcp": None, "81/tcp": {}}}, {"ExposedPorts": {"80/tcp": None, "81/tcp": {}}}),
+        ({"ExposedPorts": {"80/tcp": None, "81/tcp": {}}}, {"ExposedPorts": {"80/tcp": {}, "81/tcp": {}}}),
         ({"Volumes": {"/v": {}}}, {"Volumes": {"/v": {}}}),
         ({"HostConfig": {"CapAdd": "ALL"}}, {"HostConfig": {"CapAdd": ["ALL"]}}),
         ({"HostConfig": {"Ulimits": [{"Name": "core"}]}}, {"HostConfig": {"Ulimits": [CORE]}}),

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from pydock_daemon.containers import (
     checkpoints,
+    endpoints,
     kill,
     links,
     listing,
@@ -27,6 +28,9 @@ from pydock_shared.wire.container import CreateContainer, UpdateContainer
 from . import shapes
 from .platforms import platform
 from .routing import Call, empty, json_response, terminal_size
+
+LONGEST_NOTHING = 7
+"""Bytes of a body that says nothing, `{}` or `null` with space around it; as dockerd counts."""
 
 
 def _container(call: Call) -> Container:
@@ -57,6 +61,8 @@ async def create_container(call: Call) -> web.StreamResponse:
     body = await call.body(CreateContainer)
     if body.healthcheck and call.version < (1, 44):
         body.healthcheck.start_interval = None
+    if call.version < (1, 44):
+        endpoints.modernise(body)
     container, warnings = await create(call.engine.containers, body, call.query.get("name"), platform(call))
     return json_response({"Id": container.id, "Warnings": warnings}, 201)
 
@@ -73,6 +79,10 @@ async def inspect_container(call: Call) -> web.StreamResponse:
 
 async def start_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/start."""
+    if len(await call.request.read()) > LONGEST_NOTHING:
+        raise InvalidArgument(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24"
+        )
     containers, container, name = call.engine.containers, _container(call), call.query.get("checkpoint", "")
     if not name:
         await start(containers, container)
@@ -100,7 +110,10 @@ async def restart_container(call: Call) -> web.StreamResponse:
 
 async def kill_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/kill."""
-    await kill.kill(call.engine.containers, _container(call), call.query.get("signal", ""))
+    try:
+        await kill.kill(call.engine.containers, _container(call), call.query.get("signal", ""))
+    except (NotFound, InvalidArgument) as error:
+        raise type(error)(f"cannot kill container: {call.params['name']}: {error.message}") from error
     return empty()
 
 
@@ -123,9 +136,12 @@ async def rename_container(call: Call) -> web.StreamResponse:
         raise InvalidArgument("Neither old nor new names may be empty")
     if name == container.name:
         raise InvalidArgument("Renaming a container with the same name as its current name")
-    names.check(name)
     old = container.name
-    call.engine.containers.rename(container, name)
+    try:
+        names.check(name if names.valid(name) else f"/{name}")
+        call.engine.containers.rename(container, name)
+    except (InvalidArgument, Conflict) as error:
+        raise type(error)(f"Error when allocating new name: {error.message}") from error
     call.engine.containers.publish(container, "rename", oldName=f"/{old}")
     return empty()
 
@@ -163,8 +179,10 @@ async def prune_containers(call: Call) -> web.StreamResponse:
 
 async def wait_container(call: Call) -> web.StreamResponse:
     """POST /containers/{name}/wait: the headers come at once, so that a client knows nothing can be missed any more."""
+    condition = call.query.get("condition") or "not-running"
+    wait.check(condition)
     container = _container(call)
-    future = wait.prepare(container, call.query.get("condition") or "not-running")
+    future = wait.prepare(container, condition)
     response = call.streamed("application/json")
     await response.prepare(call.request)
     await response.write(b"")

@@ -37,6 +37,7 @@ CONTAINER = (
     Field("HostConfig.Annotations", since=(1, 43)),
     Field("HostConfig.KernelMemoryTCP", gone=(1, 52)),
     Field("Config.OnBuild", gone=(1, 52), empty=True),
+    Field("Config.MacAddress", gone=(1, 52)),
 )
 LISTED_CONTAINER = (
     *_ENDPOINT,

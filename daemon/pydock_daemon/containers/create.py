@@ -6,7 +6,6 @@ Everything made on the way is undone when a later step fails; the record is writ
 import os
 import time
 from contextlib import ExitStack
-from typing import Any
 
 from pydock_daemon.config import Config
 from pydock_daemon.images.model import Image, Platform, runs_here, whole_host_platform
@@ -17,7 +16,20 @@ from pydock_shared import names
 from pydock_shared.errors import InvalidArgument
 from pydock_shared.wire.container import ContainerConfig, CreateContainer, HostConfig, LogConfig, RestartPolicy
 
-from . import capabilities, healthcheck, initprogram, limits, links, modes, mounts, seccomp, signals, supported
+from . import (
+    addresses,
+    capabilities,
+    endpoints,
+    healthcheck,
+    initprogram,
+    limits,
+    links,
+    modes,
+    mounts,
+    seccomp,
+    signals,
+    supported,
+)
 from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
@@ -38,11 +50,15 @@ async def create(
     image = containers.images.resolve(config.image, platform)
     image_name = config.image
     supported.check(host)
+    modes.conflicts(config, host)
     merge(config, image)
     settle(containers, config, host)
-    endpoints = _endpoints(body, host)
+    networks, warnings = endpoints.asked(body, host)
+    config.mac_address = None  # from here on it is the main network's
     linked = links.resolve(containers, host)
-    warnings = limits.discard(host)
+    warnings += limits.discard(host)
+    if host.network_mode == "host" and host.port_bindings:
+        warnings.append("Published ports are discarded when using host network mode")
     if warning := await containers.images.admit(image, image_name):
         warnings.append(warning)
     if platform is None and not runs_here(image.platform):
@@ -51,7 +67,7 @@ async def create(
             f"({whole_host_platform()}) and no specific platform was requested"
         )
     validate(containers, config, host)
-    containers.networks.check_new(host.network_mode or "", endpoints)
+    containers.networks.check_new(host.network_mode or "", networks)
     points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
     id_ = names.new_id()
     container = Container(
@@ -62,7 +78,7 @@ async def create(
         created=time.time_ns(),
         config=config,
         host=host,
-        endpoints=endpoints,
+        endpoints=networks,
         mounts=points,
         links=linked,
     )
@@ -103,9 +119,11 @@ def merge(config: ContainerConfig, image: Image) -> None:
         # An entrypoint of the request drops the image's command; an empty one ([""]) resets it.
         config.entrypoint = base.entrypoint
         config.cmd = config.cmd or base.cmd
-    for attribute in ("user", "working_dir", "stop_signal", "stop_timeout", "shell"):
+    for attribute in ("user", "working_dir", "stop_signal", "shell"):
         if not getattr(config, attribute):
             setattr(config, attribute, getattr(base, attribute))
+    if config.stop_timeout is None:
+        config.stop_timeout = base.stop_timeout
     config.healthcheck = healthcheck.merge(config.healthcheck, base.healthcheck)
     if config.entrypoint == [""]:
         config.entrypoint = None
@@ -123,17 +141,22 @@ def settle(containers: Containers, config: ContainerConfig, host: HostConfig) ->
     """Write the defaults into the record, so that inspect shows what holds."""
     settings = containers.config
     host.network_mode = host.network_mode if host.network_mode not in (None, "", "default") else "bridge"
-    if host.network_mode.startswith("container:"):
-        other = containers.named(host.network_mode.removeprefix("container:"))
-        host.network_mode = f"container:{other.id}" if other else host.network_mode
+    modes.settle(containers, host)
     host.restart_policy = host.restart_policy or RestartPolicy(name="no", maximum_retry_count=0)
     host.restart_policy.name = host.restart_policy.name or "no"
+    host.restart_policy.maximum_retry_count = host.restart_policy.maximum_retry_count or 0
     host.log_config = _log_config(settings, host.log_config)
     host.runtime = host.runtime or settings.default_runtime
     host.ipc_mode = host.ipc_mode or "private"
     host.cgroupns_mode = host.cgroupns_mode or "private"
     if not host.shm_size:
         host.shm_size = 64 * 1024 * 1024
+    limits.settle(host)
+    if host.privileged or "host" in (host.ipc_mode, host.pid_mode):
+        # As dockerd notes it, whether there is SELinux or not.
+        host.security_opt = [*(host.security_opt or ()), "label=disable"]
+    if config.working_dir and config.working_dir.startswith("/"):
+        config.working_dir = "/" + os.path.normpath(config.working_dir).lstrip("/")
 
 
 def _log_config(settings: Config, asked: LogConfig | None) -> LogConfig:
@@ -147,6 +170,7 @@ def _log_config(settings: Config, asked: LogConfig | None) -> LogConfig:
 def validate(containers: Containers, config: ContainerConfig, host: HostConfig) -> None:
     """Refuse what is malformed or not carried out; each check names its field."""
     modes.check(containers, host)
+    addresses.check(host)
     if containers.remap:
         from . import remapped  # whoever has no such containers does not pay for it
 
@@ -156,10 +180,12 @@ def validate(containers: Containers, config: ContainerConfig, host: HostConfig) 
     seccomp.for_container(seccomp.option(host.security_opt), [])
     healthcheck.validate(config)
     _restart_policy(host)
+    if "" in (host.annotations or ()):
+        raise InvalidArgument("invalid Annotations: the empty string is not permitted as an annotation key")
     _logging(host)
     limits.check(host)
     _runtime(containers, host)
-    _ports(host)
+    _ports(config, host)
     if initprogram.wanted(containers.config, host):
         initprogram.path(containers.config)
     if config.stop_signal:
@@ -190,10 +216,10 @@ def check_restart_policy(policy: RestartPolicy) -> None:
             "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         )
     count = policy.maximum_retry_count or 0
-    if count and policy.name != "on-failure":
-        raise InvalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'")
-    if count < 0:
-        raise InvalidArgument("invalid restart policy: maximum retry count cannot be negative")
+    wrong = [] if policy.name == "on-failure" or not count else ["can only be used with 'on-failure'"]
+    wrong += ["cannot be negative"] if count < 0 else []
+    if wrong:
+        raise InvalidArgument(f"invalid restart policy: maximum retry count {' and '.join(wrong)}")
 
 
 def _logging(host: HostConfig) -> None:
@@ -202,8 +228,10 @@ def _logging(host: HostConfig) -> None:
         options.check(log.type or "json-file", log.config or {})
 
 
-def _ports(host: HostConfig) -> None:
+def _ports(config: ContainerConfig, host: HostConfig) -> None:
     """Refuse at once what could not be published at start."""
+    for port in config.exposed_ports or ():
+        ports.key(port)
     asked = {
         port: [binding.model_dump(by_alias=True) for binding in chosen or ()]
         for port, chosen in (host.port_bindings or {}).items()
@@ -219,31 +247,11 @@ def _runtime(containers: Containers, host: HostConfig) -> None:
 def _name(containers: Containers, name: str | None) -> str:
     if name:
         plain = name.removeprefix("/")
-        names.check(plain)
+        names.check(plain if names.valid(plain) else name)
         return plain
     while containers.named(candidate := names.random_name()):
         pass
     return candidate
-
-
-def _endpoints(body: CreateContainer, host: HostConfig) -> dict[str, dict[str, Any]]:
-    asked = body.networking_config.endpoints_config if body.networking_config else None
-    endpoints = {
-        name: endpoint.model_dump(by_alias=True, exclude_none=True) if endpoint else {}
-        for name, endpoint in (asked or {}).items()
-    }
-    mode = host.network_mode or "bridge"
-    if mode.startswith("container:"):
-        return {}
-    if mode in ("none", "host"):
-        return {mode: {}}
-    if "default" in endpoints:
-        endpoints.setdefault(mode, endpoints.pop("default"))
-    first = endpoints.setdefault(mode, {})
-    if body.mac_address:
-        # Where clients before API 1.44 ask for it.
-        first.setdefault("MacAddress", body.mac_address)
-    return endpoints
 
 
 def _ensure(containers: Containers, undo: ExitStack, point: MountPoint, id_: str) -> MountPoint:

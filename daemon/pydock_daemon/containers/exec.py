@@ -248,6 +248,6 @@ class Execs:
 def check_running(container: Container) -> None:
     """Raise Conflict with Docker's words when no process can be added to the container."""
     if container.state.status is Status.PAUSED:
-        raise Conflict(f"container {container.name} is paused, unpause the container before exec")
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
     if not container.alive:
         raise Conflict(f"container {container.id} is not running")

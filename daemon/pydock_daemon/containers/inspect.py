@@ -3,6 +3,7 @@
 Used by api.containers. Pure views over the record; the network part comes from the networks service.
 """
 
+import os
 import time
 from typing import Any
 
@@ -60,7 +61,7 @@ def summary(containers: Containers, container: Container) -> dict[str, Any]:
         "Status": status_text(container),
         "HostConfig": {"NetworkMode": host.network_mode or "default"},
         "NetworkSettings": {"Networks": containers.networks.settings(container.id, container.endpoints)},
-        "Mounts": [mount(point) for point in container.mounts],
+        "Mounts": mounts(container),
         "Health": {
             "Status": container.state.health.status if container.state.health else "none",
             "FailingStreak": container.state.health.streak if container.state.health else 0,
@@ -91,6 +92,12 @@ def ports(container: Container) -> list[dict[str, Any]]:
         if not bindings:
             found.append(base)
     return found
+
+
+def mounts(container: Container) -> list[dict[str, Any]]:
+    """Return the mounts as both forms show them: those of HostConfig.Tmpfs are in there only."""
+    hidden = {os.path.normpath(target) for target in container.host.tmpfs or ()}
+    return [mount(point) for point in container.mounts if point.type != "tmpfs" or point.target not in hidden]
 
 
 def mount(point: MountPoint) -> dict[str, Any]:
@@ -147,7 +154,7 @@ def _settled(containers: Containers, container: Container) -> dict[str, Any]:
         "ExecIDs": None,
         "HostConfig": _host(container),
         "GraphDriver": containers.snapshots.graph_driver(container.id),
-        "Mounts": [mount(point) for point in container.mounts if point.type != "tmpfs" or not container.host.tmpfs],
+        "Mounts": mounts(container),
         "Config": _config(container),
         "NetworkSettings": None,
     }
@@ -189,7 +196,7 @@ def _health(health: Health) -> dict[str, Any]:
 HOST_DEFAULTS: dict[str, Any] = {
     "Binds": None,
     "ContainerIDFile": "",
-    "PortBindings": {},
+    "PortBindings": None,
     "AutoRemove": False,
     "VolumeDriver": "",
     "VolumesFrom": None,
@@ -197,9 +204,9 @@ HOST_DEFAULTS: dict[str, Any] = {
     "CapAdd": None,
     "CapDrop": None,
     "CgroupnsMode": "private",
-    "Dns": [],
-    "DnsOptions": [],
-    "DnsSearch": [],
+    "Dns": None,
+    "DnsOptions": None,
+    "DnsSearch": None,
     "ExtraHosts": None,
     "GroupAdd": None,
     "IpcMode": "private",
@@ -220,18 +227,18 @@ HOST_DEFAULTS: dict[str, Any] = {
     "NanoCpus": 0,
     "CgroupParent": "",
     "BlkioWeight": 0,
-    "BlkioWeightDevice": [],
-    "BlkioDeviceReadBps": [],
-    "BlkioDeviceWriteBps": [],
-    "BlkioDeviceReadIOps": [],
-    "BlkioDeviceWriteIOps": [],
+    "BlkioWeightDevice": None,
+    "BlkioDeviceReadBps": None,
+    "BlkioDeviceWriteBps": None,
+    "BlkioDeviceReadIOps": None,
+    "BlkioDeviceWriteIOps": None,
     "CpuPeriod": 0,
     "CpuQuota": 0,
     "CpuRealtimePeriod": 0,
     "CpuRealtimeRuntime": 0,
     "CpusetCpus": "",
     "CpusetMems": "",
-    "Devices": [],
+    "Devices": None,
     "DeviceCgroupRules": None,
     "DeviceRequests": None,
     "MemoryReservation": 0,
@@ -239,7 +246,7 @@ HOST_DEFAULTS: dict[str, Any] = {
     "MemorySwappiness": None,
     "OomKillDisable": False,
     "PidsLimit": None,
-    "Ulimits": [],
+    "Ulimits": None,
     "CpuCount": 0,
     "CpuPercent": 0,
     "IOMaximumIOps": 0,
@@ -247,9 +254,26 @@ HOST_DEFAULTS: dict[str, Any] = {
 }
 
 
+# What entries of lists have in any case.
+BINDING = {"HostIp": "", "HostPort": ""}
+ENTRIES: dict[str, dict[str, Any]] = {
+    "Devices": {"PathOnHost": "", "PathInContainer": "", "CgroupPermissions": ""},
+    "DeviceRequests": {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": None, "Options": None},
+}
+
+
 def _host(container: Container) -> dict[str, Any]:
     given = container.host.model_dump(by_alias=True, exclude_none=True)
     shown = {**HOST_DEFAULTS, "MaskedPaths": MASKED_PATHS, "ReadonlyPaths": READONLY_PATHS} | given
+    for name, whole in ENTRIES.items():
+        if shown[name]:
+            shown[name] = [whole | entry for entry in shown[name]]
+    if shown["PortBindings"]:
+        shown["PortBindings"] = {
+            port: chosen and [BINDING | binding for binding in chosen] for port, chosen in shown["PortBindings"].items()
+        }
+    if not shown.get("StorageOpt"):
+        shown.pop("StorageOpt", None)
     if container.host.privileged:
         shown |= {"MaskedPaths": None, "ReadonlyPaths": None}
     return shown
@@ -282,6 +306,10 @@ def _config(container: Container) -> dict[str, Any]:
     shown["Image"] = container.image_name
     if not shown.get("ExposedPorts"):
         shown.pop("ExposedPorts", None)
+    if "Healthcheck" in shown:
+        shown["Healthcheck"] = {name: value for name, value in shown["Healthcheck"].items() if value}
+    if address := container.endpoints.get(container.host.network_mode or "", {}).get("MacAddress"):
+        shown["MacAddress"] = address
     return shown
 
 

@@ -12,6 +12,8 @@ from pydock_shared.wire.container import HostConfig
 from .abilities import has
 
 LEAST_MEMORY = 6 * 1024 * 1024
+LEAST_SHARES, MOST_SHARES = 2, 262144  # beyond these the kernel takes another number without a word
+MOST_CPUS, MOST_DIGITS = 8192, 12
 CPUS, NODES = Path("/sys/devices/system/cpu/online"), Path("/sys/devices/system/node/online")
 ABSENT = "or the cgroup is not mounted. {} discarded."
 CFS = "CPU CFS scheduler. CPU period/quota discarded."
@@ -54,6 +56,16 @@ UNSET: tuple[object, ...] = (None, 0, False, "", [], -1)
 SWAP_FILES = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 
 
+def settle(host: HostConfig) -> None:
+    """Write the defaults of what is asked into it: as much swap again as memory; no limit is no limit."""
+    if (host.memory or 0) > 0 and not host.memory_swap:
+        host.memory_swap = 2 * (host.memory or 0)
+    if (host.pids_limit or 0) <= 0:
+        host.pids_limit = None
+    if host.memory_swappiness == -1:
+        host.memory_swappiness = None
+
+
 def check(host: HostConfig) -> None:
     """Raise InvalidArgument for limits that cannot be, or contradict each other."""
     _memory(host)
@@ -82,7 +94,7 @@ def _memory(host: HostConfig) -> None:
         raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
     if host.memory_swappiness is not None and not -1 <= host.memory_swappiness <= 100:
         raise InvalidArgument(f"Invalid value: {host.memory_swappiness}, valid memory swappiness range is 0-100")
-    if host.memory_reservation and host.memory_reservation < LEAST_MEMORY:
+    if 0 < (host.memory_reservation or 0) < LEAST_MEMORY:
         raise InvalidArgument("Minimum memory reservation allowed is 6MB")
     if host.memory and host.memory_reservation and host.memory < host.memory_reservation:
         raise InvalidArgument("Minimum memory limit can not be less than memory reservation limit, see usage")
@@ -96,6 +108,10 @@ def _cpu(host: HostConfig) -> None:
         raise InvalidArgument(
             "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
         )
+    shares = host.cpu_shares or 0
+    if shares and not LEAST_SHARES <= shares <= MOST_SHARES:
+        what, bound = ("minimum", LEAST_SHARES) if shares < LEAST_SHARES else ("maximum", MOST_SHARES)
+        raise InvalidArgument(f"the {what} allowed cpu-shares is {bound}")
     cpus = len(os.sched_getaffinity(0))
     if not 0 <= (host.nano_cpus or 0) <= cpus * 10**9:
         raise InvalidArgument(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
@@ -114,10 +130,15 @@ def _numbers(text: str, place: str) -> set[int]:
     """Return the numbers of a list such as `0-2,7`; cpuset(7), "List format"."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or len(first + last) > 9:
-            raise InvalidArgument(f"Invalid value {text} for {place}")
-        found |= set(range(int(first), min(int(last or first), int(first) + 8192) + 1))
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal():
+            raise InvalidArgument(f"Invalid value {text} for {place}: invalid format: {part}")
+        if max(len(first), len(last)) > MOST_DIGITS or int(last) > MOST_CPUS:
+            raise InvalidArgument(f"Invalid value {text} for {place}: value of out range, maximum is {MOST_CPUS}")
+        if int(first) > int(last):
+            raise InvalidArgument(f"Invalid value {text} for {place}: invalid format: {part}")
+        found |= set(range(int(first), int(last) + 1))
     return found
 
 

@@ -14,7 +14,7 @@ async def pause(containers: Containers, container: Container, *, held: bool = Fa
     """
     async with container.lock:
         if container.state.status is Status.PAUSED:
-            raise Conflict(f"container {container.id} is already paused")
+            raise Conflict(f"Container {container.id} is already paused")
         if container.state.status is not Status.RUNNING:
             raise Conflict(f"container {container.id} is not running")
         if container.state.held is not held:
@@ -30,7 +30,7 @@ async def unpause(containers: Containers, container: Container) -> None:
     """Let a frozen container go on; Conflict when it is not frozen."""
     async with container.lock:
         if container.state.status is not Status.PAUSED:
-            raise Conflict(f"container {container.id} is not paused")
+            raise Conflict(f"Container {container.id} is not paused")
         await containers.supervisor.request("resume", container=container.id)
         with containers.moving(container, Status.RUNNING):
             container.state.held = False

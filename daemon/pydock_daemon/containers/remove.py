@@ -19,12 +19,11 @@ async def remove(containers: Containers, container: Container, *, force: bool, v
         raise Conflict(f"removal of container {container.name} is already in progress")
     if container.alive or container.state.status is Status.RESTARTING:
         if not force:
-            state = "paused" if container.state.status is Status.PAUSED else container.state.status.value
-            hint = "unpause and then stop" if state == "paused" else "stop"
-            raise Conflict(
-                f'cannot remove container "{container.name}": container is {state}: '
-                f"{hint} the container before removing or force remove"
-            )
+            state = container.state.status.value
+            hint = ": stop the container before removing or force remove"
+            if container.state.status is Status.PAUSED:
+                hint = " and must be unpaused first"
+            raise Conflict(f'cannot remove container "/{container.name}": container is {state}{hint}')
         container.state.stopped_by_user = True
     while containers.find(container.id) is not None:
         if container.alive:

@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pydock_daemon.volumes import copyup
-from pydock_shared.errors import InvalidArgument
+from pydock_daemon.volumes.mounts import mounted_on
+from pydock_shared.errors import InvalidArgument, PydockError
 
 from .model import Container, MountPoint
+from .mounts import shows
 from .service import Containers
+
+SPREADING = {"shared": {"shared"}, "rshared": {"shared"}, "slave": {"shared", "master"}, "rslave": {"shared", "master"}}
+"""Propagation that is asked for, and what the mount of the source must be for that, one of these."""
 
 
 @asynccontextmanager
@@ -26,11 +31,25 @@ async def ready(containers: Containers, container: Container, user: str) -> Asyn
                 await _make(point)
                 if containers.remap and container.host.userns_mode != "host":
                     os.chown(point.source, *containers.remap.owner)  # as dockerd does
+            if point.type == "bind" and point.propagation in SPREADING:
+                _check_spreading(point, str(containers.config.data_root))
             elif point.type == "volume":
                 source = await _volume(containers, container, point, user, stack)
                 if source != point.source:
                     parts[point.target] = source
         yield parts
+
+
+def _check_spreading(point: MountPoint, data_root: str) -> None:
+    """Raise PydockError when mounts cannot come through as asked: the source's own mount keeps them to itself.
+
+    Where it is our data root that is shown nobody may have asked, and mounts just do not come through.
+    """
+    place, spreads = mounted_on(point.source)
+    if spreads & SPREADING[point.propagation] or (point.propagation == "rslave" and shows(point.source, data_root)):
+        return
+    kind = "shared or slave" if "slave" in point.propagation else "shared"
+    raise PydockError(f"path {point.source} is mounted on {place} but it is not a {kind} mount")
 
 
 async def _make(point: MountPoint) -> None:

@@ -43,6 +43,7 @@ NAMESPACES = ("mount", "pid", "network", "ipc", "uts", "cgroup")
 INIT = "/sbin/docker-init"
 """Where Docker puts it."""
 SHM = ("nosuid", "noexec", "nodev")
+LONGEST_DOMAIN = 64
 DEFAULT_SHM = 64 * 1024 * 1024
 
 
@@ -66,7 +67,7 @@ class Facts:
     cgroup: str = "/pydock/container"
     """Path of the cgroup below the root of the hierarchies."""
     shm_of: str | None = None
-    """Host path of another container's /dev/shm when its IPC namespace is shared."""
+    """Host path of the /dev/shm when it is the host's, or shared with other containers."""
     init: str | None = None
     """Host path of the init that runs the program."""
 
@@ -134,7 +135,8 @@ def _identity(spec: Spec, container: Container, facts: Facts) -> None:
     if "uts" not in facts.shared:
         spec["hostname"] = container.config.hostname or container.short
         if container.config.domainname:
-            spec["domainname"] = container.config.domainname
+            # What is too long is cut by the kernel when it comes as a sysctl, by which dockerd sets it.
+            spec["domainname"] = container.config.domainname.encode()[:LONGEST_DOMAIN].decode(errors="ignore")
 
 
 def _mounts(spec: Spec, container: Container, facts: Facts) -> None:

@@ -19,7 +19,21 @@ from pydock_daemon.networks.naming import hosts_file, hosts_of_build
 from pydock_shared.errors import Conflict, InvalidArgument, NotModified, PydockError, Unavailable
 from pydock_shared.wire.container import HostConfig
 
-from . import attach, devices, discard, files, initprogram, links, modes, naming, netns, runtimes, seccomp, sources
+from . import (
+    attach,
+    devices,
+    discard,
+    files,
+    initprogram,
+    links,
+    modes,
+    naming,
+    netns,
+    runtimes,
+    seccomp,
+    sharedmemory,
+    sources,
+)
 from .answers import LONGEST
 from .logdrivers import settings
 from .model import Container, Status
@@ -92,6 +106,7 @@ async def _launch(containers: Containers, container: Container, undo: AsyncExitS
     if driver is not None:
         undo.callback(driver.close)
     undo.push_async_callback(containers.volumes.mounts.release, container.id)
+    await sharedmemory.hold(containers, container)
     async with sources.ready(containers, container, container.id) as parts:
         pid = await _create(containers, container, parts, undo, restore)
     interfaces = [networks.plug(endpoint, pid) for endpoint in endpoints]
@@ -224,7 +239,6 @@ def _facts(containers: Containers, container: Container, parts: dict[str, str]) 
     host, config = container.host, container.config
     passed, rules = devices.resolve(host)
     shared = modes.shared(containers, container)
-    shm = "/dev/shm" if shared.get("ipc") == 1 else f"/proc/{shared['ipc']}/root/dev/shm" if "ipc" in shared else None
     return Facts(
         env=environment(container, links.environment(containers, container)) + container.hidden,
         args=[*(config.entrypoint or ()), *(config.cmd or ())],
@@ -236,7 +250,7 @@ def _facts(containers: Containers, container: Container, parts: dict[str, str]) 
         device_rules=rules,
         block_limits=_block_limits(host),
         cgroup=containers.cgroup_path(container),
-        shm_of=shm,
+        shm_of=sharedmemory.path(containers, container),
         init=initprogram.path(containers.config) if initprogram.wanted(containers.config, host) else None,
     )
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import signal as signals
 
-from pydock_shared.errors import Conflict, NotFound, NotModified, PydockError
+from pydock_shared.errors import Conflict, InvalidArgument, NotFound, NotModified, PydockError
 
 from . import wait
 from .model import Container, Status
@@ -22,12 +22,15 @@ AFTER_KILL = 10.0
 
 async def stop(containers: Containers, container: Container, *, signal: str | None, timeout: int | None) -> None:
     """End a container gently, then by force; NotModified when it does not run. A negative timeout waits forever."""
-    value = number(signal or container.config.stop_signal or "TERM")
     if container.state.status is Status.RESTARTING:
         await give_up_restart(containers, container)
         return
     if not container.alive:
         raise NotModified("container already stopped")
+    try:
+        value = number(signal or container.config.stop_signal or "TERM")
+    except InvalidArgument as error:
+        raise InvalidArgument(f"cannot stop container: {container.name}: {error.message}") from error
     container.state.stopped_by_user = True
     containers.save(container)
     seconds = timeout if timeout is not None else container.config.stop_timeout

@@ -10,6 +10,7 @@ from typing import Any
 from pydock_shared.errors import InvalidArgument, NotSupported
 from pydock_shared.wire.container import HostConfig
 
+SWITCHES = {"no-new-privileges": ("", "true", "false"), "systempaths": ("unconfined",)}
 NAMED_SECURITY_OPTIONS = ("no-new-privileges", "seccomp", "systempaths", "label", "apparmor")
 
 
@@ -59,10 +60,10 @@ def check(host: HostConfig) -> None:
 
 def _security_options(options: list[str]) -> None:
     for option in options:
-        name, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
-        if name not in NAMED_SECURITY_OPTIONS:
-            raise InvalidArgument(f"invalid --security-opt 2: {option!r}")
+        name, equals, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
+        if name not in NAMED_SECURITY_OPTIONS or not (equals or name == "no-new-privileges"):
+            raise InvalidArgument(f"invalid --security-opt {2 if equals else 1}: {json.dumps(option)}")
         if name in ("apparmor", "label") and value not in ("unconfined", "disable"):
             raise NotSupported(f"security option {name} is not supported")
-        if name == "no-new-privileges" and value not in ("", "true", "false"):
-            raise InvalidArgument(f"invalid --security-opt: {option!r}")
+        if value not in SWITCHES.get(name, (value,)):
+            raise InvalidArgument(f"invalid --security-opt 2: {json.dumps(option)}")

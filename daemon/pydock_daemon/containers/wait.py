@@ -1,6 +1,7 @@
 """`POST /containers/{id}/wait`: the exit code, once the condition holds. Used by the API, `stop` and `remove`."""
 
 import asyncio
+import json
 
 from pydock_shared.errors import InvalidArgument
 
@@ -9,10 +10,14 @@ from .model import Container, Status
 CONDITIONS = ("not-running", "next-exit", "removed")
 
 
+def check(condition: str) -> None:
+    """Raise InvalidArgument for a condition that there is not."""
+    if condition not in CONDITIONS:
+        raise InvalidArgument(f"invalid condition: {json.dumps(condition)}")
+
+
 def prepare(container: Container, condition: str) -> asyncio.Future[int]:
     """Return a future of the exit code; from this moment on nothing is missed."""
-    if condition not in CONDITIONS:
-        raise InvalidArgument(f"invalid condition: {condition!r}")
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     if condition == "removed":
         container.removals.append(future)

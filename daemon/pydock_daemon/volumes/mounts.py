@@ -139,8 +139,24 @@ def mounted_below(folder: Path) -> list[str]:
     return [path for path in reversed(_mountpoints()) if path.startswith(above)]
 
 
-def _mountpoints() -> list[str]:
-    """Return where something is mounted, in order; proc_pid_mountinfo(5): white space and `\\` are octal there."""
+def mounted_on(path: str) -> tuple[str, set[str]]:
+    """Return where the mount is that a path lies on, and the words for how it spreads: `shared`, `master`."""
+    real = os.path.realpath(path)
     with open("/proc/self/mountinfo", "rb") as file:
-        found = [line.split(b" ", 5)[4] for line in file]
-    return [os.fsdecode(path.decode("unicode_escape").encode("latin-1") if b"\\" in path else path) for path in found]
+        rows = [line.split(b" ") for line in file]
+    for row in reversed(rows):
+        place = _unescaped(row[4])
+        if place == "/" or real == place or real.startswith(f"{place}/"):
+            return place, {os.fsdecode(tag).partition(":")[0] for tag in row[6 : row.index(b"-")]}
+    return "/", set()
+
+
+def _mountpoints() -> list[str]:
+    """Return where something is mounted, in order."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        return [_unescaped(line.split(b" ", 5)[4]) for line in file]
+
+
+def _unescaped(path: bytes) -> str:
+    """Return a path of proc_pid_mountinfo(5): white space and `\\` are octal there."""
+    return os.fsdecode(path.decode("unicode_escape").encode("latin-1") if b"\\" in path else path)

@@ -60,12 +60,23 @@ def _list_of_one(value: Any) -> Any:
     return _empty_for_null([value] if isinstance(value, str) else value)
 
 
+def _empty_values(value: Any) -> Any:
+    return {key: {} if item is None else item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _pair(value: Any) -> Any:
+    """Go's decoder fills an array of two, and drops what is too much."""
+    return [*value, 0, 0][:2] if isinstance(value, list) else value
+
+
 Bool = Annotated[bool, Strict()]
 Int = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
+Unsigned = Annotated[int, Strict(), Field(ge=0, lt=2**64)]
+Pair = Annotated[list[Unsigned], BeforeValidator(_pair)]
 Texts = Annotated[list[str], BeforeValidator(_empty_for_null)]
 Words = Annotated[list[str], BeforeValidator(_list_of_one)]
 Table = Annotated[dict[str, str], BeforeValidator(_empty_for_null)]
-Names = dict[str, Any]
+Names = Annotated[dict[str, Any], BeforeValidator(_empty_values)]
 """A set as Docker writes it, `{"80/tcp": {}}`; the values say nothing."""
 
 

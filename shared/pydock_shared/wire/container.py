@@ -1,6 +1,6 @@
 """Bodies of the container endpoints: create and update. Used by the daemon."""
 
-from . import Bool, Int, Names, Table, Texts, Wire, Words
+from . import Bool, Int, Names, Pair, Table, Texts, Unsigned, Wire, Words
 
 
 class HealthConfig(Wire):
@@ -85,14 +85,14 @@ class ThrottleDevice(Wire):
     """A limit for one block device."""
 
     path: str
-    rate: Int = 0
+    rate: Unsigned = 0
 
 
 class WeightDevice(Wire):
     """A weight for one block device."""
 
     path: str
-    weight: Int = 0
+    weight: Unsigned = 0
 
 
 class DeviceRequest(Wire):
@@ -210,7 +210,7 @@ class HostConfig(Resources):
     volume_driver: str | None = None
     volumes_from: Texts | None = None
     mounts: list[Mount] | None = None
-    console_size: list[Int] | None = None
+    console_size: Pair | None = None
     annotations: Table | None = None
     cap_add: Words | None = None
     cap_drop: Words | None = None

@@ -23,6 +23,8 @@ from pydock_shared.wire.container import HostConfig
         ({"CpuPeriod": 10}, "CPU cfs period can not be less than 1ms"),
         ({"CpuQuota": 10}, "CPU cfs quota can not be less than 1ms"),
         ({"CpusetCpus": "7777"}, "Requested CPUs are not available - requested 7777, available: 0"),
+        ({"CpuShares": 1}, "the minimum allowed cpu-shares is 2"),
+        ({"CpuShares": 262145}, "the maximum allowed cpu-shares is 262144"),
         ({"CpusetCpus": "a-b"}, "Invalid value a-b for cpuset cpus"),
         ({"CpusetMems": "7777"}, "Requested memory nodes are not available - requested 7777, available: 0"),
         ({"BlkioWeight": 5}, "Range of blkio weight is from 10 to 1000"),
@@ -40,7 +42,15 @@ def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, asked: dict[
 
 @pytest.mark.parametrize(
     "asked",
-    [{}, {"MemorySwap": -1}, {"MemorySwappiness": -1}, {"CpusetCpus": "0", "CpusetMems": "0-0"}, {"CpuQuota": -1}],
+    [
+        {},
+        {"MemorySwap": -1},
+        {"MemoryReservation": -1},
+        {"CpuShares": 2},
+        {"MemorySwappiness": -1},
+        {"CpusetCpus": "0", "CpusetMems": "0-0"},
+        {"CpuQuota": -1},
+    ],
 )
 def test_what_can_be(asked: dict[str, Any]) -> None:
     limits.check(HostConfig.model_validate(asked))

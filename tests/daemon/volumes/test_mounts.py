@@ -7,7 +7,8 @@ import pytest
 
 from pydock_daemon.forkserver.client import ForkServer
 from pydock_daemon.volumes import mounts as module
-from pydock_daemon.volumes.mounts import Mounts, mounted_at, mounted_below
+from pydock_daemon.volumes.mounts import Mounts, mounted_at, mounted_below, mounted_on
+from pydock_runtime import abi, linux
 from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
 MEMORY = {"type": "tmpfs", "device": "tmpfs", "o": "size=64k"}
@@ -116,3 +117,14 @@ async def test_a_part_that_is_not_there(mounts, place, path, error, message):
         async with mounts.shown(place, path):
             pass
     assert caught.value.message == message.format(place=place)
+
+
+async def test_where_a_path_is_mounted_and_how_that_spreads(mounts, place):
+    await mounts.hold(place, MEMORY, "user")
+    (place / "inside").mkdir()
+    linux.mount(None, str(place), None, abi.MS_PRIVATE)
+    assert mounted_on(str(place / "inside")) == (str(place), set())
+    linux.mount(None, str(place), None, abi.MS_SHARED)
+    assert mounted_on(str(place)) == (str(place), {"shared"})
+    await mounts.release("user")
+    assert mounted_on(str(place))[0] != str(place)
