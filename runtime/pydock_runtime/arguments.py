@@ -34,12 +34,14 @@ HELP = Flag("help", SWITCH, "show this help", "h")
 class Call:
     """A command line that was read: values by flag, the words that follow, and what was said for all verbs."""
 
-    __slots__ = ("failure", "root", "rootless", "systemd", "values", "words")
+    __slots__ = ("criu", "failure", "root", "rootless", "systemd", "values", "verb", "words")
 
     def __init__(self, values: dict[str, Any], words: list[str]) -> None:
         self.values = values
         self.words = words
+        self.verb = ""
         self.root = ""
+        self.criu = ""
         self.rootless = ""
         self.failure = 1
         self.systemd = False
@@ -65,9 +67,16 @@ class Call:
 
     def id(self) -> str:
         """Return the one word that is a container's id."""
-        if len(self.words) != 1:
-            raise RuntimeFailure("a container id is required, and nothing else", INVALID)
+        self.require(1, 1)
         return self.words[0]
+
+    def require(self, least: int, most: int | None = None) -> None:
+        """Raise RuntimeFailure, in runc's words, for another number of words."""
+        if not least <= len(self.words) <= (len(self.words) if most is None else most):
+            told = f"exactly {least}" if least == most else f"a minimum of {least}"
+            if len(self.words) > least and most is not None and most > least:
+                told = f"a maximum of {most}"
+            raise RuntimeFailure(f'"{self.verb}" requires {told} argument(s)', INVALID)
 
 
 def parse(argv: list[str], flags: tuple[Flag, ...]) -> Call:

@@ -1,8 +1,8 @@
 """The command `pydock-runtime`: runc's verbs, each a file below `verbs` that is imported on use.
 
 A verb's module has ARGUMENTS (what follows its name, for the help), FLAGS, SEALED (does it fork processes into
-containers?), where that is not 1 FAILURE (the exit code with an error), and `run(call) -> exit code`. `supervisor` is
-the exception: it has a life of its own.
+containers?), and `run(call) -> exit code`; where they are not 1 and 0, FAILURE (the exit code with an error) and LEAST
+(how many words it needs at least). `supervisor` is the exception: it has a life of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "pydock-runtime"
 DEFAULT_ROOT = "/run/pydock-runtime"
+UNKNOWN_VERB = 3  # the exit code, as runc's
 VERBS = {
     "checkpoint": "write the processes of a running container to files",
     "create": "make a container from a bundle, up to the gate before its program",
@@ -51,6 +52,7 @@ FLAGS = (
     Flag("log", TEXT, "file to which an error is written as well"),
     Flag("log-format", TEXT, "form of what is written there: text or json"),
     Flag("debug", SWITCH, "accepted for callers of runc; there is nothing more to tell"),
+    Flag("criu", TEXT, "path of criu, for checkpoint and restore (default: the one in PATH)"),
     Flag("systemd-cgroup", SWITCH, "let systemd make the cgroup, as a scope; cgroupsPath is slice:prefix:name"),
     Flag(
         "rootless",
@@ -74,8 +76,10 @@ def main() -> int:
         message = text(error)
     except KeyboardInterrupt:
         return 130
-    print(f"{NAME}: {message}", file=sys.stderr)
-    if call is not None and call.text("log"):
+    in_json = call is not None and call.text("log-format") == "json"
+    if call is None or not in_json or call.text("log"):
+        print(f"{NAME}: {message}", file=sys.stderr)
+    if call is not None and (in_json or call.text("log")):
         _log(call, message)
     return call.failure if call is not None else 1
 
@@ -86,15 +90,17 @@ def _dispatch(call: Call, argv: list[str]) -> int:
         return 0
     if call.has("help") or not call.words or call.words[0] == "help":
         print(_help())
-        return 0 if call.has("help") or call.words else 2
+        return 0
     _check_global(call)
     verb, rest = call.words[0], call.words[1:]
     if verb not in VERBS:
-        raise RuntimeFailure(f"unknown verb {verb}; see {NAME} --help", INVALID)
+        call.failure = UNKNOWN_VERB
+        raise RuntimeFailure(f"No help topic for '{verb}'", INVALID)
     if verb == "supervisor":
         return _supervisor(rest)
     module = importlib.import_module(f"pydock_runtime.verbs.{verb}")
     inner = arguments.parse(rest, module.FLAGS)
+    inner.verb, inner.criu = verb, call.text("criu")
     if inner.has("help"):
         print(_verb_help(verb, module))
         return 0
@@ -102,6 +108,7 @@ def _dispatch(call: Call, argv: list[str]) -> int:
         reexec.into_sealed_copy(argv)
     inner.systemd, inner.rootless = call.has("systemd-cgroup"), call.text("rootless")
     inner.root = os.path.abspath(call.text("root") or rootless.default_root(DEFAULT_ROOT))
+    inner.require(getattr(module, "LEAST", 0))
     call.failure = getattr(module, "FAILURE", 1)
     return module.run(inner)  # type: ignore[no-any-return]
 
@@ -137,7 +144,7 @@ def _log(call: Call, message: str) -> None:
     if call.text("log-format") == "json":
         line = json.dumps({"level": "error", "msg": message, "time": now})
     try:
-        with open(call.text("log"), "a", encoding="utf-8") as file:
+        with open(call.text("log") or "/dev/stderr", "a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
         print(f"{NAME}: --log {text(error)}", file=sys.stderr)

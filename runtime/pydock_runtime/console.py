@@ -32,6 +32,13 @@ CHUNK = 1 << 14
 
 def check(call: Call) -> None:
     """Refuse flags that go together wrongly, before anything is made."""
+    preserved = call.number("preserve-fds") or 0
+    for fd in range(3, 3 + preserved):
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            message = f"unable to stat preserved-fd {fd - 3} (of {preserved}): {reason(error)}"
+            raise RuntimeFailure(message, INVALID) from error
     if call.has("console-socket") and not os.path.exists(call.text("console-socket")):
         raise RuntimeFailure(f"console socket {call.text('console-socket')} does not exist", INVALID)
 

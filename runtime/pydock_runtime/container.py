@@ -136,6 +136,7 @@ def making(
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
     specs.check(spec)
+    specs.check_words(spec["process"])
     resources = spec.get("linux", {}).get("resources") or {}
     path = spec.get("linux", {}).get("cgroupsPath") or ""
     unit = scopes.Unit(path, id) if systemd else None

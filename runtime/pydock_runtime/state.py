@@ -71,7 +71,7 @@ def load(root: str, id: str) -> Record:
     try:
         with open(f"{folder(root, id)}/{FILE}", encoding="utf-8") as file:
             fields = json.load(file)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RuntimeFailure("container does not exist", INVALID) from error
     pid, start_time = fields.pop("pid"), fields.pop("start_time")
     record = Record(root, id, **fields)

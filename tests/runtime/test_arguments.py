@@ -51,5 +51,5 @@ def test_what_is_wrong_is_told(argv: list[str], message: str) -> None:
 
 def test_an_id_is_one_word() -> None:
     for words in ([], ["a", "b"]):
-        with pytest.raises(RuntimeFailure, match="a container id is required, and nothing else"):
+        with pytest.raises(RuntimeFailure, match="requires exactly 1 argument"):
             parse(words, FLAGS).id()

@@ -109,3 +109,89 @@ def test_sockets_of_a_service_are_passed_on(runtime: Runtime) -> None:
     for reader in files:
         os.close(reader)
     assert done.stdout == "2 1\nsecond\nfirst\n"
+
+
+WHOLE = {
+    "memory": {"limit": 0, "reservation": 0, "swap": 0},
+    "cpu": {"shares": 0, "quota": 0, "period": 0, "realtimeRuntime": 0, "realtimePeriod": 0, "cpus": "", "mems": ""},
+    "blockIO": {"weight": 0},
+}
+
+
+def test_updates_leave_what_is_zero(runtime: Runtime) -> None:
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    runtime.ok("update", "--memory", "64m", "--memory-swap", "128m", "--pids-limit", "30", "--cpu-share", "300", id)
+    for resources in (WHOLE, {}, {"memory": {}, "pids": {"limit": 0}}):
+        runtime.ok("update", "--resources", "-", id, input=json.dumps(resources))
+    runtime.ok("update", id)
+    runtime.ok("update", "--memory", "0", "--kernel-memory", "1m", id)
+    data = json.loads(runtime.ok("events", "--stats", id))["data"]
+    assert (data["memory"]["usage"]["limit"], data["pids"]["limit"]) == (64 << 20, 30)
+    refused = runtime("update", "--memory", "4096", id)
+    assert (refused.returncode, "unable to set memory limit to 4096 (current usage:" in refused.stderr) == (1, True)
+    runtime.ok("update", "--memory", "-1", id)
+    assert json.loads(runtime.ok("events", "--stats", id))["data"]["memory"]["usage"]["limit"] >= 1 << 62
+
+
+def test_a_process_of_a_file_has_what_it_leaves_out_of_the_container_s(runtime: Runtime) -> None:
+    id = runtime.create("sleep", "100")
+    runtime.ok("start", id)
+    file = runtime.bundle.parent / "process.json"
+    shown = "grep CapBnd /proc/self/status"
+    process = {"args": ["sh", "-c", shown], "env": ["PATH=/bin"], "cwd": "/", "user": {"uid": 0, "gid": 0}}
+
+    def run(**changed: object) -> subprocess.CompletedProcess[str]:
+        file.write_text(json.dumps(process | changed))
+        return runtime("exec", "--process", str(file), id)
+
+    assert run().stdout == "CapBnd:\t00000000a80425fb\n"
+    assert run(capabilities={"bounding": ["CAP_KILL"]}).stdout == "CapBnd:\t0000000000000020\n"
+    for changed, words in (
+        ({"cwd": ""}, "Cwd property must not be empty"),
+        ({"env": ["A=1", "B"]}, "invalid environment variable: "),
+        ({"env": ["=b"]}, "environment variable name can't be empty"),
+    ):
+        done = run(**changed)
+        assert (done.returncode, words in done.stderr) == (255, True), done.stderr
+    assert runtime("exec", "--preserve-fds", "9", id, "true").returncode == 255
+    assert "process args cannot be empty" in runtime("exec", id).stderr
+
+
+def test_a_program_needs_a_folder_and_an_environment_that_is_one(runtime: Runtime) -> None:
+    for changed, words in (
+        ({"cwd": ""}, "Cwd property must not be empty"),
+        ({"env": ["PATH=/bin", "B"]}, "invalid environment variable: "),
+    ):
+        id = runtime.configure("true", change=lambda spec: spec["process"].update(changed))  # noqa: B023 - at once
+        done = runtime("run", "--bundle", str(runtime.bundle), id)
+        assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+
+
+def test_numbers_of_words_and_unknown_verbs(runtime: Runtime) -> None:
+    for command, words in {
+        ("state",): '"state" requires exactly 1 argument(s)',
+        ("start", "a", "b"): '"start" requires exactly 1 argument(s)',
+        ("kill",): '"kill" requires a minimum of 1 argument(s)',
+        ("exec",): '"exec" requires a minimum of 1 argument(s)',
+        ("ps",): '"ps" requires a minimum of 1 argument(s)',
+        ("list", "a"): '"list" requires exactly 0 argument(s)',
+        ("features", "a"): '"features" requires exactly 0 argument(s)',
+    }.items():
+        done = runtime(*command)
+        assert (done.returncode, words in done.stderr.replace("\\", "")) == (1, True), (command, done.stderr)
+    assert runtime("bogus").returncode == 3
+    assert runtime().returncode == 0
+    assert runtime("--criu", "/nowhere/criu", "list").returncode == 0
+
+
+def test_an_error_is_json_where_that_is_asked_for(runtime: Runtime) -> None:
+    told = json.loads(runtime("--log-format", "json", "state", "nobody").stderr)
+    assert (told["level"], told["msg"]) == ("error", "container does not exist")
+
+
+def test_files_beside_the_states_are_nobody_s(runtime: Runtime) -> None:
+    id = runtime.create("sleep", "100")
+    (runtime.state / "a-file").touch()
+    (runtime.state / "a-folder").mkdir()
+    assert runtime.ok("list", "--quiet") == f"{id}\n"

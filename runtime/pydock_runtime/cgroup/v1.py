@@ -11,6 +11,7 @@ import os
 from select import EPOLLIN
 
 from pydock_runtime.cgroup import details, files, freezing, realtime, stats
+from pydock_runtime.errors import INVALID, RuntimeFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Cgroup:
 
     def _memory(self, limit: int | None, swap: int | None) -> None:
         """Set memory and memory+swap. The smaller must never pass the larger: the order depends on the present one."""
+        if limit == -1 and swap is None:
+            swap = -1  # memory may not have more than memory and swap
         if swap == -1 and not os.path.exists(f"{self.folder('memory')}/{SWAP}"):
             swap = None  # a kernel that does not count swap does not limit it
         steps = [("memory.limit_in_bytes", limit), (SWAP, swap)]
@@ -140,7 +143,19 @@ class Cgroup:
                 steps.reverse()
         for name, value in steps:
             if value is not None:
-                self._set("memory", name, str(value))
+                self._set_memory(name, value)
+
+    def _set_memory(self, name: str, value: int) -> None:
+        """Set one of the limits; RuntimeFailure, in runc's words, where more is in use."""
+        try:
+            self._set("memory", name, str(value))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            names = (f"memory.{which}usage_in_bytes" for which in ("", "max_"))
+            used, most = (int(files.read(self.folder("memory"), name)) for name in names)
+            message = f"unable to set memory limit to {value} (current usage: {used}, peak usage: {most})"
+            raise RuntimeFailure(message, INVALID) from error
 
     def _bandwidth(self, cpu: dict[str, Any]) -> None:
         period, quota = cpu.get("period"), cpu.get("quota")

@@ -58,7 +58,7 @@ def dump(
     `ready` is a descriptor to which a zero byte is written when memory can be fetched (`lazy_pages`).
     """
     check(spec)
-    program = rpc.program(*parts(spec))
+    program = rpc.program(*parts(spec), at=folders.criu)
     for feature, asked in (("mem_track", first), ("lazy_pages", wanted.get("lazy_pages"))):
         if asked:
             rpc.require(program, feature)

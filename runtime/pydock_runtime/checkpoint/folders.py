@@ -26,8 +26,9 @@ ANNOTATION = "org.criu.config"
 class Folders:
     """The folder of a checkpoint, and that of its log; open until `close`, since criu finds them by descriptor."""
 
-    def __init__(self, images: str, work: str, annotations: dict[str, str]) -> None:
-        """Make those that are missing. `work` empty: the same folder."""
+    def __init__(self, images: str, work: str, annotations: dict[str, str], *, criu: str = "") -> None:
+        """Make those that are missing. `work` empty: the same folder. `criu`: the program, if not the one in PATH."""
+        self.criu = criu
         self._work = work or images
         self._configuration = annotations.get(ANNOTATION, CONFIGURATION)
         with contextlib.ExitStack() as undo:

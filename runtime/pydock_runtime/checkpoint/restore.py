@@ -74,7 +74,7 @@ def restore(
     """
     dump.check(spec)
     labels = [name for name in LABELS if name.replace("-", "_") in wanted]
-    program = rpc.program(*dump.parts(spec), *labels)
+    program = rpc.program(*dump.parts(spec), *labels, at=folders.criu)
     if any(entry["type"] == "user" for entry in spec.get("linux", {}).get("namespaces") or ()):
         folders.let_search()
     else:

@@ -95,17 +95,12 @@ class Refused(RuntimeFailure):
     """criu could not do it."""
 
 
-def program(*parts: str) -> str:
+def program(*parts: str, at: str = "") -> str:
     """Return the path of criu; RuntimeFailure when it is not installed, or too old for these parts of what it restores.
 
-    The parts are those of SINCE; an older criu passes over them in silence.
+    The parts are those of SINCE; an older criu passes over them in silence. `at`: its path, or its name in PATH.
     """
-    for folder in os.environ.get("PATH", PATH).split(":"):
-        path = os.path.join(folder, PROGRAM)
-        if folder and os.access(path, os.X_OK) and not os.path.isdir(path):
-            break
-    else:
-        raise RuntimeFailure("checkpoint and restore need criu, which is not installed", INVALID)
+    path = _find(at or PROGRAM)
     version = ask(path, {"type": VERSION})["version"]
     have = (version["major"], version["minor"])
     for needed, why in ((NEEDED, ""), *((SINCE[part], f" for {part}") for part in parts)):
@@ -113,6 +108,14 @@ def program(*parts: str) -> str:
             old, new = (".".join(map(str, pair)) for pair in (have, needed))
             raise RuntimeFailure(f"criu {old} is too old: {new} or newer is needed{why}", INVALID)
     return path
+
+
+def _find(name: str) -> str:
+    for folder in os.environ.get("PATH", PATH).split(":"):
+        path = name if "/" in name else os.path.join(folder, name)
+        if folder and os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    raise RuntimeFailure(f"checkpoint and restore need {name}, which is not installed", INVALID)
 
 
 def require(path: str, feature: str) -> None:

@@ -75,7 +75,7 @@ def run(call: Call) -> int:
 
 def folders(call: Call, spec: dict[str, Any]) -> Folders:
     """Open the folders that the command line names, as a container's annotations have it."""
-    return Folders(images(call), call.text("work-path"), spec.get("annotations") or {})
+    return Folders(images(call), call.text("work-path"), spec.get("annotations") or {}, criu=call.criu)
 
 
 def images(call: Call) -> str:

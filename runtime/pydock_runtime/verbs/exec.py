@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ARGUMENTS = "ID [COMMAND [ARGUMENT ...]]"
 SEALED = True
 FAILURE = 255
+LEAST = 1
 FLAGS = (
     Flag("process", TEXT, "file with the `process` of a spec, instead of a command", "p"),
     Flag("detach", SWITCH, "do not wait for its end", "d"),
@@ -35,13 +36,13 @@ FLAGS = (
     Flag("process-label", TEXT, "SELinux label"),
 )
 LABELS = (("apparmor", "apparmorProfile"), ("process-label", "selinuxLabel"))
+INHERITED = ("capabilities", "apparmorProfile", "selinuxLabel")
+"""What a process of a file has of the container's own, unless the file says something else."""
 CAPABILITY_SETS = ("bounding", "effective", "permitted")
 
 
 def run(call: Call) -> int:
     """Run the process; without --detach the result is its exit code."""
-    if not call.words:
-        raise RuntimeFailure("a container id is required", INVALID)
     record = state.load(call.root, call.words[0])
     allowed = [state.CREATED, state.RUNNING, state.PAUSED]
     container.require(record, *allowed, otherwise="cannot exec in a stopped container")
@@ -90,9 +91,10 @@ def _group(call: Call, record: state.Record) -> cgroup.Cgroup:
 def _process(call: Call, record: state.Record) -> dict[str, Any]:
     """Return the process of the command line: a file, or the container's own with another command."""
     if call.has("process"):
-        return _read(call.text("process"))
+        own = record.spec["process"]
+        return {**{key: own[key] for key in INHERITED if own.get(key)}, **_read(call.text("process"))}
     if len(call.words) < 2:
-        raise RuntimeFailure("a command is required, or --process", INVALID)
+        raise RuntimeFailure("process args cannot be empty", INVALID)
     process: dict[str, Any] = json.loads(json.dumps(record.spec["process"]))
     process["args"] = call.words[1:]
     process["terminal"] = call.has("tty")
@@ -134,4 +136,4 @@ def _read(path: str) -> dict[str, Any]:
     if not isinstance(process, dict):
         raise RuntimeFailure(f"{path}: not an object", INVALID)
     shapes.check(process, shapes.PROCESS, "process")
-    return process
+    return {key: part for key, part in process.items() if part or key not in INHERITED}

@@ -17,6 +17,7 @@ FLAGS: tuple[Flag, ...] = ()
 
 def run(call: Call) -> int:
     """Print the features."""
+    call.require(0, 0)
     words = sorted({*options.FLAGS, *options.PROPAGATION, *options.RECURSIVE, *options.IDMAPS, options.COPY_UP})
     features = {
         "ociVersionMin": "1.0.0",

@@ -16,8 +16,7 @@ FLAGS = (Flag("all", SWITCH, "send it to every process of the container", "a"),)
 
 def run(call: Call) -> int:
     """Send the signal; TERM when none is named."""
-    if len(call.words) not in (1, 2):
-        raise RuntimeFailure("a container id and at most a signal are required", INVALID)
+    call.require(1, 2)
     record = state.load(call.root, call.words[0])
     number = number_of(call.words[1] if len(call.words) == 2 else "TERM")
     if not call.has("all"):

@@ -22,6 +22,7 @@ COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 
 def run(call: Call) -> int:
     """Print the list."""
+    call.require(0, 0)
     form = call.text("format") or "table"
     if form not in ("table", "json"):
         raise RuntimeFailure("invalid format option", INVALID)

@@ -18,8 +18,7 @@ def run(call: Call) -> int:
     form = call.text("format") or "table"
     if form not in ("table", "json"):
         raise RuntimeFailure("invalid format option", INVALID)
-    if not call.words:
-        raise RuntimeFailure("a container id is required", INVALID)
+    call.require(1)
     pids = sorted(set(container.group(state.load(call.root, call.words[0])).pids()))
     if form == "json":
         print(json.dumps(pids))

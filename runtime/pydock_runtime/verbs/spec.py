@@ -36,6 +36,7 @@ READ_ONLY = "bus fs irq sys sysrq-trigger".split()
 
 def run(call: Call) -> int:
     """Write the file; refused when there is one."""
+    call.require(0, 0)
     path = os.path.join(call.text("bundle") or ".", specs.FILE)
     try:
         with open(path, "x", encoding="utf-8") as file:

@@ -33,10 +33,13 @@ LIMITS = (
     ("memory-swap", SIZE, ("memory", "swap"), "limit of memory and swap together, in bytes"),
     ("pids-limit", NUMBER, ("pids", "limit"), "number of processes"),
 )
+ZEROS = ("burst", "idle")  # where 0 is a value, and not "as it is"
+IGNORED = ("kernel-memory", "kernel-memory-tcp")
 SCHEMATA = (("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema"))
 FLAGS = (
     Flag("resources", TEXT, "file with the `linux.resources` of a spec as JSON, - for stdin", "r"),
     *(Flag(name, kind, help) for name, kind, _, help in LIMITS),
+    *(Flag(name, TEXT, "accepted for callers of runc; the kernel has no such limit any more") for name in IGNORED),
     Flag("l3-cache-schema", TEXT, "share of the last cache, as L3:0=f"),
     Flag("mem-bw-schema", TEXT, "share of memory bandwidth, as MB:0=50"),
 )
@@ -50,9 +53,13 @@ def run(call: Call) -> int:
     for name, _, (section, key), _ in LIMITS:
         if name in call.values:
             resources.setdefault(section, {})[key] = call.values[name]
+        part = resources.get(section, {})
+        if key not in ZEROS and not part.get(key, True):
+            del part[key]  # a limit that is to stay as it is
+    for name in IGNORED:
+        if call.has(name):
+            container.warn(f"--{name} is ignored: the kernel has no such limit any more")
     rdt = {key: call.text(name) for name, key in SCHEMATA if call.has(name)}
-    if not resources and not rdt:
-        raise RuntimeFailure("no limit is given", INVALID)
     if rdt:
         resctrl.update(record.id, record.spec.get("linux", {}).get("intelRdt"), rdt)
     if resources:
