@@ -46,7 +46,7 @@ class Events:
         with self._store.transaction() as db:
             row = db.execute(
                 "insert into events (time, type, action, actor, attributes) values (?, ?, ?, ?, ?)",
-                (time.time_ns(), type_, action, actor, json.dumps(attributes)),
+                (time.time_ns(), type_, action, actor, json.dumps(attributes, sort_keys=True)),
             )
             if row.lastrowid and row.lastrowid % (KEEP // 10) == 0:
                 db.execute("delete from events where seq <= ?", (row.lastrowid - KEEP,))

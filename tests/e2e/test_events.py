@@ -153,6 +153,22 @@ def test_filters(docker: Cli, api: Api):
     assert names(event=["start", "destroy"], type=["container"]) == {"first start"}
 
 
+def test_fields_of_a_template(cli: Cli):
+    since = f"{time.time():.6f}"
+    cli("create", "--name", "web", "--label", "b=c", "busybox")
+    cli("network", "create", "back")
+    span = ("events", "--since", since, "--until", f"{time.time():.6f}", "--format")
+    form = "{{.Type}}|{{.Action}}|{{.Status}}|{{.From}}|{{.Scope}}|{{eq .ID .Actor.ID}}|{{lt .Time .TimeNano}}"
+    assert cli(*span, form).splitlines() == [
+        "container|create|create|busybox|local|true|true",
+        "network|create|||local|false|true",
+    ]
+    attributes = cli(*span, "{{json .Actor.Attributes}}").splitlines()[0]
+    assert attributes == '{"b":"c","image":"busybox","name":"web"}'
+    wrong = 'Error parsing format: template: :1:2: executing "" at <.No>: can\'t evaluate field No in type \\*events.Message'
+    cli.fails(*span, "{{.No}}", code=64, message=wrong)
+
+
 def test_old_fields_by_version(docker: Cli, since: Since, daemon: Engine | RemoteEngine):
     docker("create", "--name", "web", "busybox")
     began = since.began

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 Event = dict[str, "Any"]
+FIELDS = {
+    **{name: name for name in ("Type", "Action", "Actor")},
+    **{"Scope": "scope", "Time": "time", "TimeNano": "timeNano"},
+}
+"""Names in Go's templates, and on the wire."""
 
 
 def _events(call: Call) -> None:
@@ -42,8 +47,38 @@ def _printer(form: str) -> Callable[[Event], str]:
     try:
         template = Template("{{json .}}" if form == "json" else unescape(form), strict=False)
     except TemplateError as error:
-        raise Failure(f"template parsing error: {error}", 64) from error
-    return template.render
+        raise Failure(f"Error parsing format: {error}", 64) from error
+
+    def show(event: Event) -> str:
+        try:
+            return template.render(_Message(event))
+        except TemplateError as error:
+            raise Failure(f"Error parsing format: {error}", 64) from error
+
+    return show
+
+
+class _Message:
+    """What a template sees of an event."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    def lookup(self, name: str) -> Any:
+        if name in FIELDS:
+            return self._event.get(FIELDS[name], "")
+        if name not in ("ID", "Status", "From"):
+            from pydock_shared.template import UnknownField
+
+            raise UnknownField("*events.Message")
+        # Older than actions and actors, and only of these; newer versions of the API do not tell them any more.
+        actor, kind = self._event["Actor"], self._event["Type"]
+        from_ = (actor.get("Attributes") or {}).get("image", "") if kind == "container" else ""
+        told = {"ID": actor["ID"], "Status": self._event["Action"], "From": from_}
+        return told[name] if kind in ("container", "image") else ""
+
+    def plain(self) -> Event:
+        return self._event
 
 
 def _line(event: Event) -> str:
