@@ -123,6 +123,7 @@ async def serve(settings: Config) -> None:
             request_factory=request,
             handler_cancellation=True,
             access_log=None,
+            auto_decompress=False,  # a body is what was sent: archives are looked at anyway, documents are not packed
             lingering_time=LINGER,
         )
         runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)

@@ -1,6 +1,7 @@
 """Clients that send nonsense, half of something, or go away in the middle: an answer in words, and nothing is left."""
 
 import contextlib
+import gzip
 import os
 import socket
 import time
@@ -197,6 +198,15 @@ def test_who_asks_for_a_change_and_ends_its_side_is_answered(api: Api, request_l
     body = b'{"Image": "busybox"}'
     head = f"{request_line}\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     assert say(api, head.encode() + body).split()[1] == expected
+
+
+def test_a_document_that_is_packed_is_none(api: Api):
+    body = gzip.compress(b'{"Image": "busybox"}')
+    head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    for packed in (body, bytes(len(body))):
+        answer = say(api, f"{head}Content-Encoding: gzip\r\n\r\n".encode() + packed)
+        assert answer.split()[1] == b"400"
+        assert b"invalid JSON: " in answer
 
 
 def test_who_asks_whether_to_go_on_is_told(api: Api):
