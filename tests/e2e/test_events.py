@@ -166,7 +166,9 @@ def test_fields_of_a_template(cli: Cli):
     attributes = cli(*span, "{{json .Actor.Attributes}}").splitlines()[0]
     assert attributes == '{"b":"c","image":"busybox","name":"web"}'
     wrong = "can't evaluate field No in type \\*events.Message"
-    cli.fails(*span, "{{.No}}", code=64, message=f'Error parsing format: template: :1:2: executing "" at <.No>: {wrong}')
+    cli.fails(
+        *span, "{{.No}}", code=64, message=f'Error parsing format: template: :1:2: executing "" at <.No>: {wrong}'
+    )
 
 
 def test_old_fields_by_version(docker: Cli, since: Since, daemon: Engine | RemoteEngine):
