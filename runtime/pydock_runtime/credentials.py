@@ -154,7 +154,15 @@ def become(process: Process, before: Callable[[], None] | None = None) -> NoRetu
     # As root first: it may lie where only root can go. A network file system may know the user only: again, below.
     entered = _enter(process, last_try=False)
     steps.carry_out(process.first)
-    steps.carry_out(login.steps)
+    try:
+        steps.carry_out(login.steps)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        what = {"setresuid": "uid", "setresgid": "gid"}.get(error.filename, "groups")
+        raise RuntimeFailure(
+            f"unable to setup user: cannot set {what} to unmapped user in user namespace", INVALID
+        ) from error
     if not entered:
         _enter(process, last_try=True)
     path = process.search.find()

@@ -178,6 +178,8 @@ def test_limits_tmpfs_devices_and_a_read_only_root(docker: Cli):
     devices = ("--device", "/dev/zero:/dev/foo", "--init")
     done = docker("run", "--rm", *options, *devices, "busybox", "sh", "-c", script)
     assert done.split() == ["99", "100", "0", "ro", "3"]
+    words = "unable to setup user: cannot set uid to unmapped user in user namespace"
+    docker.fails("run", "--rm", "-u", str(COUNT), "busybox", "true", code=125, message=words)
 
 
 def test_networks_belong_to_the_container(docker: Cli, remapped: RemappedEngine):

@@ -64,8 +64,10 @@ def _mapped(path: str, users: int) -> int:
         tree = linux.open_tree(abi.AT_FDCWD, path, abi.OPEN_TREE_CLONE)
     except OSError as error:
         raise RuntimeFailure(f"root filesystem {path}: {reason(error)}") from error
+    # A copy of a shared mount is shared as well: what the container mounts in it would be seen on the host.
+    private = abi.MS_PRIVATE
     try:
-        linux.mount_setattr(tree, set_=abi.MOUNT_ATTR_IDMAP, user_namespace=users, path=path)
+        linux.mount_setattr(tree, set_=abi.MOUNT_ATTR_IDMAP, propagation=private, user_namespace=users, path=path)
     except OSError as error:
         os.close(tree)
         raise RuntimeFailure(f"{path}: its file system cannot be mapped: {reason(error)}") from error
