@@ -42,11 +42,13 @@ def test_the_same_keys_in_the_file(tmp_path):
         "live-restore": True,
         "init": True,
         "init-path": "/usr/bin/tini-static",
+        "userns-remap": "default",
     }
     made = load(file=file, tmp_path=tmp_path).config
     assert (made.hosts, made.bridge, made.log_options) == (("unix:///tmp/a.sock",), "br7", {"max-size": "10m"})
     assert made.default_address_pools == (("10.10.0.0/16", 24),)
     assert (made.init, made.init_path) == (True, "/usr/bin/tini-static")
+    assert (made.userns_remap, load("--userns-remap", "1000:1000").config.userns_remap) == ("default", "1000:1000")
     assert (load(file={}, tmp_path=tmp_path).config.init, load("--init").config.init) == (False, True)
 
 
