@@ -147,6 +147,15 @@ def test_shared_memory_size(cli: Cli):
     assert "size=8192k" in cli("run", "--rm", "--shm-size", "8m", "busybox", "grep", "/dev/shm", "/proc/mounts")
 
 
+def test_shared_memory_of_another_container(docker: Cli):
+    docker("run", "-d", "--name", "giver", "--ipc", "shareable", "busybox", "sh", "-c", "echo x >/dev/shm/f; sleep 60")
+    script = "cat /dev/shm/f; echo y >/dev/shm/g; grep /dev/shm /proc/mounts"
+    lines = docker("run", "--rm", "--ipc", "container:giver", "busybox", "sh", "-c", script).splitlines()
+    assert lines[0] == "x"
+    assert "nosuid,nodev,noexec" in lines[1]
+    assert docker("exec", "giver", "cat", "/dev/shm/g") == "y"
+
+
 def test_device(cli: Cli):
     assert (
         cli("run", "--rm", "--device", "/dev/zero:/dev/nought:r", "busybox", "head", "-c", "3", "/dev/nought")
