@@ -5,12 +5,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.conftest import OTHER_HOST
 from tests.fixtures.cli import Cli
 from tests.fixtures.engine import Engine, eventually
+from tests.fixtures.http import Api
 
 OURS = pytest.mark.skipif(bool(OTHER_HOST), reason="we differ on purpose")
 
@@ -69,6 +71,18 @@ def test_kill_returns_when_it_has_ended(docker: Cli):
 
 
 @OURS
+@OURS
+def test_whoever_pauses_it_meanwhile_does_not_keep_it_from_ending(docker: Cli, api: Api):
+    docker("create", "--name", "web", "busybox", "sh", "-c", "while :; do sleep 0.1; done")
+    asked = ("pause", "pause", "stop?t=0", "pause", "unpause", "pause")
+    with ThreadPoolExecutor(len(asked)) as pool:
+        for _ in range(25):
+            api.ok("POST", "/containers/web/start")
+            answers = list(pool.map(lambda verb: api("POST", f"/containers/web/{verb}"), asked))
+            assert answers[2].status == 204
+            assert state(docker).startswith("exited 137")
+
+
 def test_a_signal_that_is_no_stop_leaves_the_policy_alone(docker: Cli):
     script = "trap 'exit 4' HUP; READY; while :; do sleep 0.1; done"
     up(docker, "--restart", "on-failure", script=script)

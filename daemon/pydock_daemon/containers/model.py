@@ -157,6 +157,8 @@ class Container:
     puts: int = 0
     """How often archives were unpacked in it: at the beginning of each and at its end."""
     measured: Measured | None = None
+    killed: int = 0
+    """Which run was sent KILL, by its start: it is not paused any more, for a frozen process does not die."""
     stays: bool = False
     """A user's restart is under way: its end is not what `--rm` waits for."""
 

@@ -15,7 +15,7 @@ async def pause(containers: Containers, container: Container, *, held: bool = Fa
     async with container.lock:
         if container.state.status is Status.PAUSED:
             raise Conflict(f"Container {container.id} is already paused")
-        if container.state.status is not Status.RUNNING:
+        if container.state.status is not Status.RUNNING or container.killed == container.state.started_at:
             raise Conflict(f"container {container.id} is not running")
         if container.state.held is not held:
             container.state.held = held

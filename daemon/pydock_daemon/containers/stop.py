@@ -43,10 +43,12 @@ async def end(containers: Containers, container: Container, signal: int, seconds
     ended = wait.prepare(container, "not-running")
     if ended.done():
         return
-    if container.state.status is Status.PAUSED:
-        await containers.supervisor.request("resume", container=container.id)
     patience = None if seconds < 0 else float(seconds) if heeds(container.state.pid, signal) else 0.0
-    await send(containers, container, signal)
+    if signal == signals.SIGKILL:
+        await _kill(containers, container)
+    else:
+        await _thaw(containers, container)
+        await send(containers, container, signal)
     containers.publish(container, "kill", signal=str(signal))
     try:
         await asyncio.wait_for(asyncio.shield(ended), patience)
@@ -55,7 +57,7 @@ async def end(containers: Containers, container: Container, signal: int, seconds
 
 
 async def _force(containers: Containers, container: Container, ended: asyncio.Future[int], *, told: bool) -> None:
-    await send(containers, container, signals.SIGKILL)
+    await _kill(containers, container)
     if not told:
         containers.publish(container, "kill", signal=str(int(signals.SIGKILL)))
     try:
@@ -64,6 +66,20 @@ async def _force(containers: Containers, container: Container, ended: asyncio.Fu
         raise PydockError(
             f"cannot stop container: {container.name}: tried to kill container, but did not receive an exit event"
         ) from error
+
+
+async def _kill(containers: Containers, container: Container) -> None:
+    """Send KILL to one that is not frozen, and will not be: with cgroup v1 a frozen process does not die."""
+    async with container.lock:
+        await _thaw(containers, container)
+        await send(containers, container, signals.SIGKILL)
+        container.killed = container.state.started_at
+
+
+async def _thaw(containers: Containers, container: Container) -> None:
+    if container.state.status is Status.PAUSED:
+        with contextlib.suppress(NotFound, Conflict):  # it has just ended
+            await containers.supervisor.request("resume", container=container.id)
 
 
 async def send(containers: Containers, container: Container, signal: int) -> None:
