@@ -25,7 +25,7 @@ from pydock_runtime import (
     user,
 )
 from pydock_runtime import program as program_file
-from pydock_runtime.errors import INVALID, RuntimeFailure, reason
+from pydock_runtime.errors import EXEC_DENIED, INVALID, RuntimeFailure, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -290,4 +290,4 @@ def _enter(process: Process, *, last_try: bool) -> bool:
 
 
 def _no_cwd(cwd: str, error: OSError) -> RuntimeFailure:
-    return RuntimeFailure(f'chdir to cwd ("{cwd}") set in config.json failed: {reason(error)}')
+    return RuntimeFailure(f'chdir to cwd ("{cwd}") set in config.json failed: {reason(error)}', EXEC_DENIED)

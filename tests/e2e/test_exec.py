@@ -144,3 +144,41 @@ def test_nothing_comes_along_with_the_answer(api: Api, daemon: Engine | RemoteEn
         assert answer.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
         assert answer.endswith(b"\r\n\r\n")
         assert len(stream.recv(65536)) > 8
+
+
+RUNTIME = "OCI runtime exec failed: exec failed: unable to start container process: "
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"Cmd": ["nosuch"]}, f'{RUNTIME}exec: "nosuch": executable file not found in $PATH'),
+        ({"Cmd": ["/etc/passwd"]}, f'{RUNTIME}exec: "/etc/passwd": permission denied'),
+        (
+            {"Cmd": ["id"], "WorkingDir": "/nosuch"},
+            f'{RUNTIME}chdir to cwd ("/nosuch") set in config.json failed: no such',
+        ),
+        ({"Cmd": ["id"], "User": "nosuch"}, "unable to find user nosuch: no matching entries in passwd file"),
+        ({"Cmd": ["id"], "User": "-1"}, "uids and gids must be in range 0-2147483647"),
+    ],
+    ids=str,
+)
+def test_why_it_does_not_run(api: Api, running: str, asked: dict[str, object], message: str):
+    """On the stream of who waits for output, and else as the answer."""
+    one, other = (api.ok("POST", f"/containers/{running}/exec", {"AttachStdout": True, **asked})["Id"] for _ in "12")
+    with api.hijack(f"/exec/{one}/start", {"Tty": True}) as stream, stream.makefile("rb") as said:
+        assert said.read().decode().startswith(message)
+    answer = api("POST", f"/exec/{other}/start", {"Detach": True})
+    assert answer.status in (400, 500)  # 500 of dockerd, where the user is nobody
+    assert answer.body["message"].startswith(message)
+    assert api.ok("GET", f"/exec/{one}/json")["ExitCode"] in (126, 127)
+
+
+def test_variables_have_their_place(api: Api, running: str):
+    """What is given stands where its like stood, as Docker has it; a bare name unsets one."""
+    asked = {"AttachStdout": True, "Cmd": ["env"], "Env": ["PATH=/bin", "B=2", "C=3", "B=4", "HOSTNAME"], "Tty": True}
+    made = api.ok("POST", f"/containers/{running}/exec", asked | {"DetachKeys": "ctrl-a,x"})["Id"]
+    assert api.ok("GET", f"/exec/{made}/json")["DetachKeys"] == "AXg="
+    with api.hijack(f"/exec/{made}/start", {"Tty": True}) as stream, stream.makefile("rb") as said:
+        names = [line.partition("=")[0] for line in said.read().decode().splitlines()]
+    assert names == ["PATH", "TERM", "B", "C", "HOME"]

@@ -1,5 +1,6 @@
 """/containers/{id}/exec and /exec: further processes in a container."""
 
+import base64
 import socket
 
 from aiohttp import web
@@ -60,7 +61,7 @@ async def _start_attached(call: Call, item: Exec, body: ExecStart, size: tuple[i
         try:
             await call.engine.execs.start(item, attachment, size, leash=bool(body.kill_on_disconnect))
         except PydockError as error:
-            text = f"OCI runtime exec failed: {error.message}\r\n".encode()
+            text = f"{error.message}\r\n".encode()
             await hijacked.taken()
             hijacked.socket.setblocking(True)
             hijacked.socket.sendall(text if raw else frame(STDOUT, text))
@@ -89,9 +90,9 @@ async def inspect_exec(call: Call) -> web.StreamResponse:
             "OpenStdin": bool(asked.attach_stdin),
             "OpenStderr": bool(asked.attach_stderr),
             "OpenStdout": bool(asked.attach_stdout),
-            "CanRemove": item.exit_code is not None,
+            "CanRemove": False,
             "ContainerID": item.container.id,
-            "DetachKeys": asked.detach_keys or "",
+            "DetachKeys": base64.b64encode(bytes(item.detach_keys)).decode() if asked.detach_keys else "",
             "Pid": item.pid,
         }
     )

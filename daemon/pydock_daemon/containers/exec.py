@@ -20,10 +20,11 @@ from . import capabilities, links, seccomp
 from .model import Attachment, Container, Status
 from .service import Containers
 from .spec import rlimits
-from .start import assigned, environment
+from .start import environment, replaced
 
 UNKNOWN_CODE = 255
 """The exit code of one whose end nobody saw."""
+OWN_WORDS = ("unable to find ", "uids and gids ", "OCI runtime ")
 MOST = 4000
 """Execs that are kept, of all containers together; Docker forgets a finished one after some minutes."""
 
@@ -149,6 +150,7 @@ class Execs:
             raise
         except PydockError as error:
             item.running, item.exit_code = False, getattr(error, "exit_code", 126)
+            error.message = _said(error.message)
             raise
         item.pid, item.begun_at = answer["pid"], time.time_ns()
 
@@ -215,11 +217,7 @@ class Execs:
         held = capabilities.granted(
             host.cap_add, host.cap_drop, privileged=privileged, available=containers.capabilities
         )
-        own = {entry.partition("=")[0] for entry in asked.env or ()}
-        linked = links.environment(containers, container)
-        env = [entry for entry in environment(container, linked) if entry.partition("=")[0] not in own]
-        if item.tty and not any(entry.startswith("TERM=") for entry in env) and "TERM" not in own:
-            env.append("TERM=xterm")
+        env = environment(container, links.environment(containers, container), tty=item.tty)
         user: dict[str, Any] = {"username": asked.user or config.user or "0"}
         if host.group_add:
             user["groups"] = host.group_add
@@ -227,7 +225,7 @@ class Execs:
             "terminal": item.tty,
             "user": user,
             "args": list(asked.cmd or ()),
-            "env": env + assigned(asked.env),
+            "env": replaced(env, asked.env),
             "cwd": asked.working_dir or config.working_dir or "/",
             "rlimits": rlimits(host),
             "noNewPrivileges": any(
@@ -243,6 +241,13 @@ class Execs:
             # Another runtime keeps to the profile that the container was created with.
             return process, None
         return process, seccomp.for_container(seccomp.option(host.security_opt), held)
+
+
+def _said(message: str) -> str:
+    """Return why a process was not run, in Docker's words: users are looked up by itself, the rest is its runtime's."""
+    if message.startswith(OWN_WORDS):
+        return message
+    return f"OCI runtime exec failed: exec failed: unable to start container process: {message}"
 
 
 def check_running(container: Container) -> None:

@@ -262,18 +262,27 @@ def _block_limits(host: HostConfig) -> dict[str, list[dict[str, int]]]:
         raise PydockError(error.message) from error  # as of `devices.resolve`: the request to start it was right
 
 
-def environment(container: Container, linked: Sequence[str] = ()) -> list[str]:
-    """Return the variables of the main process, Docker's own ones first, then those of links; none of a bare name."""
+def environment(container: Container, linked: Sequence[str] = (), *, tty: bool | None = None) -> list[str]:
+    """Return the variables of a process, Docker's own ones first, then those of links, then the container's others.
+
+    `tty` says whether it has a terminal, where that is not the container's own.
+    """
     config = container.config
-    given = {entry.partition("=")[0] for entry in config.env or ()}
     named = [] if container.in_build else [f"HOSTNAME={config.hostname or os.uname().nodename}"]
-    own = [DEFAULT_PATH, *named] + (["TERM=xterm"] if config.tty else [])
-    return [entry for entry in (*own, *linked) if entry.partition("=")[0] not in given] + assigned(config.env)
+    terminal = ["TERM=xterm"] if (config.tty if tty is None else tty) else []
+    return replaced([DEFAULT_PATH, *named, *terminal, *linked], config.env)
 
 
-def assigned(env: Sequence[str] | None) -> list[str]:
-    """Return the variables that have a value; a name without one is there to unset what would be taken over."""
-    return [entry for entry in env or () if "=" in entry]
+def replaced(variables: Sequence[str], given: Sequence[str] | None) -> list[str]:
+    """Return variables with those that are given in the place of their like, and after them; a bare name unsets one."""
+    found = {entry.partition("=")[0]: entry for entry in variables}
+    for entry in given or ():
+        name, equals, _ = entry.partition("=")
+        if equals:
+            found[name] = entry
+        else:
+            found.pop(name, None)
+    return list(found.values())
 
 
 def _profile(container: Container, spec: dict[str, Any]) -> seccomp.Profile | None:
