@@ -116,6 +116,10 @@ def test_what_a_path_is(api: Api, web: str):
             404,
             {"message": f"Could not find the file {path} in container web"},
         )
+    id_ = api.ok("GET", "/containers/web/json")["Id"]
+    for method in ("GET", "PUT"):
+        answer = api(method, f"/containers/{id_[:20]}/archive", path="/nope")
+        assert answer.body == {"message": f"Could not find the file /nope in container {id_[:20]}"}
     assert api("GET", "/containers/web/archive").status == 400
     for path in ("/src/two/", "/loop", "/loop/x"):
         assert api("GET", "/containers/web/archive", path=path).status in (400, 500)

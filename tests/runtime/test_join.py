@@ -94,7 +94,7 @@ def test_a_terminal_of_the_container_s(root: Path) -> None:
         (
             "true",
             {"cwd": "/nope"},
-            "system",
+            "exec-denied",
             'chdir to cwd ("/nope") set in config.json failed: no such file or directory',
         ),
         (

@@ -107,7 +107,7 @@ def test_a_working_directory_that_goes_is_told(overlay: Overlay) -> None:
         running.exec("rmdir", "/work")
         gone = running.exec("true", process=process, known=known)
     message = 'chdir to cwd ("/work") set in config.json failed: no such file or directory'
-    assert gone.error == {"kind": "system", "message": message}
+    assert gone.error == {"kind": "exec-denied", "message": message}
 
 
 def test_files_that_are_pipes_or_large_or_missing_keep_nobody_waiting(overlay: Overlay) -> None:

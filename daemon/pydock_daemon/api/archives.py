@@ -39,13 +39,16 @@ def _header(about: dict[str, Any]) -> dict[str, str]:
 
 async def stat_path(call: Call) -> web.StreamResponse:
     """HEAD /containers/{name}/archive."""
-    about = await archive.about(call.engine.containers, _container(call), _path(call))
+    about = await archive.about(call.engine.containers, _container(call), _path(call), called=call.params["name"])
     return web.Response(headers=_header(about))
 
 
 async def get_archive(call: Call) -> web.StreamResponse:
     """GET /containers/{name}/archive."""
-    async with archive.taken(call.engine.containers, _container(call), _path(call)) as (about, child):
+    async with archive.taken(call.engine.containers, _container(call), _path(call), called=call.params["name"]) as (
+        about,
+        child,
+    ):
         return await _send(call, child, TAR, _header(about))
 
 
@@ -59,6 +62,7 @@ async def put_archive(call: Call) -> web.StreamResponse:
         call.request.content.readany,
         keep_kinds=call.flag("noOverwriteDirNonDir"),
         owner=(container.config.user or "") if call.flag("copyUIDGID") else "",
+        called=call.params["name"],
     )
     return web.Response()
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pydock_daemon.containers import attach as attaching
 from pydock_daemon.containers.logdrivers import info, settings
-from pydock_daemon.containers.logs import Details, encode, read_logs
+from pydock_daemon.containers.logs import Details, encode, opener_of, read_logs
 from pydock_daemon.containers.model import Attachment, Container
 from pydock_daemon.containers.start import environment
 from pydock_shared.errors import InvalidArgument
@@ -49,6 +49,8 @@ async def attach(call: Call) -> web.StreamResponse:
     keys = detach_keys(call.query.get("detachKeys"))
     tty = bool(container.config.tty)
     wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
+    if wanted["logs"]:
+        opener_of(settings.reader_of(container))  # while there is an answer that can say that they cannot be read
     await call.request.read()
     hijacked = hijack(call.request, content_type=content_type(call, tty=tty))
     try:
@@ -164,9 +166,8 @@ def _moment(call: Call, name: str) -> int | None:
 
 def _tail(text: str | None) -> int | None:
     """Return how many lines: None for all, which is what anything but a number means to Docker."""
-    if not text or text == "all" or not text.lstrip("-").isdigit() or int(text) < 0:
-        return None
-    return int(text)
+    digits = (text or "").removeprefix("+")
+    return int(digits) if digits.isdigit() and digits.isascii() else None
 
 
 ROUTES = (

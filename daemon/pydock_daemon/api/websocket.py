@@ -11,6 +11,8 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from pydock_daemon.containers import attach as attaching
+from pydock_daemon.containers.logdrivers import settings
+from pydock_daemon.containers.logs import opener_of
 from pydock_daemon.containers.model import Attachment
 from pydock_shared.errors import InvalidArgument
 
@@ -30,6 +32,8 @@ async def attach(call: Call) -> web.StreamResponse:
     attaching.check(container)
     keys = detach_keys(call.query.get("detachKeys"))
     wanted = {name: call.version < SINCE_CHOICE or call.flag(name) for name in STREAMS}
+    if call.flag("logs"):
+        opener_of(settings.reader_of(container))
     messages = web.WebSocketResponse(max_msg_size=1 << 20)
     if not messages.can_prepare(call.request):
         raise InvalidArgument("bad handshake: this is no request for a websocket")

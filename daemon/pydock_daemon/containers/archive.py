@@ -47,20 +47,20 @@ def _wire(about: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _named(container: Container, path: str) -> AsyncIterator[None]:
-    """Say of what is missing that it is a file of a container, with Docker's words."""
+async def _named(container: Container, path: str, called: str) -> AsyncIterator[None]:
+    """Say of what is missing that it is a file of a container, in Docker's words: as it was `called` in the request."""
     try:
         yield
     except NoSuchFile as error:
-        raise NotFound(f"Could not find the file {path} in container {container.name}") from error
+        raise NotFound(f"Could not find the file {path} in container {called or container.name}") from error
 
 
-async def about(containers: Containers, container: Container, path: str) -> dict[str, Any]:
+async def about(containers: Containers, container: Container, path: str, *, called: str = "") -> dict[str, Any]:
     """Return what a path is, as Docker's PathStat; NotFound when there is nothing."""
     try:
         async with (
             asyncio.timeout(PATIENCE),
-            _named(container, path),
+            _named(container, path, called),
             filesystem.opened(containers, container, "stat", path=path) as child,
         ):
             return _wire(await child.answer())
@@ -69,9 +69,11 @@ async def about(containers: Containers, container: Container, path: str) -> dict
 
 
 @asynccontextmanager
-async def taken(containers: Containers, container: Container, path: str) -> AsyncIterator[tuple[dict[str, Any], Child]]:
+async def taken(
+    containers: Containers, container: Container, path: str, *, called: str = ""
+) -> AsyncIterator[tuple[dict[str, Any], Child]]:
     """Give the PathStat of a path and the child whose output is its archive."""
-    async with _named(container, path), filesystem.opened(containers, container, "get", path=path) as child:
+    async with _named(container, path, called), filesystem.opened(containers, container, "get", path=path) as child:
         found = _wire(await child.answer())
         containers.publish(container, "archive-path")
         yield found, child
@@ -85,6 +87,7 @@ async def put(
     *,
     keep_kinds: bool,
     owner: str = "",
+    called: str = "",
 ) -> None:
     """Unpack an archive, compressed or not, in a folder of the container.
 
@@ -102,7 +105,7 @@ async def put(
     opened = filesystem.opened(containers, container, "put", write=True, **fields)
     container.puts += 1
     try:
-        async with _named(container, path), opened as child:
+        async with _named(container, path, called), opened as child:
             await child.feed(read)
     finally:
         container.puts += 1

@@ -51,9 +51,7 @@ async def read_logs(
     for a driver that cannot be read, PydockError for a damaged file. `opened` is called when the files are open: from
     then on nothing is lost by their removal.
     """
-    opener = OPENERS.get(driver)
-    if opener is None:
-        raise NotSupported("configured logging driver does not support reading")
+    opener = opener_of(driver)
     streams = frozenset(name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen)
     wanted, counted = Filter(streams, since, until), Filter(frozenset(STREAMS), since, None)
     with ExitStack() as stack:
@@ -83,6 +81,13 @@ async def read_logs(
                 yield batches
             if over:
                 return
+
+
+def opener_of(driver: str) -> Opener:
+    """Return what opens the files of a driver; NotSupported for one that cannot be read."""
+    if driver not in OPENERS:
+        raise NotSupported("configured logging driver does not support reading")
+    return OPENERS[driver]
 
 
 async def _to_its_end(function: Callable[[], T]) -> T:
