@@ -182,9 +182,7 @@ def execute(process: Process, environment: Strings) -> NoReturn:
 
 def _first(process: Process) -> list[Step]:
     """Return what is done while it is still root, and what may as well be done then."""
-    found = [*rlimits.give_back()]
-    if process.limits:
-        found.append(steps.python(rlimits.apply, process.limits))
+    found = [*rlimits.give_back(), *rlimits.applying(process.limits)]
     if process.scheduling.asked:
         found.append(steps.python(process.scheduling.apply))
     if process.no_new_privileges:
@@ -237,13 +235,17 @@ LEAVE_KEYRING: list[Step] = [
 
 The user of the program may search it, as in runc.
 """
-DEFAULT_SIGNALS: list[Step] = [*map(steps.default_signal, IGNORED), steps.unblock_signals()]
+DEFAULT_SIGNALS: list[Step] = [
+    *map(steps.default_signal, IGNORED),
+    steps.call("sigprocmask", signal.SIG_SETMASK, steps.NO_SIGNALS, None),
+]
+"""The end of all ignoring and holding back of signals."""
 
 
 def _load(process: Process, filter_: Program) -> Step:
     if filter_.listener:
         return steps.python(_load_and_tell, process, filter_)
-    wanted = (abi.SECCOMP_SET_MODE_FILTER, filter_.flags, linux.seccomp_program(filter_))
+    wanted = (abi.SECCOMP_SET_MODE_FILTER, filter_.flags, linux.Filter(filter_))
     return steps.system_call("seccomp", abi.SYS_SECCOMP, *wanted)
 
 
@@ -259,7 +261,7 @@ def score(value: int | None, pid: str = "self") -> list[Step]:
     """
     if value is None:
         return []
-    return [steps.write_file(f"/proc/{pid}/oom_score_adj".encode(), b"%d" % value, tolerated=errno.EACCES)]
+    return steps.write_file(f"/proc/{pid}/oom_score_adj".encode(), b"%d" % value, tolerated=errno.EACCES)
 
 
 def own(stdio: tuple[int, int, int], account: user.User) -> None:

@@ -1,144 +1,204 @@
 """The program of the forker: a process so small that its forks are cheap. Started by `supervisor.forks`; ends with it.
 
-A fork costs by what there is to copy, and afterwards once more by what the parent goes on to use. The supervisor is
-three times as large as this, and does much between two forks. What is forked here is the supervisor's own child
-(CLONE_PARENT), which only it waits for.
+A fork costs by what there is to copy, and afterwards once more by what both go on to use. The supervisor is three times
+as large as this, and does much between two forks. All that this does is to carry out what the supervisor has made
+ready, see `packing`; so it imports next to nothing. What is forked is the supervisor's own child (CLONE_PARENT), which
+only it waits for.
 
-    supervisor  {"pid", "process", "cgroup", "filter"} + stdin, stdout, stderr, the child's end of `sync`
-    supervisor  {"again": n} + the same                                         n is the answer to such a request
-    forker      {"pid", "habit": n} + pidfd,  or  {"error": {"kind", "message"}}
-    supervisor  {"filter": n, "saved": [...]} | {"habit": n, "told": {...}} | {"forget": n}            without answer
+    supervisor  NEW, number, steps    + descriptors, which get the numbers from `place(number)` on
+    supervisor  FORGET, number
+    supervisor  AGAIN, number         + stdin, stdout, stderr, the child's end of `sync`
+    forker      pid + pidfd, or REFUSED                                    the answer to AGAIN; READY before everything
+
+A child that cannot become what it is to be says STALE on `sync`: another one, of a process that has all there is, will
+find out why.
 """
 
 from __future__ import annotations
 
-import array
-import contextlib
+import ctypes
 import gc
-import json
 import os
-import signal
-import socket
-import sys
+import struct
 
-from pydock_runtime import cgroup, credentials, join, linux, rlimits, seccomp
-from pydock_runtime.errors import SYSTEM, RuntimeFailure, text
-from pydock_runtime.known import Habit
+from pydock_runtime import abi, linux, packing, steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from pydock_runtime.seccomp import Program
+    from typing import NoReturn
 
 CHANNEL = 3
 """The descriptor on which the supervisor speaks."""
-LIMIT = 1 << 20
 GIVEN = (4, 5, 6, 7)
-"""What comes with a request gets these numbers, so that all that has to be done with it stays the same."""
+"""What comes with AGAIN gets these numbers, so that all that has to be done with it stays the same."""
+HOME = 32
+"""Our own pid namespace. From here on descriptors stay; those below are closed after each message."""
+WIDTH = 16
+"""Descriptors that may come with NEW."""
+NEW, FORGET, AGAIN = b"N", b"F", b"A"
+HEAD = struct.Struct("=cI")
+LIMIT = 1 << 16
+"""Bytes of a message."""
+REFUSED, READY = -1, 0
+"""Instead of a pid."""
+STALE = b'{"stale": true}'
+_SCM_RIGHTS, _MSG_CMSG_CLOEXEC, _MSG_NOSIGNAL, _SOL_SOCKET = 1, 0x40000000, 0x4000, 1
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Control(ctypes.Structure):
+    _fields_ = (
+        ("length", ctypes.c_size_t),
+        ("level", ctypes.c_int),
+        ("kind", ctypes.c_int),
+        ("fds", ctypes.c_int * WIDTH),
+    )
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint),
+        ("vectors", ctypes.POINTER(_Vector)),
+        ("vectors_length", ctypes.c_size_t),
+        ("control", ctypes.POINTER(_Control)),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class Message:
+    """What is received or sent, always in the same memory."""
+
+    __slots__ = ("_control", "_header", "_receiving", "_sending", "data", "fds")
+
+    def __init__(self, size: int) -> None:
+        self.data = ctypes.create_string_buffer(size)
+        vector = _Vector(ctypes.addressof(self.data), size)
+        self._control = _Control(level=_SOL_SOCKET, kind=_SCM_RIGHTS)
+        self.fds = self._control.fds
+        self._header = _Header(vectors=ctypes.pointer(vector), vectors_length=1, control=ctypes.pointer(self._control))
+        self._receiving = steps.call("recvmsg", CHANNEL, ctypes.byref(self._header), _MSG_CMSG_CLOEXEC)
+        self._sending = steps.call("sendmsg", CHANNEL, ctypes.byref(self._header), _MSG_NOSIGNAL)
+
+    def receive(self) -> int:
+        """Wait for one; return its length, 0 at the end. Raises OSError."""
+        self._header.control_length = ctypes.sizeof(self._control)
+        _, function, arguments, _ = self._receiving
+        length: int = function(*arguments)
+        if length < 0:
+            raise steps.failure("recvmsg")
+        return length
+
+    def received(self) -> int:
+        """Return how many descriptors came along."""
+        if not self._header.control_length:
+            return 0
+        return int(self._control.length - _Control.fds.offset) // ctypes.sizeof(ctypes.c_int)
+
+    def send(self, *, count: int) -> None:
+        """Send it, with so many descriptors. Raises OSError."""
+        used = _Control.fds.offset + count * ctypes.sizeof(ctypes.c_int)
+        self._control.length = used
+        self._header.control_length = used if count else 0
+        steps.carry_out((self._sending,))
+
+
+def place(number: int) -> int:
+    """Return the first of the descriptors that lead to what has this number."""
+    return HOME + 1 + number * WIDTH
+
+
+_setns, (_home, _pids) = steps.call("setns", HOME, abi.CLONE_NEWPID)[1:3]
+_saying_so = steps.call("write", GIVEN[3], STALE, len(STALE))
 
 
 class Regular:
-    """A process that is forked again and again, and the open way into its container."""
+    """A process that is forked again and again."""
 
-    __slots__ = ("_entry", "habit", "work")
+    __slots__ = ("_checks", "_first", "_last", "target")
 
-    def __init__(self, message: dict[str, Any], program: Program | None, channel: socket.socket) -> None:
-        self.habit = Habit(credentials.Process(message["process"], program))
-        self.habit.repeated = True
-        self._entry = join.Entry(message["pid"], cgroup.open_existing(message["cgroup"]))
-        self.work = join.Work(self._entry, message["process"], self.habit.process, GIVEN[:3], channel, habit=self.habit)
+    def __init__(self, number: int, packed: bytes, filters: dict[bytes, linux.Filter]) -> None:
+        self.target = steps.ready(place(number))
+        self._first, self._checks, self._last = packing.unpacked(packed, filters)
 
-    def close(self) -> None:
-        """Close the way."""
-        self._entry.close()
+    def become(self) -> NoReturn:
+        """Be it, in a child."""
+        try:
+            steps.carry_out(self._first)
+            if steps.all_hold(self._checks):
+                steps.carry_out(self._last)
+        finally:
+            steps.succeeds(_saying_so)
+            os._exit(1)
 
 
 class Forker:
     """What it has been told; `serve` returns when the supervisor has gone."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._given = _socket_to_come(GIVEN[3])
-        self._filters: dict[int, Program] = {}
+    def __init__(self) -> None:
+        self._asked, self._answer = Message(LIMIT), Message(ctypes.sizeof(ctypes.c_int))
+        self._pid = ctypes.c_int.from_buffer(self._answer.data)
+        self._filters: dict[bytes, linux.Filter] = {}
         self._regulars: dict[int, Regular] = {}
-        self._next = 0
+        (_, self._clone, self._how, _), self._pidfd = steps.fork(abi.CLONE_PARENT, 0)
+        self._tidy = [steps.close_range(GIVEN[0], HOME - 1)]
 
     def serve(self) -> None:
         """Answer."""
-        while True:
-            data, fds = receive(self._channel)
-            if not data:
-                return
-            self._take(json.loads(data), fds)
+        self._say(READY)
+        while length := self._asked.receive():
+            kind, number = HEAD.unpack_from(self._asked.data, 0)
+            if kind == AGAIN:
+                self._again(self._regulars.get(number))
+            elif kind == NEW:
+                self._add(number, length)
+            else:
+                self._forget(number)
+            steps.carry_out(self._tidy)
 
-    def _take(self, message: dict[str, Any], fds: list[int]) -> None:
-        if "saved" in message:
-            content, *rest = message["saved"]
-            self._filters[message["filter"]] = seccomp.restored([content.encode("latin-1"), *rest])
-        elif "told" in message:
-            self._regulars[message["habit"]].habit.learn(message["told"])
-        elif "forget" in message:
-            self._regulars.pop(message["forget"]).close()
+    def _say(self, pid: int, *, count: int = 0) -> None:
+        self._pid.value = pid
+        self._answer.send(count=count)
+
+    def _again(self, regular: Regular | None) -> None:
+        pid = REFUSED
+        if regular is not None and _setns(regular.target, _pids) == 0:
+            pid = self._clone(*self._how)
+            if pid == 0:
+                regular.become()
+            if _setns(_home, _pids) != 0:
+                os.abort()  # the next one would be in there too
+        if pid < 0:
+            self._say(REFUSED)
         else:
-            self._answer(message, fds)
+            self._answer.fds[0] = self._pidfd.value
+            self._say(pid, count=1)
 
-    def _answer(self, message: dict[str, Any], fds: list[int]) -> None:
-        assert tuple(fds) == GIVEN
-        try:
-            number = message["again"] if "again" in message else self._add(message)
-            pid, pidfd = join.fork(self._regulars[number].work, for_parent=True)
-        except RuntimeFailure as error:
-            send(self._channel, {"error": {"kind": error.kind, "message": error.message}})
-        except OSError as error:
-            send(self._channel, {"error": {"kind": SYSTEM, "message": text(error)}})
-        else:
-            send(self._channel, {"pid": pid, "habit": number}, (pidfd,))
-            os.close(pidfd)
-        for fd in fds:
-            os.close(fd)
+    def _add(self, number: int, length: int) -> None:
+        self._forget(number)
+        fds = self._asked.fds[: self._asked.received()]
+        moved = [steps.call("dup3", fd, place(number) + index, os.O_CLOEXEC) for index, fd in enumerate(fds)]
+        if all(map(steps.succeeds, moved)):  # there may not be so many numbers
+            packed = bytes(memoryview(self._asked.data)[HEAD.size : length])
+            self._regulars[number] = Regular(number, packed, self._filters)
 
-    def _add(self, message: dict[str, Any]) -> int:
-        self._next += 1
-        self._regulars[self._next] = Regular(message, self._filters.get(message["filter"]), self._given)
-        return self._next
-
-
-def _socket_to_come(fd: int) -> socket.socket:
-    """Return the object of a descriptor that is not open yet, and will be again and again."""
-    os.dup2(CHANNEL, fd, inheritable=False)
-    found = socket.socket(fileno=fd)
-    os.close(fd)
-    return found
-
-
-def send(channel: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-    """Send a message with duplicates of descriptors. Raises OSError."""
-    control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    channel.sendmsg([json.dumps(message).encode()], control, socket.MSG_NOSIGNAL)
-
-
-def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """Return a message and its descriptors; b"" at the end. Raises OSError."""
-    data, control, _, _ = channel.recvmsg(LIMIT, socket.CMSG_SPACE(16), socket.MSG_CMSG_CLOEXEC)
-    fds = array.array("i")
-    for level, kind, content in control:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(content)
-    return data, fds.tolist()
+    def _forget(self, number: int) -> None:
+        self._regulars.pop(number, None)
+        steps.carry_out([steps.close_range(place(number), place(number + 1) - 1)])
 
 
 def main() -> None:
-    """Run; the one argument is the soft limit of descriptors of what is forked."""
-    channel = socket.socket(fileno=CHANNEL)
-    os.set_inheritable(CHANNEL, False)
-    linux.close_all_but([CHANNEL])
-    rlimits.raise_files(int(sys.argv[1]))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    """Run."""
+    steps.carry_out(steps.close_all_but([CHANNEL]))
+    steps.carry_out([steps.call("dup3", os.open("/proc/self/ns/pid", os.O_RDONLY), HOME, os.O_CLOEXEC)])
     gc.collect()
     gc.freeze()
     gc.disable()
-    with contextlib.suppress(ConnectionError):
-        send(channel, {"ready": True})
-        Forker(channel).serve()
+    try:
+        Forker().serve()
+    except ConnectionError:
+        return  # the supervisor has gone

@@ -5,7 +5,9 @@ It is forked into the container's pid namespace, and enters the others itself. T
 
 from __future__ import annotations
 
+import copy
 import os
+import signal
 
 from pydock_runtime import (
     abi,
@@ -16,6 +18,7 @@ from pydock_runtime import (
     launch,
     linux,
     namespaces,
+    packing,
     resctrl,
     rlimits,
     rootless,
@@ -58,9 +61,21 @@ class Entry:
             pids = abi.CLONE_NEWPID if namespaces.differs(pid, "pid") else 0
             self.by_helper = self.kinds & abi.CLONE_NEWUSER | pids
 
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """All of them, the init's first."""
+        return (self.target, *self.entrances)
+
+    def numbered(self, first: int) -> Entry:
+        """Return the same way as it is to a process in which the descriptors have the numbers from this one on."""
+        found = copy.copy(self)
+        found.target = first
+        found.entrances = [first + index for index in range(1, len(self.fds))]
+        return found
+
     def close(self) -> None:
         """Close them."""
-        for fd in (self.target, *self.entrances):
+        for fd in self.fds:
             os.close(fd)
 
 
@@ -94,13 +109,7 @@ class Work:
         self.size: dict[str, Any] | None = spec.get("consoleSize")
         self.learns, self.again = False, None
         self._habit = habit if stdio is not None and _is_plain(process, spec, entry.kinds) else None
-        preserved = range(3, 3 + process.preserve)
-        kept = (channel.fileno(), entry.target, *entry.entrances, *(stdio or ()), *preserved)
-        self.entering = [
-            *_leaving(process, spec, state or {}, kept),
-            *_entering(process, entry, stdio),
-            *steps.close_all_but((channel.fileno(), *preserved)),
-        ]
+        self.entering = _way(entry, spec, process, stdio, channel.fileno(), state or {})
 
     def remember(self) -> None:
         """Do as those before it did, as far as is known."""
@@ -136,7 +145,7 @@ def spawn_exec(
     with theirs:
         try:
             work = Work(entry, process, prepared, stdio, theirs, state=state, habit=habit)
-            new, pidfd = fork(work, for_parent=False)
+            new, pidfd = _fork(work)
         except BaseException:
             ours.close()
             raise
@@ -145,10 +154,45 @@ def spawn_exec(
     return launch.Child(new, pidfd, ours, cgroup, habit)
 
 
+def packed(
+    entry: Entry,
+    spec: dict[str, Any],
+    known: Habit,
+    stdio: tuple[int, int, int],
+    channel: int,
+) -> bytes | None:
+    """Return all that a process is made of that may be asked for again, once that is known; None when it is not.
+
+    The numbers of descriptors, those of `entry` too, are those in the process that will fork it.
+    """
+    process, again = known.process, known.again
+    if again is None or not _is_plain(process, spec, entry.kinds):
+        return None
+    way = _way(entry, spec, process, stdio, channel, {})
+    return packing.packed(way, again.checks, [*again.steps, again.program])
+
+
 def _is_plain(process: credentials.Process, spec: dict[str, Any], kinds: int) -> bool:
     """Say whether a process is made of nothing but steps, with our numbers of users; others find out for themselves."""
     odd = process.personality is not None or process.memory_policy is not None or credentials.prepares(process, spec)
     return not odd and not kinds & abi.CLONE_NEWUSER
+
+
+def _way(
+    entry: Entry,
+    spec: dict[str, Any],
+    process: credentials.Process,
+    stdio: tuple[int, int, int] | None,
+    channel: int,
+    state: dict[str, Any],
+) -> list[Step]:
+    """Return what is done until it is inside."""
+    preserved = range(3, 3 + process.preserve)
+    return [
+        *_leaving(process, spec, state, (channel, *entry.fds, *(stdio or ()), *preserved)),
+        *_entering(process, entry, stdio),
+        *steps.close_all_but((channel, *preserved)),
+    ]
 
 
 def _leaving(
@@ -185,18 +229,17 @@ def _entering(process: credentials.Process, entry: Entry, stdio: tuple[int, int,
     return found
 
 
-def fork(work: Work, *, for_parent: bool) -> tuple[int, int]:
+def _fork(work: Work) -> tuple[int, int]:
     """Fork a child into the pid namespace of the target: entering one counts for the children only, until we leave it.
 
     A helper that enters everything and forks would cost as much again as the process itself. Returns (pid, pidfd).
-    `for_parent`: the child is to be our parent's.
     """
     work.remember()
     if rootless.limited():
         return launch.by_helper(lambda _: _fork_in_users(work))
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     # What the child makes, frees or looks up on its way to its story is on pages that it has to copy.
-    (_, clone, arguments, _), pidfd = steps.fork(for_parent=for_parent)
+    (_, clone, arguments, _), pidfd = steps.fork(0, signal.SIGCHLD)
     run, story, error = init.run, lambda: _story(work), None
     try:
         linux.setns(work.target, abi.CLONE_NEWPID)

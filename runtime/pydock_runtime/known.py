@@ -82,6 +82,11 @@ class Known:
             self._habit.repeated = True
         return self._habit
 
+    @property
+    def last(self) -> Habit | None:
+        """What was asked for last."""
+        return self._habit
+
     def was_last(self, spec: dict[str, Any], program: Program | None) -> bool:
         """Say whether this is what was asked for last."""
         return self._habit is not None and program is self._program and spec == self._spec

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 class Child:
     """A started process; the holder closes `pidfd`, `sync` and `console`, and reaps the process."""
 
-    __slots__ = ("cgroup", "console", "habit", "pid", "pidfd", "sync")
+    __slots__ = ("cgroup", "console", "habit", "instead", "pid", "pidfd", "sync")
 
     def __init__(
         self, pid: int, pidfd: int, channel: socket.socket | None, cgroup: Cgroup, habit: Learner | None = None
@@ -65,6 +65,8 @@ class Child:
         self.cgroup = cgroup
         self.habit = habit
         self.console: int | None = None
+        self.instead: Callable[[], Child] | None = None
+        """Of one that may turn out to be stale: makes another one. Raises RuntimeFailure, OSError."""
 
 
 def spawn(

@@ -16,7 +16,6 @@ from pydock_runtime import abi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     Strings = ctypes.Array[ctypes.c_char_p]
 
@@ -50,6 +49,18 @@ class _MountAttr(ctypes.Structure):
 
 class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+class Filter(ctypes.Array[_SockFprog]):
+    """What seccomp(2) wants of a filter, an array of struct sock_filter, which stays where it is with this."""
+
+    _type_ = _SockFprog
+    _length_ = 1
+
+    def __init__(self, program: bytes) -> None:
+        start = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
+        super().__init__(_SockFprog(len(program) // 8, start))
+        self.program = program
 
 
 def _check(result: int, path: str | None = None) -> int:
@@ -199,15 +210,10 @@ def load_seccomp(program: bytes, flags: int = 0) -> int:
             ctypes.c_long(abi.SYS_SECCOMP),
             ctypes.c_uint(abi.SECCOMP_SET_MODE_FILTER),
             ctypes.c_uint(flags),
-            seccomp_program(program),
+            Filter(program),
         ),
         "seccomp",
     )
-
-
-def seccomp_program(program: bytes) -> Any:
-    """Return what seccomp(2) wants of a filter, which has to stay where it is meanwhile."""
-    return ctypes.byref(_SockFprog(len(program) // 8, ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value))
 
 
 def takes_seccomp_flags(flags: int) -> bool:

@@ -10,7 +10,6 @@ argument. Those steps, and what they lead to, are kept as they are.
 
 from __future__ import annotations
 
-import itertools
 import struct
 
 TYPE_CHECKING = False
@@ -31,7 +30,7 @@ STEP = struct.Struct("=HBBI")
 def shorten(program: bytes) -> bytes:
     """Return a program with the same answers, the same one where nothing is won or a step is of another kind."""
     steps: list[Step] = [STEP.unpack_from(program, at) for at in range(0, len(program), STEP.size)]
-    architectures = [step[3] for before, step in itertools.pairwise(steps) if _asks_architecture(before, step)]
+    architectures = _architectures(steps)
     other = next(value for value in range(len(architectures) + 1) if value not in architectures)
     try:
         answers = {name: _ranges(steps, name) for name in (*architectures, other)}
@@ -41,8 +40,25 @@ def shorten(program: bytes) -> bytes:
     return b"".join(STEP.pack(*step) for step in made) if len(made) < len(steps) else program
 
 
-def _asks_architecture(before: Step, step: Step) -> bool:
-    return before[0] == LOAD and before[3] == AT_ARCHITECTURE and step[0] == EQUAL
+def _architectures(steps: Sequence[Step]) -> list[int]:
+    """Return the architectures that are compared with, in the order of the steps."""
+    found: dict[int, int] = {}
+    ways, seen = [(0, -1)], set()
+    while ways:
+        way = at, loaded = ways.pop()
+        code, yes, no, operand = steps[at]
+        if way in seen or code == RETURN:
+            continue
+        seen.add(way)
+        if code == JUMP:
+            ways.append((at + 1 + operand, loaded))
+        elif code & 7 == JUMP:  # the class of all jumps
+            ways += [(at + 1 + yes, loaded), (at + 1 + no, loaded)]
+            if code == EQUAL and loaded == AT_ARCHITECTURE:
+                found[at] = operand
+        else:
+            ways.append((at + 1, operand if code == LOAD else loaded))
+    return list(dict.fromkeys(found[at] for at in sorted(found)))
 
 
 def _ranges(steps: Sequence[Step], architecture: int) -> list[tuple[int, int]]:
@@ -138,12 +154,27 @@ def _moved(step: Step, old: int, place: dict[int, int]) -> Step:
 
 
 def _tree(steps: Sequence[Step], found: Sequence[tuple[int, int]]) -> list[Step | int]:
-    """Return the steps that choose among ranges; a number stands for a jump to the old step of that place."""
+    """Return the steps that choose among ranges, with each answer once behind them.
+
+    A number stands for a jump to the old step of that place.
+    """
+    if len(found) > FARTHEST // 2:  # too far from the answers
+        middle = len(found) // 2
+        below, above = _tree(steps, found[:middle]), _tree(steps, found[middle:])
+        return [(AT_LEAST, 0, 1, found[middle][0]), (JUMP, 0, 0, len(below)), *below, *above]
+    answers: list[Step | int] = [steps[end] if steps[end][0] == RETURN else end for _, end in found]
+    behind = list(dict.fromkeys(answers))
+    places = [len(found) - 1 + behind.index(answer) for answer in answers]
+    return [*_comparisons(found, places, 0), *behind]
+
+
+def _comparisons(found: Sequence[tuple[int, int]], places: Sequence[int], at: int) -> list[Step]:
+    """Return the comparisons, the first of which is at this place, that lead to the place of each range's answer."""
     if len(found) == 1:
-        end = found[0][1]
-        return [steps[end] if steps[end][0] == RETURN else end]
+        return []
     middle = len(found) // 2
-    below, above = _tree(steps, found[:middle]), _tree(steps, found[middle:])
-    if len(below) <= FARTHEST:
-        return [(AT_LEAST, len(below), 0, found[middle][0]), *below, *above]
-    return [(AT_LEAST, 0, 1, found[middle][0]), (JUMP, 0, 0, len(below)), *below, *above]
+    below = _comparisons(found[:middle], places[:middle], at + 1)
+    above = _comparisons(found[middle:], places[middle:], at + 1 + len(below))
+    no = 0 if below else places[0] - at - 1
+    yes = len(below) if above else places[middle] - at - 1
+    return [(AT_LEAST, yes, no, found[middle][0]), *below, *above]

@@ -6,7 +6,9 @@ take): they `raise_files` for themselves, and what they start gets back what it 
 
 from __future__ import annotations
 
+import errno
 import resource
+import struct
 
 from pydock_runtime import steps
 from pydock_runtime.errors import INVALID, RuntimeFailure
@@ -40,16 +42,8 @@ def raise_files(given: int | None = None) -> None:
 def give_back() -> list[Step]:
     """Return the undoing of `raise_files` in a child that is about to become somebody else's program."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return [steps.python(_give_back, soft, hard) for soft in _given]
-
-
-def _give_back(soft: int, hard: int) -> None:
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    except ValueError:
-        # In a user namespace: the limits of its process have been set from outside, and cannot be raised any more.
-        own = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, own), own))
+    # EPERM: in a user namespace they have been set from outside, and cannot be raised any more.
+    return [_setting(resource.RLIMIT_NOFILE, soft, hard, tolerated=errno.EPERM) for soft in _given]
 
 
 def check(limits: list[dict[str, Any]]) -> list[tuple[int, int, int]]:
@@ -79,6 +73,18 @@ def apply(limits: list[tuple[int, int, int]], pid: int = 0) -> None:
         except (PermissionError, ValueError):
             own = resource.prlimit(pid, number)[1]
             resource.prlimit(pid, number, (_least(soft, own), _least(hard, own)))
+
+
+def applying(limits: list[tuple[int, int, int]]) -> list[Step]:
+    """Return what `apply` does, for a child of ours."""
+    if any(_least(hard, resource.getrlimit(number)[1]) != hard for number, _, hard in limits):
+        return [steps.python(apply, limits)]
+    return [_setting(*limit) for limit in limits]
+
+
+def _setting(number: int, soft: int, hard: int, *, tolerated: int = 0) -> Step:
+    wanted = struct.pack("=QQ", soft & INFINITY, hard & INFINITY)
+    return steps.call("prlimit", 0, number, wanted, None, tolerated=tolerated)
 
 
 def _least(first: int, second: int) -> int:

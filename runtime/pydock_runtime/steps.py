@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 
 from pydock_runtime import abi, linux
 
@@ -19,39 +18,38 @@ if TYPE_CHECKING:
     from typing import Any
 
     Step = tuple[str, Callable[..., Any], tuple[Any, ...], int]
-    """What it is called, the function, what it is called with, and the errno that is no failure."""
+    """What it is called, the function, what it is called with, and the errno that is no failure, or KEPT."""
     Check = tuple[Callable[..., Any], tuple[Any, ...], int | None]
-    """The function, what it is called with, and what it has to return."""
+    """The function, what it is called with, and what it has to return; None: anything, which is kept."""
 
 _libc = ctypes.PyDLL(None, use_errno=True)  # no types are declared: what a step is called with is of the right one
-_write, _close, _getcwd = _libc.write, _libc.close, _libc.getcwd
+_getcwd = _libc.getcwd
 _SIG_DFL = ctypes.create_string_buffer(32)
 """struct sigaction of the kernel: all zero is the default action."""
-_NO_SIGNALS = ctypes.create_string_buffer(128)
+NO_SIGNALS = ctypes.create_string_buffer(128)
 """An empty sigset_t."""
 _PATH = ctypes.create_string_buffer(os.pathconf("/", "PC_PATH_MAX"))
-_result = ctypes.c_long()
+KEPT = -1
+"""Of a step: what it returns is `result` for those that come after it."""
+result = ctypes.c_long()
+_numbers: dict[int, ctypes.c_long] = {}
 HIGHEST_FD = 0xFFFFFFFF
 
 
 def call(name: str, *arguments: Any, tolerated: int = 0) -> Step:
     """Return the call of a function of the C library that fails with -1; what is pointed to is kept alive."""
-    return name, getattr(_libc, name), tuple(map(_ready, arguments)), tolerated
+    return name, getattr(_libc, name), tuple(map(ready, arguments)), tolerated
 
 
 def system_call(name: str, number: int, *arguments: Any, tolerated: int = 0) -> Step:
     """Return a system call that the C library has no function for."""
-    return name, _libc.syscall, tuple(map(_ready, (number, *arguments))), tolerated
+    return name, _libc.syscall, tuple(map(ready, (number, *arguments))), tolerated
 
 
-def fork(*, for_parent: bool) -> tuple[Step, ctypes.c_int]:
-    """Return the making of a child, in which it returns 0, and what its pidfd will be in. One thread only.
-
-    `for_parent`: it is to be a child of this process's parent.
-    """
+def fork(flags: int, exit_signal: int) -> tuple[Step, ctypes.c_int]:
+    """Return the making of a child, in which it returns 0, and what its pidfd will be in. One thread only."""
     pidfd = ctypes.c_int(-1)
-    flags, number = (abi.CLONE_PARENT, 0) if for_parent else (0, signal.SIGCHLD)
-    wanted = linux.CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=number)
+    wanted = linux.CloneArgs(flags=flags | abi.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=exit_signal)
     return system_call("clone3", abi.SYS_CLONE3, ctypes.byref(wanted), ctypes.sizeof(wanted)), pidfd
 
 
@@ -60,21 +58,23 @@ def python(function: Callable[..., Any], *arguments: Any) -> Step:
     return "", function, arguments, 0
 
 
-def write_file(path: bytes, text: bytes, *, tolerated: int) -> Step:
+def write_file(path: bytes, text: bytes, *, tolerated: int) -> list[Step]:
     """Return the writing of a file; that it cannot be opened is a failure in any case."""
-    return python(_write_file, call("open", path, os.O_WRONLY | os.O_CLOEXEC), text, tolerated)
+    found = (
+        call("open", path, os.O_WRONLY | os.O_CLOEXEC, tolerated=KEPT),
+        call("write", result, text, len(text), tolerated=tolerated),
+        call("close", result),
+    )
+    return [(os.fsdecode(path), *step[1:]) for step in found]
 
 
-def _write_file(opening: Step, text: bytes, tolerated: int) -> None:
-    _, function, arguments, _ = opening
-    fd = function(*arguments)
-    if fd == -1 or (_write(fd, text, len(text)) == -1 and ctypes.get_errno() != tolerated):
-        raise failure(os.fsdecode(arguments[0]))
-    _close(fd)
-
-
-def _ready(argument: Any) -> Any:
-    return ctypes.c_long(argument) if isinstance(argument, int) else argument
+def ready(argument: Any) -> Any:
+    """Return what a call is made with; each number is there once, and so on few pages."""
+    if not isinstance(argument, int):
+        return argument
+    if argument not in _numbers:
+        _numbers[argument] = ctypes.c_long(argument)
+    return _numbers[argument]
 
 
 def prctl(option: int, second: int = 0, third: int = 0, *, tolerated: int = 0) -> Step:
@@ -102,11 +102,6 @@ def default_signal(number: int) -> Step:
     return system_call("rt_sigaction", abi.SYS_RT_SIGACTION, number, _SIG_DFL, None, 8)
 
 
-def unblock_signals() -> Step:
-    """Return the end of all holding back of signals."""
-    return call("sigprocmask", signal.SIG_SETMASK, _NO_SIGNALS, None)
-
-
 def holds(path: bytes, text: bytes) -> list[Check]:
     """Return the questions whether a file holds just this. Nothing is in one that cannot be opened.
 
@@ -118,9 +113,9 @@ def holds(path: bytes, text: bytes) -> list[Check]:
     buffer = ctypes.create_string_buffer(len(text) + 1)
     return [
         check(None, *opening),
-        check(len(text), "read", _result, buffer, len(buffer)),
+        check(len(text), "read", result, buffer, len(buffer)),
         check(0, "memcmp", buffer, text, len(text)),
-        check(0, "close", _result),
+        check(0, "close", result),
     ]
 
 
@@ -135,20 +130,17 @@ def enters(path: bytes) -> list[Check]:
 
 
 def check(wanted: int | None, name: str, *arguments: Any) -> Check:
-    """Return the question whether a function of the C library returns just this; None asks for no answer.
-
-    What the last one of those has returned is `_result`.
-    """
-    return getattr(_libc, name), tuple(map(_ready, arguments)), wanted
+    """Return the question whether a function of the C library returns just this; None: its answer is `result`."""
+    return getattr(_libc, name), tuple(map(ready, arguments)), wanted
 
 
 def all_hold(checks: Iterable[Check]) -> bool:
     """Say whether all is as it is wanted; nothing comes after the first that is not."""
     for function, arguments, wanted in checks:
-        result = function(*arguments)
+        returned = function(*arguments)
         if wanted is None:
-            _result.value = result
-        elif result != wanted:
+            result.value = returned
+        elif returned != wanted:
             return False
     return True
 
@@ -175,5 +167,9 @@ def succeeds(step: Step) -> bool:
 def carry_out(steps: Iterable[Step]) -> None:
     """Do everything in its order; OSError, or what a Python function raises, is of the first that fails."""
     for name, function, arguments, tolerated in steps:
-        if function(*arguments) == -1 and ctypes.get_errno() != tolerated:
-            raise failure(name)
+        returned = function(*arguments)
+        if returned == -1:
+            if ctypes.get_errno() != tolerated:
+                raise failure(name)
+        elif tolerated == KEPT:
+            result.value = returned

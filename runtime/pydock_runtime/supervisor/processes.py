@@ -17,6 +17,7 @@ import time
 from select import EPOLLIN
 
 from pydock_runtime import launch
+from pydock_runtime.errors import RuntimeFailure, text
 from pydock_runtime.supervisor.protocol import SYSTEM, Fd
 
 TYPE_CHECKING = False
@@ -138,7 +139,8 @@ class Process:
         """Watch over a child that was just made."""
         self.child = child
         self._sync_open = True
-        self.stdio.close_child_fds()
+        if child.instead is None:
+            self.stdio.close_child_fds()  # otherwise another one may need them
         self._poller.watch(child.sync.fileno(), EPOLLIN, self._on_sync)
         self.watch()
 
@@ -228,6 +230,8 @@ class Process:
             self.fail(message["error"]["kind"], message["error"]["message"])
         elif "hooks" in message:
             self._owner.prepared(self)
+        elif "stale" in message:
+            self._begin_again()
         elif "users" in message and self.child.habit is not None:
             self.child.habit.learn(message)
         elif self.failure is None:
@@ -237,7 +241,26 @@ class Process:
                 self.status = GATED
             self._owner.ready(self)
 
+    def _begin_again(self) -> None:
+        """Watch over another child from now on: this one has found things changed, and ends."""
+        assert self.child.instead is not None
+        self._close_sync()
+        self._poller.forget(self.child.pidfd)
+        try:
+            self.begin(self.child.instead())
+        except RuntimeFailure as error:
+            self._never_ran(error.kind, error.message)
+        except OSError as error:
+            self._never_ran(SYSTEM, text(error))
+
+    def _never_ran(self, kind: str, message: str) -> None:
+        self.failure = (kind, message)
+        self.status = FAILED
+        self.stdio.close()
+        self._owner.failed(self)
+
     def _executed(self) -> None:
+        self.stdio.close_child_fds()
         self.status = RUNNING
         self.started_at = time.time_ns()
         self.stdio.open_output()
@@ -250,8 +273,11 @@ class Process:
             self.child.sync.close()
 
     def _on_dead(self, _events: int) -> None:
-        while self._sync_open and self.status in UNBORN:
+        child = self.child
+        while child is self.child and self._sync_open and self.status in UNBORN:
             self._on_sync(EPOLLIN)  # what it said before it died comes first; its end of the socket is closed
+        if child is not self.child or self.status == FAILED:
+            return  # another one takes its place
         code = self._reap()
         if code is None:
             return

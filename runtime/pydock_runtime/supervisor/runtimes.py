@@ -7,6 +7,7 @@ made becomes the supervisor's child, and so does every other orphan among its de
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from select import EPOLLIN
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from pydock_runtime.cgroup import Cgroup
+    from pydock_runtime.known import Habit
     from pydock_runtime.seccomp import Program
     from pydock_runtime.supervisor.connection import Request
     from pydock_runtime.supervisor.containers import Container
+    from pydock_runtime.supervisor.forks import Asked
     from pydock_runtime.supervisor.poller import Poller
     from pydock_runtime.supervisor.processes import Owner
     from pydock_runtime.supervisor.stdio import Stdio
@@ -78,33 +81,47 @@ class Own:
         self._forks = forks
         self._known = Known()
         self._regular: Regular | None = None
+        self._unfit: Habit | None = None
+        """What the forker cannot make."""
 
     def exec(
         self, pid: int, process: dict[str, Any], *, stdio: Ends, program: Program | None, cgroup: Cgroup
     ) -> launch.Child:
         """Begin a further process; one that is asked for again and again is the forker's."""
-        child = None
-        if stdio is not None and (program is None or not program.listener):
-            child = self._by_forker(pid, process, stdio, program, cgroup)
+        ourselves = functools.partial(
+            join.spawn_exec, pid, process, stdio=stdio, program=program, cgroup=cgroup, known=self._known
+        )
+        regular = self._find(pid, (process, program), cgroup) if stdio is not None else None
+        if regular is None or stdio is None:
+            return ourselves()
+        child = self._forks.again(regular, cgroup, stdio)
         if child is None:
-            child = join.spawn_exec(pid, process, stdio=stdio, program=program, cgroup=cgroup, known=self._known)
+            self._forget()
+            return ourselves()
+        child.instead = lambda: self._instead(child, ourselves)
         return child
 
-    def _by_forker(
-        self, pid: int, process: dict[str, Any], stdio: tuple[int, int, int], program: Program | None, cgroup: Cgroup
-    ) -> launch.Child | None:
+    def _find(self, pid: int, asked: Asked, cgroup: Cgroup) -> Regular | None:
+        """Return what the forker makes such a process from, once it has one and knows enough of it."""
         regular = self._regular
-        if regular is not None and regular.spec == process and regular.program is program:
-            child = self._forks.again(regular, cgroup, stdio) if self._forks.wanted() else None
-        elif self._known.was_last(process, program) and self._forks.wanted():
-            self._forget()
-            child = self._forks.first(pid, process, program, cgroup, stdio)
-            self._regular = child.habit if child is not None and isinstance(child.habit, Regular) else None
-        else:
+        regularly, lately = regular is not None and regular.is_it(asked), self._known.was_last(*asked)
+        if not (regularly or lately) or not self._forks.wanted():
             return None
-        if child is None:
-            self._regular = None
-        return child
+        if regular is not None and regularly and regular.lives:
+            return regular
+        habit = self._known.last
+        if not lately or habit is None or habit.again is None or habit is self._unfit:
+            return None
+        self._forget()
+        self._regular = self._forks.regular(pid, asked, habit, cgroup)
+        self._unfit = None if self._regular else habit
+        return self._regular
+
+    def _instead(self, stale: launch.Child, ourselves: Callable[[], launch.Child]) -> launch.Child:
+        """Make another one of a child that has found things changed."""
+        self._forget()
+        self._forks.wait_for(stale.pidfd, "stale process")
+        return ourselves()
 
     def _forget(self) -> None:
         if self._regular is not None:
@@ -160,7 +177,7 @@ class Strays:
             self._poller.forget(pidfd)
             del self.helpers[pidfd]
             try:
-                result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+                result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | abi.WALL)
             except ChildProcessError:
                 result = None  # the sweep came first
             os.close(pidfd)

@@ -1,6 +1,7 @@
 """Processes that are asked for again and again, as health checks are: by the forker, and in nothing different."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from tests.runtime.supervisor.house import House, Refused, process
 from tests.runtime.test_known import STATE
 
+from pydock_runtime import forker as forking
 from pydock_runtime.supervisor import forks
 
 pytestmark = pytest.mark.root
@@ -31,8 +33,8 @@ def forkers(house: House) -> list[int]:
 
 
 def ways(forker: int) -> int:
-    """How many descriptors lead into containers, beside its standard ones and its channel."""
-    return len(os.listdir(f"/proc/{forker}/fd")) - 4
+    """How many descriptors lead into containers, beside its standard ones, its channel and its own namespace."""
+    return len(os.listdir(f"/proc/{forker}/fd")) - 5
 
 
 def eventually(true: Callable[[], Any]) -> Any:
@@ -46,10 +48,10 @@ def eventually(true: Callable[[], Any]) -> Any:
 class Asking:
     """Asks for one process of a container, and returns its exit code and output."""
 
-    def __init__(self, house: House, name: str, *args: str) -> None:
+    def __init__(self, house: House, name: str, *args: str, **more: Any) -> None:
         self._house = house
         self._number = 0
-        self._asked = {"container": name, "process": {**process(args), "oomScoreAdj": 3}, "capture": 4000}
+        self._asked = {"container": name, "process": {**process(args), "oomScoreAdj": 3, **more}, "capture": 4000}
         house.client.request("exec", exec="first", **self._asked, seccomp={"digest": "p", "profile": PROFILE})
         self.first = self._end("first")
 
@@ -93,6 +95,59 @@ def test_what_cannot_be_run_is_told_and_another_process_goes_its_own_way(house: 
         assert refused.value.kind == "exec-not-found"
         house.client.request("exec", container=name, exec=f"o{number}", process=process(["echo", "x"]), capture=9)
         assert house.client.event("exit", name, f"o{number}")["output"] == "x\n"
+
+
+def write(house: House, name: str, script: str) -> None:
+    """Change something inside, by a process that is none of those asked for again and again."""
+    house.client.request("exec", container=name, exec=script, process=process(["sh", "-c", script]), capture=99)
+    assert house.client.event("exit", name, script)["code"] == 0
+
+
+def zombies(house: House) -> list[str]:
+    """The children of the supervisor that have ended and that nobody has waited for."""
+    children = Path(f"/proc/{house.pid}/task/{house.pid}/children").read_text().split()
+    return [child for child in children if "Z (zombie)" in Path(f"/proc/{child}/status").read_text()]
+
+
+def test_who_it_runs_as_is_what_the_files_say_now(house: House) -> None:
+    house.rootfs.chmod(0o755)
+    name = house.run("sleep", "60", mounts=[{"destination": "/etc", "type": "tmpfs", "source": "tmpfs"}])
+    write(house, name, "echo web:x:7:8::/:/bin/sh > /etc/passwd")
+    asking = Asking(house, name, "sh", "-c", "id -u; stat -Lc %u /dev/stdout", user={"username": "web"})
+    assert asking.first == (0, "7\n7\n")
+    forker = asking.until_there_is_a_forker()
+    write(house, name, "echo web:x:9:8::/:/bin/sh > /etc/passwd")
+    assert [asking() for _ in range(4)] == [(0, "9\n9\n")] * 4
+    assert ways(forker)  # which has learnt it
+    write(house, name, "echo > /etc/passwd")
+    with pytest.raises(Refused, match="unable to find user web: no matching entries in passwd file"):
+        asking()
+    eventually(lambda: zombies(house) == [])
+
+
+def test_the_program_is_what_is_there_now(house: House) -> None:
+    name = house.run("sleep", "60", mounts=[{"destination": "/own", "type": "tmpfs", "source": "tmpfs"}])
+    write(house, name, "ln -s /bin/busybox /own/echo")
+    asking = Asking(house, name, "echo", "x", env=["PATH=/own:/bin"], rlimits=[{"type": "RLIMIT_CORE"}])
+    asking.until_there_is_a_forker()
+    write(house, name, "rm /own/echo; cp /bin/plain /own/echo; chmod 755 /own/echo")
+    for _ in range(3):
+        with pytest.raises(Refused, match="exec /own/echo: exec format error") as refused:
+            asking()
+        assert refused.value.kind == "exec-denied"
+    write(house, name, "rm /own/echo")
+    assert [asking() for _ in range(4)] == [(0, "x\n")] * 4
+    eventually(lambda: zombies(house) == [])
+
+
+def test_of_more_than_there_are_descriptors_for_the_rest_is_made_as_before(house: House) -> None:
+    asking = [Asking(house, house.run("sleep", "60"), "echo", str(number)) for number in range(3)]
+    forker = asking[0].until_there_is_a_forker()
+    resource.prlimit(forker, resource.RLIMIT_NOFILE, (forking.place(1), forking.place(1)))
+    for _ in range(5):
+        assert [one() for one in asking] == [(0, "0\n"), (0, "1\n"), (0, "2\n")]
+    assert forkers(house) == [forker]
+    assert ways(forker) < forking.WIDTH
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
