@@ -99,6 +99,11 @@ class Forks:
                 self._give_up(error)
         return self._ready
 
+    @property
+    def there(self) -> bool:
+        """Whether there is one."""
+        return self._channel is not None
+
     def speaks_on(self, channel: socket.socket) -> bool:
         """Say whether this is the forker's channel."""
         return channel is self._channel

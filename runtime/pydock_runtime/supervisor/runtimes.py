@@ -114,7 +114,8 @@ class Own:
             return None
         self._forget()
         self._regular = self._forks.regular(pid, asked, habit, cgroup)
-        self._unfit = None if self._regular else habit
+        if self._regular is None and self._forks.there:
+            self._unfit = habit
         return self._regular
 
     def _instead(self, stale: launch.Child, ourselves: Callable[[], launch.Child]) -> launch.Child:
