@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ from pydock_daemon.snapshots import overlay as snapshots
 from pydock_daemon.store import Store
 from pydock_daemon.tls.front import Front
 from pydock_daemon.tls.settings import certificates
+from pydock_daemon.upkeep.reload import LEVELS, reload
 from pydock_daemon.volumes import service as volumes
 from pydock_daemon.volumes.mounts import Mounts
 from pydock_runtime import rlimits
@@ -59,7 +60,6 @@ LAST_WORDS = 0.5
 LINGER = 5.0
 """Seconds for which the rest of a body is taken in that has had its answer, as of an image that a full disk has no
 room for: a client whose sending breaks does not see it. Go's server does so as well, for 256 KB and half a second."""
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": 50}
 SCHEMAS = (
     *(events.SCHEMA, model.SCHEMA, sizes.SCHEMA, images.SCHEMA, snapshots.SCHEMA, networks.SCHEMA),
     *(volumes.SCHEMA, cache.SCHEMA),
@@ -82,7 +82,7 @@ def main() -> None:
             raise PydockError("pydockd needs to be started with root privileges")
         _set_up_logging(invocation.config)
         rlimits.raise_files()  # a client, a container and a stream cost descriptors
-        asyncio.run(serve(invocation.config))
+        asyncio.run(serve(invocation.config, lambda: config.load(arguments).config))
     except PydockError as error:
         message = (
             f"unable to configure the daemon: {error.message}" if isinstance(error, InvalidArgument) else error.message
@@ -106,8 +106,8 @@ def _set_up_logging(settings: Config) -> None:
     logging.getLogger("aiohttp.server").addFilter(Malformed())
 
 
-async def serve(settings: Config) -> None:
-    """Open everything, answer requests until SIGTERM or SIGINT, close everything."""
+async def serve(settings: Config, load: Callable[[], Config]) -> None:
+    """Open everything, answer requests until SIGTERM or SIGINT, close everything; SIGHUP has settings loaded again."""
     async with AsyncExitStack() as stack:
         listen.keep_passed()
         files = stack.enter_context(ExitStack())
@@ -129,7 +129,7 @@ async def serve(settings: Config) -> None:
         runner = web.ServerRunner(server, shutdown_timeout=LAST_WORDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        stack.push_async_callback(edge.close, settings.shutdown_timeout)
+        stack.push_async_callback(lambda: edge.close(settings.shutdown_timeout))
         for listener in sockets:
             if not listener.tls:
                 await web.SockSite(runner, listener.socket, backlog=listen.BACKLOG).start()
@@ -139,6 +139,7 @@ async def serve(settings: Config) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, engine, load)
         # What was made until here lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()

@@ -5,7 +5,7 @@ A setting given both as a flag and in the file is refused, as dockerd does, and 
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ LOOPBACK_REGISTRIES = ["127.0.0.0/8", "::1/128"]
 
 @dataclass(frozen=True)
 class Config:
-    """What this daemon was asked to be; paths are absolute."""
+    """What this daemon was asked to be; paths are absolute. Nothing changes but by `take`, see `upkeep.reload`."""
 
     hosts: tuple[str, ...] = ("unix:///var/run/pydock.sock",)
     data_root: Path = Path("/var/lib/pydock")
@@ -89,6 +89,11 @@ class Config:
     build_insecure: bool = False
     userns_remap: str | None = None
     experimental: bool = False
+
+    def take(self, other: "Config", names: Iterable[str]) -> None:
+        """Have some attributes of another one."""
+        for name in names:
+            object.__setattr__(self, name, getattr(other, name))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,29 @@ def test_listens_on_tcp_as_well(tmp_path: Path):
         eventually(lambda: socket.create_connection(("127.0.0.1", port), 1).close() is None)
     finally:
         engine.destroy()
+
+
+def test_settings_are_read_again(fresh_daemon: Callable[..., Engine], tmp_path: Path):
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"labels": ["a=b"]}))
+    engine, began = fresh_daemon("--config-file", str(file)), f"{time.time():.6f}"
+
+    def told() -> list[dict[str, str]]:
+        text = engine.api.ok("GET", "/events", since=began, until=f"{time.time():.6f}", filters={"daemon": [""]})
+        return [text["Actor"]["Attributes"]] if isinstance(text, dict) else []
+
+    def logged(words: str) -> None:
+        os.kill(engine.pid, signal.SIGHUP)
+        eventually(lambda: words in engine.log.read_text())
+
+    file.write_text(json.dumps({"labels": ["a=c"], "debug": True, "insecure-registries": ["reg.example"], "mtu": 1400}))
+    logged("mtu is another in the file; that counts from the next start of the daemon")
+    eventually(told)
+    (attributes,) = told()
+    assert (attributes["labels"], attributes["debug"]) == ('["a=c"]', "true")
+    info = engine.api.ok("GET", "/info")
+    assert (info["Labels"], info["Debug"]) == (["a=c"], True)
+    assert info["RegistryConfig"]["IndexConfigs"]["reg.example"]["Secure"] is False
+    file.write_text("{")
+    logged("the settings stay as they are: ")
+    assert engine.api.ok("GET", "/info")["Labels"] == ["a=c"]

@@ -76,6 +76,10 @@ class Adding:
         self._stack.enter_context(self._snapshots.pinned(chain))
 
 
+def _hosts(config: Config) -> Hosts:
+    return Hosts(config.insecure_registries, config.registry_mirrors, config.certificates, config.registries_conf)
+
+
 class Images:
     """The images of one daemon."""
 
@@ -85,9 +89,7 @@ class Images:
         self.content = Content(root, store)
         self.names = Names(store)
         self.uses = Uses(store, self.names)
-        self.registries = Registries(
-            Hosts(config.insecure_registries, config.registry_mirrors, config.certificates, config.registries_conf)
-        )
+        self.registries = Registries(_hosts(config))
         self.users: Users = _nobody
         self.hidden: Callable[[Image], bool] = lambda image: False
         """Whether lists leave an image out unless all are asked for: the builder's steps between."""
@@ -98,6 +100,10 @@ class Images:
         self.part = 8 << 20
         """Bytes that one connection is asked for when a layer is large."""
         self._fetching: dict[str, asyncio.Lock] = {}
+
+    def reach(self) -> None:
+        """Reach registries from now on as the settings have it."""
+        self.registries.hosts = _hosts(self.config)
 
     async def open(self) -> None:
         """Drop what no image and no container needs: leftovers of a crash."""
