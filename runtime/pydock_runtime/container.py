@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 
-from pydock_runtime import abi, capabilities, cgroup, hooks, launch, resctrl, seccomp, state, sync
+from pydock_runtime import abi, capabilities, cgroup, hooks, launch, resctrl, rules, seccomp, state, sync
 from pydock_runtime import rootless as users
 from pydock_runtime import spec as specs
 from pydock_runtime.cgroup import systemd as scopes
@@ -23,7 +23,7 @@ from pydock_runtime.state import CREATED, PAUSED, RUNNING, STOPPED, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from pydock_runtime.cgroup import Cgroup
@@ -112,12 +112,19 @@ def _as_possible(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def granted(process: dict[str, Any]) -> dict[str, Any]:
-    """Return a `process` without the capabilities that cannot be given; a warning names them."""
+    """Return a `process` that has each variable once, and no capability that cannot be given; a warning names those."""
+    process = {**process, "env": _each_once(process.get("env") or ())}
     sets, missing = capabilities.grantable(process.get("capabilities") or {})
     if not missing:
         return process
     warn(f"ignoring unknown or unavailable capabilities: {' '.join(missing)}")
     return {**process, "capabilities": sets}
+
+
+def _each_once(environment: Iterable[str]) -> list[str]:
+    """Return variables with their last value, as runc passes them on: of two most programs would see the first."""
+    last = {entry.partition("=")[0]: entry for entry in environment}
+    return list(last.values())
 
 
 def warn(message: str) -> None:
@@ -136,7 +143,7 @@ def making(
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
     specs.check(spec)
-    specs.check_words(spec["process"])
+    rules.check(spec)
     resources = spec.get("linux", {}).get("resources") or {}
     path = spec.get("linux", {}).get("cgroupsPath") or ""
     unit = scopes.Unit(path, id) if systemd else None
@@ -251,7 +258,8 @@ def start(record: Record) -> None:
         run_hooks(record, hooks.RUNNING, record.pid, hooks.POSTSTART)
     except RuntimeFailure:
         # As in runc: a container whose surroundings are not as they were ordered does not go on.
-        send_signal(record, signal.SIGKILL)
+        with contextlib.suppress(RuntimeFailure):  # it has ended by itself
+            send_signal(record, signal.SIGKILL)
         raise
 
 

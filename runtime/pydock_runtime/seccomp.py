@@ -230,7 +230,8 @@ def _add_rule(library: ctypes.CDLL, context: int, rule: dict[str, Any], default:
     if action == default:
         return
     arguments = [
-        _Comparison(entry["index"], _comparison(entry["op"]), *_data(entry)) for entry in rule.get("args") or ()
+        _Comparison(entry.get("index") or 0, _comparison(entry["op"]), *_data(entry))
+        for entry in rule.get("args") or ()
     ]
     indexes = [entry.arg for entry in arguments]
     # Several conditions on one argument are alternatives, one rule each; libseccomp takes one condition an argument.
@@ -254,7 +255,7 @@ def _comparison(name: str) -> int:
 
 
 def _data(entry: dict[str, Any]) -> tuple[int, int]:
-    return entry.get("value", 0), entry.get("valueTwo", 0)
+    return entry.get("value") or 0, entry.get("valueTwo") or 0
 
 
 def _export(library: ctypes.CDLL, context: int) -> bytes:

@@ -59,19 +59,6 @@ def check(spec: dict[str, Any]) -> None:
 def check_process(process: dict[str, Any]) -> None:
     """Raise RuntimeFailure for what is not supported of a process that is not in a spec (exec)."""
     check({"process": process})
-    check_words(process)
-
-
-def check_words(process: dict[str, Any]) -> None:
-    """Raise RuntimeFailure, in runc's words, for a process whose caller has not made up for what it must have."""
-    if not process.get("cwd"):
-        raise RuntimeFailure("Cwd property must not be empty", INVALID)
-    for entry in process.get("env") or ():
-        name, equals, _ = entry.partition("=")
-        if not equals:
-            raise RuntimeFailure(f'invalid environment variable: "{entry}"', INVALID)
-        if not name:
-            raise RuntimeFailure(f'environment variable name can\'t be empty: "{entry}"', INVALID)
 
 
 def owns(spec: dict[str, Any], kind: str) -> bool:

@@ -30,7 +30,10 @@ def check(settings: dict[str, str], plan: Plan) -> None:
             owner = "ipc"
         elif plain.startswith("net."):
             owner = "network"
-        elif plain in ("kernel.domainname", "kernel.hostname"):
+        elif plain == "kernel.hostname":
+            conflict = f'sysctl "{name}" is not allowed as it conflicts with the OCI "hostname" field'
+            raise RuntimeFailure(conflict, INVALID)
+        elif plain == "kernel.domainname":
             owner = "uts"
         else:
             raise RuntimeFailure(f'sysctl "{name}" is not in a separate kernel namespace', INVALID)

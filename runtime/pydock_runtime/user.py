@@ -25,6 +25,9 @@ class User:
     __slots__ = ("gid", "groups", "home", "uid")
 
     def __init__(self, uid: int, gid: int, groups: list[int], home: bytes) -> None:
+        for number in (uid, gid, *groups):
+            if not 0 <= number <= HIGHEST:  # to the kernel -1 means to leave root what it is
+                raise _out_of_range()
         self.uid = uid
         self.gid = gid
         self.groups = groups
@@ -116,5 +119,9 @@ def _home(users: list[list[bytes]], uid: int) -> bytes:
 
 def _number(text: bytes) -> int:
     if not text.isdigit() or int(text) > HIGHEST:
-        raise RuntimeFailure("uids and gids must be in range 0-2147483647", INVALID)
+        raise _out_of_range()
     return int(text)
+
+
+def _out_of_range() -> RuntimeFailure:
+    return RuntimeFailure("uids and gids must be in range 0-2147483647", INVALID)

@@ -180,7 +180,6 @@ def test_one_that_is_not_there_is_named(runtime: Runtime) -> None:
     [
         ({"prestart": [{"path": "relative"}]}, "hooks.prestart: path 'relative' is not absolute"),
         ({"poststop": [{"path": "/x", "timeout": 0}]}, "hooks.poststop: the timeout of /x is not above zero"),
-        ({"midlife": []}, "hooks.midlife is not a kind of hook"),
     ],
 )
 def test_what_is_against_the_specification_is_refused(runtime: Runtime, hooks: dict[str, Any], message: str) -> None:

@@ -42,6 +42,7 @@ NUMBERS = (
     ("blockIO", "weight", "blkio", "blkio.bfq.weight"),
     ("blockIO", "leafWeight", "blkio", "blkio.leaf_weight"),
 )
+LEAST_SHARES, MOST_SHARES = 2, 262144
 BY_DEVICE = (
     ("weightDevice", "weight", "blkio.bfq.weight_device"),
     ("throttleReadBpsDevice", "rate", "blkio.throttle.read_bps_device"),
@@ -87,7 +88,8 @@ class Cgroup:
         return files.entrances(list(self._folders.values()), SELF)
 
     def update(self, resources: dict[str, Any]) -> None:
-        """Set limits; OSError names the file that refused."""
+        """Set limits; OSError names the file that refused, RuntimeFailure what the kernel takes and changes."""
+        _check(resources)
         self._lend_realtime(resources.get("cpu") or {})
         for section, key, controller, name in NUMBERS:
             value = (resources.get(section) or {}).get(key)
@@ -280,6 +282,21 @@ class Cgroup:
             return self._by_controller[controller]
         except KeyError as error:
             raise OSError(errno.ENODEV, f"cgroup controller {controller} is not mounted", self.path) from error
+
+
+def _check(resources: dict[str, Any]) -> None:
+    """Raise RuntimeFailure, in runc's words, for what the kernel would not refuse."""
+    if resources.get("unified"):
+        raise RuntimeFailure("invalid configuration: cannot use unified on cgroup v1", INVALID)
+    shares = (resources.get("cpu") or {}).get("shares") or LEAST_SHARES
+    if not LEAST_SHARES <= shares <= MOST_SHARES:
+        bound = f"minimum allowed cpu-shares is {LEAST_SHARES}"
+        if shares > MOST_SHARES:
+            bound = f"maximum allowed cpu-shares is {MOST_SHARES}"
+        raise RuntimeFailure(f"the {bound}", INVALID)
+    swappiness = (resources.get("memory") or {}).get("swappiness") or 0
+    if swappiness > 100:
+        raise RuntimeFailure(f"invalid memory swappiness value: {swappiness} (valid range is 0-100)", INVALID)
 
 
 def _fill_cpuset(root: str, folder: str) -> None:

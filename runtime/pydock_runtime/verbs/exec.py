@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydock_runtime import cgroup, console, container, hooks, join, launch, shapes, state
+from pydock_runtime import cgroup, console, container, hooks, join, launch, rules, shapes, state
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import LIST, NUMBER, SWITCH, TEXT, Call, Flag
 from pydock_runtime.errors import INVALID, RuntimeFailure, reason
@@ -52,6 +52,7 @@ def run(call: Call) -> int:
         )
     process = container.granted(_process(call, record))
     specs.check_process(process)
+    rules.check_process(process)
     tty = bool(process.get("terminal"))
     console.check(call)
     child = join.spawn_exec(
