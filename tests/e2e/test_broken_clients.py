@@ -200,6 +200,25 @@ def test_who_asks_for_a_change_and_ends_its_side_is_answered(api: Api, request_l
     assert say(api, head.encode() + body).split()[1] == expected
 
 
+@pytest.mark.parametrize("target", [f"POST {CREATE}", "POST /images/load", "PUT /containers/web/archive?path=/"])
+def test_a_body_that_makes_no_sense_from_some_point_on(docker: Cli, api: Api, target: str):
+    docker("create", "--name", "web", "busybox")
+    head = f"{target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock:
+        sock.settimeout(10)
+        sock.connect(api.socket_path)
+        sock.sendall(f"{head}5\r\nabcde\r\n".encode())
+        time.sleep(0.1)  # the part before has been taken in
+        sock.sendall(b"zz\r\n")
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(1 << 16):
+                answer += piece
+    assert b"malformed" in answer or b" 400 " in answer or b"invalid" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+    docker("rm", "web")
+
+
 def test_a_document_that_is_packed_is_none(api: Api):
     body = gzip.compress(b'{"Image": "busybox"}')
     head = f"POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

@@ -6,7 +6,7 @@ import logging
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from pydock_shared.errors import PydockError, described
+from pydock_shared.errors import InvalidArgument, PydockError, described
 
 from .routing import json_response
 
@@ -19,7 +19,7 @@ class Malformed(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether a record is logged."""
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
+        if not isinstance(error, HttpProcessingError | InvalidArgument):
             return True
         log.debug("malformed request: %s", " ".join(error.message.split()))
         return False

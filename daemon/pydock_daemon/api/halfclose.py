@@ -1,4 +1,7 @@
-"""Clients that end their side of a connection when they have asked, and read the answer still. Used by `app`.
+"""Connections as aiohttp has them, but for two manners of clients. Used by `app`.
+
+Some end their side of a connection when they have asked, and read the answer still; some send half of a body, and then
+something else.
 
 asyncio ends a connection with the client's side of it. Whoever asks for a change is answered all the same, as by Go's
 server; for what has no end of its own, the end of the client's side is the client's end.
@@ -9,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+from pydock_shared.errors import InvalidArgument
 
 Stays = Callable[[str, str], bool]
 """Says of a method and a raw path whether its client is to be answered after its side has ended."""
@@ -27,6 +32,13 @@ class Connection(RequestHandler):
         super().__init__(server, loop=server._loop, **server._kwargs)
         self._stays = stays
         self.asked: Asked | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came. A body that turns out to make no sense ends for whoever reads it: aiohttp's parser only
+        speaks of it as of a next request."""
+        super().data_received(data)
+        if self.asked and not self.asked[2].is_eof() and self._messages and not hasattr(self._messages[-1][0], "url"):
+            self.asked[2].set_exception(InvalidArgument("invalid request: the body is malformed"))
 
     def eof_received(self) -> bool | None:  # type: ignore[override] # asyncio's own promise, of which theirs is a part
         asked = self._last()
