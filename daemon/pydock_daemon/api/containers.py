@@ -1,5 +1,8 @@
 """/containers: life, list and inspection of containers. Their streams are in `streams`, their processes in `exec`."""
 
+import json
+from typing import Any
+
 from aiohttp import web
 
 from pydock_daemon.containers import (
@@ -187,7 +190,10 @@ async def wait_container(call: Call) -> web.StreamResponse:
     await response.prepare(call.request)
     await response.write(b"")
     code = await future
-    await response.write(b'{"StatusCode":%d}\n' % code)
+    answer: dict[str, Any] = {"StatusCode": code}
+    if container.state.error and not container.alive:
+        answer["Error"] = {"Message": container.state.error}  # why it could not be started
+    await response.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
     await response.write_eof()
     return response
 

@@ -37,7 +37,7 @@ async def container(
 ) -> AsyncIterator[Container]:
     """Give a container of an image that is removed at the end, whatever happens; `keep` leaves one that went well."""
     body = CreateContainer.model_validate({**config, "Image": image.id, "Labels": {LABEL: "1"}})
-    made, _ = await create.create(containers, body, None)
+    made, _ = await create.create(containers, body, None, marked=False)
     made.in_build = True
     kept = False
     try:

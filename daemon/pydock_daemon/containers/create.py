@@ -3,6 +3,7 @@
 Everything made on the way is undone when a later step fails; the record is written last, in one transaction.
 """
 
+import contextlib
 import os
 import time
 from contextlib import ExitStack
@@ -34,14 +35,21 @@ from .logdrivers import options
 from .model import Container, MountPoint
 from .service import Containers
 
+MARK = "/.dockerenv"
 RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
 async def create(
-    containers: Containers, body: CreateContainer, name: str | None, platform: Platform | None = None
+    containers: Containers,
+    body: CreateContainer,
+    name: str | None,
+    platform: Platform | None = None,
+    *,
+    marked: bool = True,
 ) -> tuple[Container, list[str]]:
     """Make a container; return it and Docker's warnings. Every refusal leaves nothing behind.
 
+    `marked` ones have the file by which programs find out that they are in a container of Docker's.
     The image is the one for `platform`, NotFound when it is not here; when None this host's, or any there is.
     """
     config, host = body.config(), body.host_config or HostConfig()
@@ -49,6 +57,40 @@ async def create(
         raise InvalidArgument("no image specified")
     image = containers.images.resolve(config.image, platform)
     image_name = config.image
+    networks, linked, warnings = _settled(containers, body, config, host, image)
+    if warning := await containers.images.admit(image, image_name):
+        warnings.append(warning)
+    if platform is None and not runs_here(image.platform):
+        warnings.append(
+            f"The requested image's platform ({image.platform}) does not match the detected host platform "
+            f"({whole_host_platform()}) and no specific platform was requested"
+        )
+    validate(containers, config, host)
+    containers.networks.check_new(host.network_mode or "", networks)
+    container = Container(
+        id=names.new_id(),
+        name=_name(containers, name),
+        image=image.id,
+        image_name=image_name,
+        created=time.time_ns(),
+        config=config,
+        host=host,
+        endpoints=networks,
+        mounts=mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ()),
+        links=linked,
+    )
+    config.hostname = config.hostname or _hostname(containers, container)
+    containers.check_name(container.name)
+    await _make(containers, container, image, marked=marked)
+    containers.images.uses.touch(image.id)
+    containers.publish(container, "create")
+    return container, warnings
+
+
+def _settled(
+    containers: Containers, body: CreateContainer, config: ContainerConfig, host: HostConfig, image: Image
+) -> tuple[endpoints.Endpoints, dict[str, str], list[str]]:
+    """Fill in what the request leaves open; return its networks, its links, and warnings."""
     supported.check(host)
     modes.conflicts(config, host)
     merge(config, image)
@@ -59,43 +101,23 @@ async def create(
     warnings += limits.discard(host)
     if host.network_mode == "host" and host.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
-    if warning := await containers.images.admit(image, image_name):
-        warnings.append(warning)
-    if platform is None and not runs_here(image.platform):
-        warnings.append(
-            f"The requested image's platform ({image.platform}) does not match the detected host platform "
-            f"({whole_host_platform()}) and no specific platform was requested"
-        )
-    validate(containers, config, host)
-    containers.networks.check_new(host.network_mode or "", networks)
-    points = mounts.resolve(containers, config, host, image.config.get("config", {}).get("Volumes") or ())
-    id_ = names.new_id()
-    container = Container(
-        id=id_,
-        name=_name(containers, name),
-        image=image.id,
-        image_name=image_name,
-        created=time.time_ns(),
-        config=config,
-        host=host,
-        endpoints=networks,
-        mounts=points,
-        links=linked,
-    )
-    config.hostname = config.hostname or _hostname(containers, container)
-    containers.check_name(container.name)
+    return networks, linked, warnings
+
+
+async def _make(containers: Containers, container: Container, image: Image, *, marked: bool) -> None:
+    """Make its files and volumes, then its record."""
+    id_ = container.id
     with ExitStack() as undo:
         containers.snapshots.prepare(id_, image.chain)
         undo.callback(containers.snapshots.remove, id_)
         await containers.snapshots.made(id_)
-        container.mounts = [_ensure(containers, undo, point, id_) for point in points]
+        if marked:
+            _mark(containers, id_)
+        container.mounts = [_ensure(containers, undo, point, id_) for point in container.mounts]
         containers.directory(container).mkdir(mode=0o710)
         undo.callback(containers.directory(container).rmdir)
         containers.add(container)
         undo.pop_all()
-    containers.images.uses.touch(image.id)
-    containers.publish(container, "create")
-    return container, warnings
 
 
 def _hostname(containers: Containers, container: Container) -> str:
@@ -107,6 +129,12 @@ def _hostname(containers: Containers, container: Container) -> str:
         other = containers.find(mode.removeprefix("container:"))
         return (other.config.hostname if other else "") or container.short
     return container.short
+
+
+def _mark(containers: Containers, id_: str) -> None:
+    place = containers.snapshots.overlay(id_)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(f"{place.get('plain') or place['upper']}{MARK}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o755))
 
 
 def merge(config: ContainerConfig, image: Image) -> None:

@@ -34,7 +34,7 @@ def resources(
         "devices": device_rules(host, extra_rules, devices),
         "memory": _memory(host),
         "cpu": _cpu(host),
-        "pids": {"limit": host.pids_limit} if host.pids_limit else {},
+        "pids": {} if host.pids_limit is None else {"limit": host.pids_limit or -1},
         "blockIO": (block_limits or {}) | ({"weight": host.blkio_weight} if host.blkio_weight else {}),
     }
     return {name: section for name, section in result.items() if section}

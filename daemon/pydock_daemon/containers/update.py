@@ -27,6 +27,7 @@ async def update(containers: Containers, container: Container, asked: UpdateCont
             )
         changes = _changes(asked)
         host = _merged(container, changes)
+        _check_alone(asked, changes)
         _check(container, asked, host)
         warnings = limits.discard(host)
         limits.check(host)
@@ -37,6 +38,7 @@ async def update(containers: Containers, container: Container, asked: UpdateCont
             await _apply(containers, container, live)
         if asked.restart_policy and asked.restart_policy.name:
             host.restart_policy = asked.restart_policy
+            host.restart_policy.maximum_retry_count = host.restart_policy.maximum_retry_count or 0
         container.host = host
         if asked.env is not None:
             container.config.env = asked.env
@@ -49,6 +51,8 @@ def _changes(asked: UpdateContainer) -> dict[str, Any]:
     """Return the resources that are given: as in Docker's protocol, zero and empty mean "as it is"."""
     given = {name: getattr(asked, name) for name in Resources.model_fields}
     found = {name: value for name, value in given.items() if value not in (None, 0, "", [], {})}
+    if given["pids_limit"] is not None:
+        found["pids_limit"] = max(given["pids_limit"], 0)  # here zero means something: no limit any more
     for name in IGNORED:
         if name in found:
             raise InvalidArgument(f"{wire_name(name)} cannot be updated")
@@ -56,10 +60,23 @@ def _changes(asked: UpdateContainer) -> dict[str, Any]:
 
 
 def _merged(container: Container, changes: dict[str, Any]) -> HostConfig:
-    host = container.host.model_copy(deep=True)
+    return _merged_into(container.host.model_copy(deep=True), changes)
+
+
+def _merged_into(host: HostConfig, changes: dict[str, Any]) -> HostConfig:
     for name, value in changes.items():
         setattr(host, name, value)
     return host
+
+
+def _check_alone(asked: UpdateContainer, changes: dict[str, Any]) -> None:
+    """Raise InvalidArgument for what is wrong whatever the container has, before anything else as in Docker."""
+    own = _merged_into(HostConfig(), changes)
+    if not own.memory and (own.memory_swap or 0) > 0:
+        own.memory_swap = None  # the container may have the limit that this needs
+    limits.check(own)
+    if asked.restart_policy and asked.restart_policy.name:
+        create.check_restart_policy(asked.restart_policy)
 
 
 def _check(container: Container, asked: UpdateContainer, host: HostConfig) -> None:
@@ -80,12 +97,8 @@ def _check(container: Container, asked: UpdateContainer, host: HostConfig) -> No
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
         )
     policy = asked.restart_policy
-    if policy and policy.name:
-        if host.auto_remove and policy.name != "no":
-            raise _refused(
-                container, "Restart policy cannot be updated because AutoRemove is enabled for the container"
-            )
-        create.check_restart_policy(policy)
+    if policy and policy.name and policy.name != "no" and host.auto_remove:
+        raise _refused(container, "Restart policy cannot be updated because AutoRemove is enabled for the container")
     supported.check(host)
 
 

@@ -21,6 +21,8 @@ MODIFIED, ADDED, DELETED = range(3)
 CAPABILITY = "security.capability"
 MOUNT_POINTS = {"/dev", "/proc", "/sys", "/etc", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname"}
 """What a start makes where the image lacks it: as Docker's, nothing of the container's."""
+MARK = "/.dockerenv"
+"""What every container gets, even from an image that has one, as those have that were exported by Docker."""
 
 
 class Change(NamedTuple):
@@ -97,6 +99,8 @@ def _one(path: str, *, opaque: bool, below: bool, layered: bool) -> Iterator[Cha
         inner = _inside(path, opaque=opaque or _hides(path), below=was_folder, layered=layered)
     first = next(inner, None)
     empty = first is None if is_folder else not new.st_size
+    if path == MARK and empty and stat.S_ISREG(new.st_mode):
+        return
     if not old and not (empty and path in MOUNT_POINTS):
         yield Change(ADDED, path)
     elif old and (first or (layered and _belongs(path, new, old)) or _changed(path, new, old)):
