@@ -144,6 +144,7 @@ def making(
     spec = specs.load(bundle)
     specs.check(spec)
     rules.check(spec)
+    rules.settle(spec)
     resources = spec.get("linux", {}).get("resources") or {}
     path = spec.get("linux", {}).get("cgroupsPath") or ""
     unit = scopes.Unit(path, id) if systemd else None

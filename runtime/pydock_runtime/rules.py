@@ -6,6 +6,7 @@ they are not looked at again.
 
 from __future__ import annotations
 
+import os
 import re
 
 from pydock_runtime import seccomp
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 VERSION = re.compile(r"(\d+)\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 MAJOR = "1"
-NAMES = (("hostname", "hostname"), ("domainname", "domainname"))
 PATHS = ("maskedPaths", "readonlyPaths")
 
 
@@ -27,6 +27,13 @@ def check(spec: dict[str, Any]) -> None:
     check_process(spec["process"] or {})
     for fault in (*_general(spec), *_linux(spec.get("linux") or {})):
         raise RuntimeFailure(fault, INVALID)
+
+
+def settle(spec: dict[str, Any]) -> None:
+    """Make the destinations of mounts absolute: a relative one is from the root, and `..` what is above it by name."""
+    for mount in spec.get("mounts") or ():
+        if mount.get("destination"):
+            mount["destination"] = "/" + os.path.normpath(f"/{mount['destination']}").lstrip("/")
 
 
 def check_process(process: dict[str, Any]) -> None:

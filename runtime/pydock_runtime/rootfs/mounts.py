@@ -86,11 +86,8 @@ def _check_over_proc(target: str, type_: str, tree: int | None) -> None:
 
 def _mount(root: int, mount: dict[str, Any], cgroup: Cgroup, shared: int | None, label: str) -> None:
     target = mount.get("destination") or ""
-    if not target:
-        raise RuntimeFailure("a mount has no destination", INVALID)
-    if target[0] != "/" or "/.." in target:
-        # What is not absolute is from the root, by the specification; `..` is what is above by name, as with runc.
-        target = "/" + os.path.normpath(f"/{target}").lstrip("/")
+    if not target.startswith("/"):
+        raise RuntimeFailure(f"mount destination {target!r} is not absolute", INVALID)
     chosen = options.of(mount)
     if chosen.is_bind:
         tree = open_source(mount.get("source") or "", chosen) if shared is None else shared

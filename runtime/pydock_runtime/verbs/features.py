@@ -8,7 +8,12 @@ from pydock_runtime import __version__, capabilities, hooks, mempolicy, namespac
 from pydock_runtime import spec as specs
 from pydock_runtime.arguments import Call, Flag
 from pydock_runtime.checkpoint import folders as checkpoint
+from pydock_runtime.errors import RuntimeFailure
 from pydock_runtime.rootfs import options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ARGUMENTS = ""
 SEALED = False
@@ -28,14 +33,7 @@ def run(call: Call) -> int:
             "namespaces": sorted(namespaces.KINDS),
             "capabilities": list(capabilities.NUMBERS),
             "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": False, "rdma": True},
-            "seccomp": {
-                "enabled": True,
-                "actions": list(seccomp.ACTIONS),
-                "operators": list(seccomp.COMPARISONS),
-                "archs": seccomp.architectures(),
-                "knownFlags": list(seccomp.FLAGS),
-                "supportedFlags": [name for name in seccomp.FLAGS if seccomp.takes(name)],
-            },
+            "seccomp": _seccomp(),
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},
             "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
@@ -51,3 +49,19 @@ def run(call: Call) -> int:
     }
     print(json.dumps(features, indent=2))
     return 0
+
+
+def _seccomp() -> dict[str, Any]:
+    """Return what can be filtered: nothing without the library."""
+    try:
+        architectures = seccomp.architectures()
+    except RuntimeFailure:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "actions": list(seccomp.ACTIONS),
+        "operators": list(seccomp.COMPARISONS),
+        "archs": architectures,
+        "knownFlags": list(seccomp.FLAGS),
+        "supportedFlags": [name for name in seccomp.FLAGS if seccomp.takes(name)],
+    }
