@@ -215,8 +215,8 @@ def test_form_of_the_stream(
 
 
 def test_an_end_alone_gives_everything_up_to_it(docker: Cli, api: Api):
-    docker("create", "--name", "early", "busybox")
-    answer = api.ok("GET", "/events", until=f"{time.time():.6f}", filters=json.dumps({"container": ["early"]}))
+    made = docker("create", "busybox")
+    answer = api.ok("GET", "/events", until=f"{time.time():.6f}", filters=json.dumps({"container": [made]}))
     assert answer["Action"] == "create"
 
 

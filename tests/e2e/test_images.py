@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,3 +189,19 @@ def test_layers_are_shared_and_removed_once(cli: Cli, registry: Registry, pulled
     cli("pull", registry.name("tools/busybox:v2s2"))
     cli("rmi", registry.name("tools/busybox:v2s2"))
     assert cli("run", "--rm", pulled, "echo", "still here") == "still here"
+
+
+def test_all_tags_are_told_of_once(docker: Cli, api: Api, registry: Registry):
+    name = registry.name("tools/many")
+    for tag in ("1", "2"):
+        docker("tag", "busybox", f"{name}:{tag}")
+    began = f"{time.time():.6f}"
+    docker("push", "-a", name)
+    docker("rmi", f"{name}:1", f"{name}:2")
+    assert docker("pull", "-a", name).count("Status: ") == 1
+    docker.fails("push", f"{name}:3", code=1, message=f"tag does not exist: {name}:3")
+    lines = api.ok("GET", "/events", since=began, until=f"{time.time():.6f}", filters={"type": ["image"]}).splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["Action"] for event in events] == ["push", "untag", "untag", "pull"]
+    assert {event["Actor"]["ID"] for event in events if event["Action"] != "untag"} == {name}
+    docker("rmi", f"{name}:1", f"{name}:2")

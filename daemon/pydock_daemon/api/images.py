@@ -9,7 +9,6 @@ from aiohttp import web
 from pydock_daemon.images import auth, delete, importing, inspect, listing, load, manifest, pull, push, save
 from pydock_daemon.images.body import Read
 from pydock_daemon.images.importing import Wanted
-from pydock_daemon.images.registry import Refused, as_pull_error
 from pydock_shared import reference
 from pydock_shared.errors import InvalidArgument, PydockError
 from pydock_shared.reference import Reference
@@ -66,17 +65,9 @@ async def _pull(call: Call) -> web.StreamResponse:
     images, wanted, known = call.engine.images, platform(call), credentials(call)
     ref = with_tag(reference.parse(call.query["fromImage"].removesuffix(":"), default_tag=False), call.query.get("tag"))
     async with progress_stream(call) as stream:
-        for tag in [ref] if ref.tag or ref.digest else await _all_tags(call, ref):
-            await pull.pull(images, tag, wanted, known, stream.send)
+        take = pull.pull if ref.tag or ref.digest else pull.pull_all
+        await take(images, ref, wanted, known, stream.send)
     return await stream.finish()
-
-
-async def _all_tags(call: Call, ref: Reference) -> list[Reference]:
-    try:
-        tags = await call.engine.images.registries.tags(ref, credentials(call))
-        return [Reference(ref.domain, ref.path, tag) for tag in tags]
-    except Refused as error:
-        raise as_pull_error(error, ref) from error
 
 
 async def _import(call: Call) -> web.StreamResponse:

@@ -96,15 +96,16 @@ def _untag_name(images: Images, image: Image, ref: Reference, records: list[Reco
     if not ref.digest and not any(name.tag for name in names if name.name == ref.name):
         for name in names:
             if name.name == ref.name:
-                _untag(images, image, name, records)
+                _untag(images, image, name, records, told=False)  # nor does dockerd tell
 
 
-def _untag(images: Images, image: Image, ref: Reference, records: list[Record]) -> None:
+def _untag(images: Images, image: Image, ref: Reference, records: list[Record], *, told: bool = True) -> None:
     images.names.untag(ref)
     records.append(
         {"Untagged": Reference(ref.domain, ref.path, None if ref.digest else ref.tag, ref.digest).familiar()}
     )
-    images.publish("untag", image.id, image.id)
+    if told:
+        images.publish("untag", image.id, image.id)
 
 
 def _conflict(image: Image, users: Sequence[User], names: Sequence[Reference], *, force: bool) -> Conflict | None:

@@ -37,12 +37,41 @@ async def pull(
     NotFound when the registry has none of that name or platform, Forbidden when it is not signed as it must be;
     PydockError naming the thing when it lies or breaks.
     """
+    image, news = await _pull_one(images, ref, platform, credentials, send)
+    await _tell(images, ref, send, news=news)
+    return image
+
+
+async def pull_all(
+    images: Images, ref: Reference, platform: Platform | None, credentials: Credentials, send: Send
+) -> None:
+    """Bring every tag of a repository here, as `pull` does; it is told of once."""
+    try:
+        tags = await images.registries.tags(ref, credentials)
+    except Refused as error:
+        raise as_pull_error(error, ref) from error
+    news = False
+    for tag in tags:
+        one = Reference(ref.domain, ref.path, tag)
+        news |= (await _pull_one(images, one, platform, credentials, send))[1]
+    await _tell(images, ref, send, news=news)
+
+
+async def _tell(images: Images, ref: Reference, send: Send, *, news: bool) -> None:
+    word = "Downloaded newer image for" if news else "Image is up to date for"
+    await send({"status": f"Status: {word} {ref.familiar()}"})
+    images.publish("pull", ref.familiar(), ref.familiar_name())
+
+
+async def _pull_one(
+    images: Images, ref: Reference, platform: Platform | None, credentials: Credentials, send: Send
+) -> tuple[Image, bool]:
     name = ref.digest or ref.tag or "latest"
     try:
         repository, top = await images.registries.find(ref, name, credentials)
         verdict = await signatures.check(images.config.signatures, repository, ref, top)
         async with Reporter(send) as report:
-            await report.message(f"Pulling from {ref.path}", name)
+            await report.message(f"Pulling from {ref.path}", f"{ref.name}@{name}" if ref.digest else name)
             if verdict.warning:
                 await report.message(f"Warning: {verdict.warning}")
             with images.adding() as adding:
@@ -50,15 +79,12 @@ async def pull(
                 image, news = await work.run(top, platform)
             signatures.keep(images.store, image.id, ref, top.digest, verdict.keys)
             await report.message(f"Digest: {top.digest}")
-            word = "Downloaded newer image for" if news else "Image is up to date for"
-            await report.message(f"Status: {word} {ref.familiar()}")
     except Refused as error:
         raise as_pull_error(error, ref) from error
     except InvalidArgument as error:
         # The caller's request was fine: it is the registry's content that is not.
         raise PydockError(f"{ref.familiar()}: {error.message}") from error
-    images.publish("pull", ref.familiar(), ref.familiar_name())
-    return image
+    return image, news
 
 
 class Pull:

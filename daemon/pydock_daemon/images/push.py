@@ -42,8 +42,10 @@ async def push(images: Images, ref: Reference, platform: Platform | None, creden
     try:
         async with Reporter(send) as report:
             await report.message(f"The push refers to repository [{ref.name}]")
-            if not wanted:
+            if not wanted and (not ref.tag or not images.names.tags_in(ref.name)):
                 raise NotFound(f"An image does not exist locally with the tag: {ref.familiar_name()}")
+            if not wanted:
+                raise NotFound(f"tag does not exist: {ref.familiar()}")
             repository = await images.registries.reach(ref, credentials, "pull,push")
             for tag, image in wanted:
                 tree = images.tree(images.names.target(tag))
@@ -58,6 +60,7 @@ async def push(images: Images, ref: Reference, platform: Platform | None, creden
         if error.code == "DENIED":
             raise PydockError(f"denied: {error.message.removeprefix('denied: ')}") from error
         raise
+    images.publish("push", ref.familiar(), ref.familiar_name())
 
 
 async def push_as(images: Images, image: Image, ref: Reference, credentials: Credentials, send: Send) -> None:
@@ -66,6 +69,7 @@ async def push_as(images: Images, image: Image, ref: Reference, credentials: Cre
         repository = await images.registries.reach(ref, credentials, "pull,push")
         parcel = choose(images, images.tree(image.manifest), None)
         await _push_one(images, repository, ref, image, parcel, report)
+    images.publish("push", ref.familiar(), ref.familiar_name())
 
 
 async def push_document(images: Images, digest: str, ref: Reference, credentials: Credentials, send: Send) -> None:
@@ -120,7 +124,6 @@ async def _push_one(
             await _document(images, repository, digest, str(ref.tag) if digest == top else digest)
     pushed = images.get(parcel.leaves[0].config) if not parcel.documents else None
     images.names.add(pushed or image, [Reference(ref.domain, ref.path, None, top)], top, locally=False)
-    images.publish("push", ref.familiar(), ref.familiar_name())
 
 
 async def _blobs(images: Images, repository: Repository, ref: Reference, ids: dict[str, str], report: Reporter) -> None:
