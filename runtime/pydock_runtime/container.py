@@ -140,6 +140,7 @@ def making(
 
     The record is saved at the end. A failure undoes all that was made, what is on the stack first.
     """
+    state.folder(root, id)  # which refuses what is no id
     bundle = os.path.abspath(bundle)
     spec = specs.load(bundle)
     specs.check(spec)

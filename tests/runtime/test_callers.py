@@ -185,6 +185,13 @@ def test_numbers_of_words_and_unknown_verbs(runtime: Runtime) -> None:
     assert runtime("--criu", "/nowhere/criu", "list").returncode == 0
 
 
+def test_what_is_no_id(runtime: Runtime) -> None:
+    runtime.configure("true", change=lambda spec: spec["linux"].pop("cgroupsPath"))
+    for id in ("a:b", "a b", "a/b", ".."):
+        done = runtime("create", "--bundle", str(runtime.bundle), id)
+        assert (done.returncode, "invalid container ID format" in done.stderr) == (1, True), done.stderr
+
+
 def test_an_error_is_json_where_that_is_asked_for(runtime: Runtime) -> None:
     told = json.loads(runtime("--log-format", "json", "state", "nobody").stderr)
     assert (told["level"], told["msg"]) == ("error", "container does not exist")

@@ -178,6 +178,24 @@ def test_stdin_goes_on_without_a_hole_and_ends_with_its_client(house: House) -> 
     house.exit(name)
 
 
+def test_the_stdin_of_an_exec_goes_on(house: House) -> None:
+    name, _ = started(house, "sleep", "100")
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    with theirs:
+        asked = {"process": process(["cat"]), "attach": dict.fromkeys(("stdin", "stdout", "stderr"), True)}
+        house.client.request("exec", fds=[theirs.fileno()], container=name, exec="e", stdin=True, **asked)
+    wait_until(lambda: house.client.request("hello") and any(told["exec"] == "e" for told, _ in house.client.held))
+    for word in (b"one\n", b"two\n", b"three\n"):
+        ours.sendall(word)
+        assert read_until(ours, b"\n") == word
+        taken_over(house)
+    ours.shutdown(socket.SHUT_WR)
+    assert read_all(ours) == b""
+    assert house.client.event("exit", name, "e")["code"] == (0 if TELLS_EXIT_CODES else UNKNOWN)
+    house.client.request("delete", container=name, force=True)
+
+
 def test_stdin_that_was_ended_stays_so(house: House) -> None:
     name = house.create("sh", "-c", "cat; sleep 0.3; echo end", stdin=True, stdin_once=True)
     client, other = house.attach(name), house.attach(name)
