@@ -17,6 +17,7 @@ def files(tmp_path: Path) -> Path:
     (folder / "one").write_text("one\n")
     (folder / "d/two").write_text("two\n")
     (folder / "d/link").symlink_to("two")
+    (folder / "dangling").symlink_to("nowhere")
     (folder / "d/sub/deep").write_text("deep\n")
     return folder
 
@@ -74,8 +75,21 @@ def test_links(cli: Cli, container: str, files: Path, tmp_path: Path):
     cli("cp", f"{files}/d", "web:/src")
     cli("cp", "web:/src/link", f"{tmp_path}/as-link")
     cli("cp", "-L", "web:/src/link", f"{tmp_path}/as-file")
+    cli("cp", "-L", "web:/src/link", f"{tmp_path}")
     assert os.readlink(tmp_path / "as-link") == "two"
+    assert (tmp_path / "link").read_text() == "two\n"  # called as it was named
     assert (tmp_path / "as-file").read_text() == "two\n"
+
+
+def test_a_link_to_a_folder_is_a_link_unless_it_is_followed(cli: Cli, container: str, files: Path):
+    (files / "to-d").symlink_to("d")
+    cli("exec", "web", "sh", "-c", "mkdir /x; echo 1 > /x/file; mkdir /x/dir")
+    cli("cp", f"{files}/to-d", "web:/x/file")
+    cli("cp", f"{files}/to-d/.", "web:/x/dir")
+    cli("cp", "-L", f"{files}/to-d", "web:/x/new")
+    assert cli("exec", "web", "readlink", "/x/file") == "d"
+    assert cli("exec", "web", "cat", "/x/dir/two", "/x/new/two").split() == ["two", "two"]
+    cli.fails("cp", f"{files}/to-d", "web:/x/nope/", code=1, message="no such directory")
 
 
 def test_owners(cli: Cli, container: str, tmp_path: Path):
@@ -107,6 +121,13 @@ REFUSED = [
     (["web:/etc", "{files}/one"], "cannot copy directory|not a directory"),
     (["web:/etc/passwd", "{files}/no/q"], "invalid output path|does not exist"),
     (["web:/etc/passwd", "{files}/no/"], "invalid output path|no such directory|does not exist"),
+    (["{files}/one/", "web:/tmp"], "not a directory"),
+    (["{files}/one", "web:/etc/passwd/"], "no such directory"),
+    (["{files}/d", "web:/etc/passwd/"], 'cannot overwrite non-directory "/etc/passwd" with directory "/etc"'),
+    (["web:/etc/passwd/", "{files}"], "lstat /etc/passwd/: not a directory"),
+    (["web:", "{files}"], "bad parameter: path ?cannot be empty"),
+    (["", "web:/"], "source can not be empty"),
+    (["-L", "{files}/dangling", "web:/tmp"], "lstat .*/nowhere: no such file or directory"),
     (["web:/a", "web:/b"], "copying between containers is not supported"),
     (["a", "b"], "must specify at least one container source"),
     (["nope:/a", "{files}"], "No such container: nope"),

@@ -19,7 +19,7 @@ from pydock_client.pieces import pieces
 from pydock_client.session import STDIN_FD, STDOUT_FD, write
 from pydock_client.tarballs import Pieces, pack, unpack
 from pydock_shared import units
-from pydock_shared.errors import NotFound, PydockError
+from pydock_shared.errors import InvalidArgument, NotFound, PydockError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ _MOST_LINKS = 40
 
 
 def _cp(call: Call) -> None:
+    for word, what in zip(call.arguments, ("source", "destination"), strict=True):
+        if not word:
+            raise Failure(f"{what} can not be empty")
     (source_container, source), (target_container, target) = (_split(word) for word in call.arguments)
     if source_container and target_container:
         raise Failure("copying between containers is not supported")
@@ -56,7 +59,7 @@ def _contents(path: str) -> bool:
 
 def _out(call: Call, container: str, source: str, target: str) -> None:
     options = call.options
-    path = posixpath.join("/", source)
+    named = path = posixpath.join("/", source) if source else ""  # nothing is no path, and refused by the daemon
     _check_target(target)
     if options["follow-link"]:
         path = _followed(call, container, path)
@@ -68,12 +71,15 @@ def _out(call: Call, container: str, source: str, target: str) -> None:
     about = _decoded(answer.headers.get("x-docker-container-path-stat", ""))
     is_folder = bool(about.get("mode", 0) & _GO_FOLDER)
     stream = Pieces(answer.pieces())
-    unpack(stream, _local_target(path, target, is_folder=is_folder), owners=options["archive"])
+    unpack(stream, _local_target(named, target, is_folder=is_folder), owners=options["archive"])
     _told(call, stream.count, os.path.abspath(target))
 
 
 def _check_target(target: str) -> None:
-    """Refuse a device, in the place of which the file would be put: /dev/null for one."""
+    """Refuse what nothing can be put in, and a device, in the place of which the file would be: /dev/null for one."""
+    above = os.path.dirname(os.path.abspath(target))
+    if target != "-" and not os.path.exists(above):
+        raise Failure(f'invalid output path: directory "{above}" does not exist')
     if target != "-" and os.path.exists(target):
         mode = os.stat(target).st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
@@ -126,10 +132,14 @@ def _followed(call: Call, container: str, path: str) -> str:
 
 def _in(call: Call, source: str, container: str, target: str) -> None:
     options = call.options
-    if source != "-" and not os.path.lexists(source):
-        raise Failure(f"lstat {os.path.abspath(source)}: no such file or directory")
-    path = _followed(call, container, posixpath.join("/", target))
-    about = _stat(call, container, path)
+    if source != "-":
+        _check_source(source, follow=options["follow-link"])
+    path = posixpath.join("/", target)
+    try:
+        path = _followed(call, container, path)
+        about = _stat(call, container, path)
+    except InvalidArgument:
+        about = {}  # as Docker: it may still go there, else the daemon says why not
     exists, is_folder = bool(about), bool(about.get("mode", 0) & _GO_FOLDER)
     body: Iterator[bytes]
     if source == "-":
@@ -137,7 +147,12 @@ def _in(call: Call, source: str, container: str, target: str) -> None:
             raise Failure(f'destination "{container}:{target}" must be a directory')
         folder, body = path, pieces(STDIN_FD)
     else:
-        folder, name = _remote_target(source, path, target, exists=exists, is_folder=is_folder)
+        source_is_folder = os.path.isdir(source) and (
+            options["follow-link"] or source.endswith("/") or _contents(source) or not os.path.islink(source)
+        )
+        folder, name = _remote_target(
+            source, path, target, exists=exists, is_folder=is_folder, source_is_folder=source_is_folder
+        )
         body = pack(source, name, follow=options["follow-link"])
     query = {"path": folder, "noOverwriteDirNonDir": "true", "copyUIDGID": options["archive"]}
     counted = _Counted(body)
@@ -146,9 +161,19 @@ def _in(call: Call, source: str, container: str, target: str) -> None:
     _told(call, counted.count, f"{container}:{target}")
 
 
-def _remote_target(source: str, path: str, target: str, *, exists: bool, is_folder: bool) -> tuple[str, str]:
+def _check_source(source: str, *, follow: bool) -> None:
+    """Refuse what is not there, or is no folder and is called one."""
+    real = os.path.realpath(source) if follow else os.path.abspath(source)
+    if not os.path.lexists(real):
+        raise Failure(f"lstat {real}: no such file or directory")
+    if source.endswith("/") and not os.path.isdir(source):
+        raise Failure("not a directory")
+
+
+def _remote_target(
+    source: str, path: str, target: str, *, exists: bool, is_folder: bool, source_is_folder: bool
+) -> tuple[str, str]:
     """Return the folder of the container to unpack in, and the name of the source there ("" for its contents)."""
-    source_is_folder = os.path.isdir(source)
     if is_folder:
         return path, "" if _contents(source) else os.path.basename(os.path.abspath(source))
     if exists and source_is_folder:

@@ -33,6 +33,8 @@ def about(path: str) -> dict[str, Any]:
         link = _behind(path) if is_link else ""
     except FileNotFoundError as error:
         raise Missing from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"lstat {path}") from error  # Docker names the call as Go does
     mode, mtime = found.st_mode, found.st_mtime_ns
     return {"name": base(path), "size": found.st_size, "mode": mode, "mtime": mtime, "link": link}
 
