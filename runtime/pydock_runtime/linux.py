@@ -308,8 +308,13 @@ def inotify_init() -> int:
 
 
 def inotify_add_watch(fd: int, path: str, mask: int) -> int:
-    """Watch a file or folder."""
+    """Watch a file or folder; return the watch, which is the same for each name of a folder."""
     return _check(_libc.inotify_add_watch(ctypes.c_int(fd), os.fsencode(path), ctypes.c_uint32(mask)), path)
+
+
+def inotify_rm_watch(fd: int, watch: int) -> None:
+    """Watch no more."""
+    _check(_libc.inotify_rm_watch(ctypes.c_int(fd), ctypes.c_int(watch)), "inotify")
 
 
 def strings(words: Sequence[bytes], *, room: int = 0) -> Strings:
