@@ -175,6 +175,13 @@ def test_disk_usage(cli: Cli, api: Api):
     assert "data" in cli("system", "df", "-v")
 
 
+def test_an_image_is_one_row_of_the_disk_usage(docker: Cli, pydock: Cli):
+    docker("tag", "busybox", "another:1")
+    shown = [[line.split() for line in cli("system", "df", "-v").splitlines()] for cli in (docker, pydock)]
+    assert shown[0] == shown[1]
+    docker("rmi", "another:1")
+
+
 def test_disk_usage_of_the_newest_api(cli: Cli, api: Api, daemon: Engine):
     if not isinstance(daemon, Engine):
         pytest.skip("newer than the engine")

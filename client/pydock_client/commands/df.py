@@ -91,7 +91,9 @@ def _cache(usage: Usage) -> Usage:
 def _verbose(usage: Usage) -> None:
     print("Images space usage:\n")
     columns = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
-    images.LISTING.show(images.rows(usage.get("Images") or [], digests=False), columns=columns)
+    # One row for each image, with the first of its tags.
+    found = [{**one, "RepoTags": (one.get("RepoTags") or [])[:1], "RepoDigests": []} for one in usage.get("Images") or ()]
+    images.LISTING.show(images.rows(found, digests=False), columns=columns)
     print("\nContainers space usage:\n")
     columns = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
     written = [{**container, "SizeRootFs": 0} for container in usage.get("Containers") or ()]

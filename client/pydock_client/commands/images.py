@@ -51,7 +51,7 @@ def _number(count: int) -> str:
 
 def _shared(item: Item) -> str:
     size = item.data.get("SharedSize", 0)
-    return "N/A" if size == -1 else units.format_size(size)
+    return "N/A" if size == -1 else units.format_size(size, precision=4)
 
 
 def _unique(item: Item) -> str:
