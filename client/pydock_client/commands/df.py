@@ -92,7 +92,9 @@ def _verbose(usage: Usage) -> None:
     print("Images space usage:\n")
     columns = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
     # One row for each image, with the first of its tags.
-    found = [{**one, "RepoTags": (one.get("RepoTags") or [])[:1], "RepoDigests": []} for one in usage.get("Images") or ()]
+    found = [
+        {**one, "RepoTags": (one.get("RepoTags") or [])[:1], "RepoDigests": []} for one in usage.get("Images") or ()
+    ]
     images.LISTING.show(images.rows(found, digests=False), columns=columns)
     print("\nContainers space usage:\n")
     columns = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
