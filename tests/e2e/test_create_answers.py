@@ -185,6 +185,10 @@ def test_shared_memory_of_another_container(docker: Cli, other: str) -> None:
     docker("rm", "-f", "third")
 
 
+def test_no_shared_memory_at_all(docker: Cli) -> None:
+    docker.fails("run", "--rm", "--ipc", "none", "busybox", "touch", "/dev/shm/file", code=1)
+
+
 def test_shared_memory_outlives_the_daemon(docker: Cli, other: str, daemon: Engine | RemoteEngine) -> None:
     if not isinstance(daemon, Engine):
         pytest.skip("another engine is not ours to kill")

@@ -5,6 +5,7 @@ Where that answers 500 to a request that is wrong, we answer 400 or 409.
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,18 @@ def test_what_is_said_of_a_removal(docker: Cli, api: Api, web: str) -> None:
     docker("pause", web)
     assert api("DELETE", f"/containers/{web}").body["message"] == f"{what} paused and must be unpaused first"
     docker("unpause", web)
+
+
+def test_a_start_that_fails_is_told_once(docker: Cli) -> None:
+    assert "Error waiting" not in docker.fails("run", "--rm", "busybox", "nosuch", code=127)
+
+
+def test_files_are_copied_to_where_a_program_will_begin(docker: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here")
+    docker("create", "--name", "made", "-w", "/made/below", "busybox", "cat", "file")
+    docker("cp", str(tmp_path / "file"), "made:/made/below/")
+    assert docker("start", "-a", "made") == "here"
+    docker("rm", "made")
 
 
 def test_a_start_takes_no_settings(docker: Cli, api: Api, web: str) -> None:

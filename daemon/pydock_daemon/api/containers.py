@@ -191,7 +191,7 @@ async def wait_container(call: Call) -> web.StreamResponse:
     await response.write(b"")
     code = await future
     answer: dict[str, Any] = {"StatusCode": code}
-    if container.state.error and not container.alive:
+    if container.state.error and not container.alive and condition != "removed":
         answer["Error"] = {"Message": container.state.error}  # why it could not be started
     await response.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
     await response.write_eof()

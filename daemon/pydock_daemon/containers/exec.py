@@ -254,5 +254,7 @@ def check_running(container: Container) -> None:
     """Raise Conflict with Docker's words when no process can be added to the container."""
     if container.state.status is Status.PAUSED:
         raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
+    if container.state.status is Status.RESTARTING:
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if not container.alive:
         raise Conflict(f"container {container.id} is not running")

@@ -88,11 +88,12 @@ async def _stopped(
         await locked.enter_async_context(container.lock)
         if container.alive:
             return None
-        view = {
+        view: dict[str, Any] = {
             "kind": "stopped",
             "overlay": containers.snapshots.overlay(container.id),
             "stage": str(containers.snapshots.stage),
             "mounts": [],
+            "folder": None if bare or container.in_build else container.config.working_dir,
             "read_only": bool(container.host.readonly_rootfs),
             "write": write,
         }

@@ -154,7 +154,7 @@ def _mounts(spec: Spec, container: Container, facts: Facts) -> None:
         mounts.append({"destination": INIT, "type": "bind", "source": facts.init, "options": ["bind", "ro"]})
     own = [_mount(point, facts.parts) for point in container.mounts]
     covered = {mount["destination"] for mount in own}
-    if "/dev/shm" not in covered:
+    if "/dev/shm" not in covered and container.host.ipc_mode != "none":
         mounts.append(_shm(container, facts))
     bound = ["rbind", "rprivate", *(["ro"] if container.in_build else [])]
     for target, path in facts.files.items():

@@ -58,7 +58,7 @@ async def start(containers: Containers, container: Container, *, restore: Restor
         if container.restart:
             container.restart.cancel()
             container.restart = None
-        container.state.restart_count = 0
+        container.state.restart_count, container.delay = 0, 0.0
         container.state.stopped_by_user = False
         try:
             await launch(containers, container, restore)

@@ -15,6 +15,7 @@ import json
 import os
 import stat
 import sys
+from contextlib import suppress
 from typing import Any
 
 from pydock_daemon.snapshots import layer
@@ -54,7 +55,10 @@ def running(view: dict[str, Any]) -> None:
 
 
 def stopped(view: dict[str, Any]) -> None:
-    """Enter the file system of a container that does not run: `overlay`, `stage` and `mounts`; `write` to change it."""
+    """Enter the file system of a container that does not run: `overlay`, `stage` and `mounts`; `write` to change it.
+
+    `folder` is where its program begins: dockerd makes it at create, and files are copied there ahead of a start.
+    """
     _own_namespace()
     overlay = view["overlay"]
     if "plain" in overlay:
@@ -66,6 +70,9 @@ def stopped(view: dict[str, Any]) -> None:
     for mount in view["mounts"]:
         if os.path.exists(mount["source"]):
             _bind(root, mount)
+    if view["folder"]:
+        with suppress(OSError, RuntimeFailure):  # if it cannot be made the start will say so
+            os.close(inroot.open_directory(root, view["folder"]))
     if view["read_only"]:
         linux.mount_setattr(root, set_=abi.MOUNT_ATTR_RDONLY, path="/")
     _enter(root)
