@@ -92,7 +92,9 @@ class Execs:
     def check_start(self, item: Exec) -> None:
         """Raise Conflict when the exec was started before or its container is gone."""
         if item.started:
-            raise Conflict(f"exec {item.id} has already been started")
+            raise Conflict(
+                f"Error: Exec command {item.id} {'is already running' if item.running else 'has already run'}"
+            )
         check_running(item.container)
 
     async def start(

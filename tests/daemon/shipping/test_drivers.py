@@ -78,6 +78,16 @@ async def test_syslog(kind: str, format_: str, line: str) -> None:
     assert lines[2].endswith(b"\xff")
 
 
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+@pytest.mark.parametrize("name", ["syslog", "gelf"])
+async def test_an_empty_line_is_no_message(kind: str, name: str) -> None:
+    with Receiver(kind) as server:
+        given = {f"{name}_address": f"{kind}://{server.address}"}
+        given |= {"gelf_compression_type": "none"} if (name, kind) == ("gelf", "udp") else {}
+        await send(name, [Record("stdout", NOW, b""), Record("stdout", NOW, b"end")], **given)
+        assert server.until(b"end").count(b"<30>" if name == "syslog" else b"short_message") == 1
+
+
 @pytest.mark.parametrize("kind", ["unix", "unixgram"])
 async def test_syslog_on_a_socket_of_this_host(kind: str, tmp_path: Path) -> None:
     with Receiver(kind, path=tmp_path / "log") as server:

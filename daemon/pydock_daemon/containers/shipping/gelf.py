@@ -69,7 +69,7 @@ class Gelf:
 
     async def send(self, records: Sequence[Record]) -> None:
         """Send; over udp this is all that can be known. Raises OSError."""
-        messages = [self._message(record) for record in records]
+        messages = [self._message(record) for record in records if record.line]  # as Docker: no message is empty
         if isinstance(self._link, Stream):
             await self._link.send(b"\0".join([*messages, b""]))
         else:

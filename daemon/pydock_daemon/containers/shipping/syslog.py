@@ -88,7 +88,7 @@ class Syslog:
     async def send(self, records: Sequence[Record]) -> None:
         """Send; returns when the other side has all. Raises OSError."""
         assert self._link is not None
-        messages = [self._message(record) for record in records]
+        messages = [self._message(record) for record in records if record.line]  # as Docker: no message is empty
         if isinstance(self._link, Stream):
             await self._link.send(b"".join(messages))
         else:
