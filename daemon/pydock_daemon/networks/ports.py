@@ -5,6 +5,7 @@ bound to it. Nothing holds it afterwards but the rule: a process of the host may
 the rules leave it, as with any DNAT.
 """
 
+import errno
 import ipaddress
 import os
 import socket
@@ -26,6 +27,7 @@ KINDS = {
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
 LAST_PORT = 65535
+NO_ADDRESS = os.strerror(errno.EADDRNOTAVAIL).lower()
 
 
 class PortTaken(Exception):
@@ -164,9 +166,12 @@ class HostPorts:
         start = self._last + 1 if wish.first <= self._last < wish.last else wish.first
         for step in range(count):
             port = wish.first + (start - wish.first + step) % count
-            if not self._trouble(wish, port, by_family, others):
+            trouble = self._trouble(wish, port, by_family, others)
+            if not trouble:
                 self._last = port
                 return port
+            if trouble.endswith(NO_ADDRESS):
+                raise PortTaken(trouble)  # no other port would do
         raise PortTaken("all ports are allocated")
 
     def _trouble(self, wish: Wanted, port: int, by_family: dict[bool, str], others: list[str]) -> str:

@@ -68,6 +68,8 @@ async def test_the_port_of_a_program_is_refused(setting, make_box):
         setting.start(make_box(), ports={"80/tcp": "8080"})
     with pytest.raises(PydockError, match=r"10\.1\.1\.1:8080.*cannot assign requested address"):
         setting.start(make_box(), ports={"80/tcp": "10.1.1.1:8080"})
+    with pytest.raises(PydockError, match=r"10\.1\.1\.1:\d+:.*cannot assign requested address"):
+        setting.start(make_box(), ports={"80/tcp": "10.1.1.1:"})
 
 
 async def test_the_port_of_another_daemon_is_refused(setting, second, make_box):
