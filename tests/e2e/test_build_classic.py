@@ -108,6 +108,14 @@ def test_every_instruction_twice(api: Api):
         assert found == expected(lines, cached=cached) + BUILT + f"Successfully tagged classic-{mark}:1\n"
 
 
+def test_nothing_but_what_others_run(api: Api):
+    """A state without any history is one, too."""
+    lines = ["FROM scratch", f"ONBUILD ENV A=m{uuid.uuid4().hex}"]
+    begin = f"Step 1/2 : {lines[0]}\n ---> \nStep 2/2 : {lines[1]}\n"
+    for shown in (RUNNING + REMOVED, CACHED):
+        assert told(api, *lines) == begin + shown + MADE + AUX + BUILT
+
+
 def test_the_image_after_a_step_is_one(api: Api, docker: Cli):
     answer = api(
         "POST", "/build", context(f"FROM busybox\nENV A={uuid.uuid4()}\nRUN echo x > /x\nENV B=2\nRUN exit 7", {})

@@ -245,15 +245,15 @@ class Build:
             await track.begin(Instruction("LABEL", "", 0, source=text), {})
             at.settings["Labels"] = {**(at.settings.get("Labels") or {}), name: value}
             at.note(text, moment=self._options.moment, empty=True)
-            await self._settled(at, track)
+            await self._settled(at, track, text)
             await self._tell_made(at, track)
 
-    async def _settled(self, at: State, track: Track, *, told: bool = True) -> None:
+    async def _settled(self, at: State, track: Track, text: str, *, told: bool = True) -> None:
         """Have an image of a state after a step; `told` when that is all that there is to tell of the step."""
         at.image = "" if told else at.image
         if not self._options.classic:
             return
-        known = standing.between(self._images, self._cache, self._adding, self._options, at)
+        known = standing.between(self._images, self._cache, self._adding, self._options, at, text)
         if told:
             await (track.cached() if known and self._may_take(at, at.diff_ids) else track.changed())
 
@@ -273,7 +273,7 @@ class Build:
                 shown = meta.declare(at, instruction, given, self._before, words)
             elif instruction.name in CARRIERS:
                 await steps.carry_out(at, instruction, words)
-                await self._settled(at, track, told=False)
+                await self._settled(at, track, instruction.original, told=False)
                 return
             else:
                 shown = meta.INSTRUCTIONS[instruction.name](at, instruction, words)
@@ -284,7 +284,7 @@ class Build:
             raise InvalidArgument(message) from error
         if shown:
             at.note(shown, moment=self._options.moment, empty=True)
-        await self._settled(at, track)
+        await self._settled(at, track, instruction.original)
 
     async def _source(self, stage: Stage, name: str, track: Track) -> State | Tree:
         """Return what `--from=name` means in a stage: a named context, an earlier stage, or an image."""

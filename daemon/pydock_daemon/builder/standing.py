@@ -34,10 +34,10 @@ def is_plain(options: Options) -> bool:
     return not (options.squash or options.rewrite or options.cache_inline or options.annotations)
 
 
-def between(images: Images, cache: Cache, adding: Adding, options: Options, at: State) -> bool:
-    """Have an image of a state between two steps, told by `at.image`; say whether an earlier build has made it.
+def between(images: Images, cache: Cache, adding: Adding, options: Options, at: State, text: str) -> bool:
+    """Have an image of a state after a step, told by `at.image`; say whether an earlier build has made it.
 
-    One that the step has made already is taken.
+    One that the step has made already is taken. `text` is how the step was written.
     """
     options = replace(options, squash=False, rewrite=False, cache_inline=False, annotations={})
     step = wanted(at, options)
@@ -46,7 +46,7 @@ def between(images: Images, cache: Cache, adding: Adding, options: Options, at: 
     adding.hold_image(made)
     options.made[step], at.image = made, made.id
     if not found:
-        cache.keep(step, made, at.history[-1]["created_by"])
+        cache.keep(step, made, text)
     return found is not None and not options.no_cache
 
 
