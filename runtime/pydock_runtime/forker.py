@@ -187,6 +187,8 @@ class Forker:
 
     def _forget(self, number: int) -> None:
         self._regulars.pop(number, None)
+        if not self._regulars:
+            self._filters.clear()
         steps.carry_out([steps.close_range(place(number), place(number + 1) - 1)])
 
 

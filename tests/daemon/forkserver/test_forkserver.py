@@ -16,7 +16,7 @@ from pydock_daemon.forkserver import client
 from pydock_daemon.forkserver.client import ForkServer
 from pydock_shared.errors import InvalidArgument
 
-HERE = {"kind": "running", "bare": False}
+HERE = {"kind": "running", "bare": False, "users": False}
 
 
 @pytest.fixture
