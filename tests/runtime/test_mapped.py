@@ -1,7 +1,6 @@
 """A root with plain ids on disk in a user namespace: layers and whole trees; and mounts of other processes."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,11 +35,11 @@ def test_layers_show_the_container_s_ids(root: Path, tmp_path: Path):
     assert (upper / "bin/plain").is_char_device()
 
 
-def test_a_folder_does_too_where_nobody_else_may_go(root: Path, tmp_path: Path):
+def test_a_folder_does_too_where_nobody_else_may_go(tmp_path: Path):
     above = tmp_path / "closed"
     above.mkdir(mode=0o700)
-    tree = shutil.copytree(root, above / "tree", symlinks=True)
-    wanted = in_users(box.spec(root=root, shell="stat -c %u /bin; touch /new; echo x >/dev/null && id -u"))
+    tree = box.make_root(above / "tree")
+    wanted = in_users(box.spec(root=tree, shell="stat -c %u /bin; touch /new; echo x >/dev/null && id -u"))
     # as init systems have their mounts: what the container mounts must not be seen in those
     subprocess.run(["mount", "--bind", "--make-shared", str(above), str(above)], check=True)
     try:
