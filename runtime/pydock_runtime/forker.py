@@ -21,7 +21,7 @@ import gc
 import os
 import struct
 
-from pydock_runtime import abi, linux, packing, steps
+from pydock_runtime import abi, packing, steps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ class Regular:
 
     __slots__ = ("_checks", "_first", "_last", "target")
 
-    def __init__(self, number: int, packed: bytes, filters: dict[bytes, linux.Filter]) -> None:
+    def __init__(self, number: int, packed: bytes, unpacking: packing.Unpacking) -> None:
         self.target = steps.ready(place(number))
-        self._first, self._checks, self._last = packing.unpacked(packed, filters)
+        self._first, self._checks, self._last = unpacking.unpacked(packed)
 
     def become(self) -> NoReturn:
         """Be it, in a child."""
@@ -141,7 +141,7 @@ class Forker:
     def __init__(self) -> None:
         self._asked, self._answer = Message(LIMIT), Message(ctypes.sizeof(ctypes.c_int))
         self._pid = ctypes.c_int.from_buffer(self._answer.data)
-        self._filters: dict[bytes, linux.Filter] = {}
+        self._unpacking = packing.Unpacking()
         self._regulars: dict[int, Regular] = {}
         (_, self._clone, self._how, _), self._pidfd = steps.fork(abi.CLONE_PARENT, 0)
         self._tidy = [steps.close_range(GIVEN[0], HOME - 1)]
@@ -183,12 +183,12 @@ class Forker:
         moved = [steps.call("dup3", fd, place(number) + index, os.O_CLOEXEC) for index, fd in enumerate(fds)]
         if all(map(steps.succeeds, moved)):  # there may not be so many numbers
             packed = bytes(memoryview(self._asked.data)[HEAD.size : length])
-            self._regulars[number] = Regular(number, packed, self._filters)
+            self._regulars[number] = Regular(number, packed, self._unpacking)
 
     def _forget(self, number: int) -> None:
         self._regulars.pop(number, None)
         if not self._regulars:
-            self._filters.clear()
+            self._unpacking.clear()
         steps.carry_out([steps.close_range(place(number), place(number + 1) - 1)])
 
 

@@ -56,25 +56,50 @@ def _content(memory: Any) -> bytes | list[bytes] | tuple[bytes]:
     return bytes(memory)
 
 
-def unpacked(data: bytes, filters: dict[bytes, linux.Filter]) -> tuple[list[Step], list[Check], list[Step]]:
-    """Return what was `packed`; a filter that several have is there once, in `filters`."""
-    lists, contents = marshal.loads(data)
-    memory = [_memory(content, filters) for content in contents]
+class Unpacking:
+    """What several have in common is there once: filters, and the calls that are the same for all."""
 
-    def made(argument: Any) -> Any:
-        if not isinstance(argument, tuple):
-            return steps.ready(argument)
-        return memory[argument[1]] if argument[0] == "memory" else steps.result
+    __slots__ = ("_calls", "_filters")
 
-    first, checks, last = (
-        [(getattr(_libc, name), tuple(map(made, arguments)), end) for name, arguments, end in calls] for calls in lists
-    )
-    return [("", *step) for step in first], checks, [("", *step) for step in last]
+    def __init__(self) -> None:
+        self._calls: dict[Any, Any] = {}
+        self._filters: dict[bytes, linux.Filter] = {}
 
+    def unpacked(self, data: bytes) -> tuple[list[Step], list[Check], list[Step]]:
+        """Return what was `packed`."""
+        (first, checks, last), contents = marshal.loads(data)
+        memory = [self._memory(content) for content in contents]
+        return (
+            [self._call(("", *step), memory) for step in first],
+            [self._call(check, memory) for check in checks],
+            [self._call(("", *step), memory) for step in last],
+        )
 
-def _memory(content: bytes | list[bytes] | tuple[bytes], filters: dict[bytes, linux.Filter]) -> Any:
-    if isinstance(content, tuple):
-        return filters.setdefault(content[0], linux.Filter(content[0]))
-    if isinstance(content, list):
-        return linux.strings(content)
-    return ctypes.create_string_buffer(content, len(content))
+    def clear(self) -> None:
+        """Forget what is held for others."""
+        self._calls.clear()
+        self._filters.clear()
+
+    def _memory(self, content: bytes | list[bytes] | tuple[bytes]) -> Any:
+        if isinstance(content, tuple):
+            return self._filters.setdefault(content[0], linux.Filter(content[0]))
+        if isinstance(content, list):
+            return linux.strings(content)
+        return ctypes.create_string_buffer(content, len(content))
+
+    def _call(self, told: tuple[Any, ...], memory: list[Any]) -> Any:
+        *before, name, arguments, end = told
+        if any(isinstance(one, tuple) and one[0] == "memory" for one in arguments):
+            return self._made(before, name, arguments, end, memory)
+        known = (*before, name, tuple(arguments), end)
+        if known not in self._calls:
+            self._calls[known] = self._made(before, name, arguments, end, memory)
+        return self._calls[known]
+
+    def _made(self, before: list[str], name: str, arguments: list[Any], end: Any, memory: list[Any]) -> Any:
+        def ready(argument: Any) -> Any:
+            if not isinstance(argument, tuple):
+                return steps.ready(argument)
+            return memory[argument[1]] if argument[0] == "memory" else steps.result
+
+        return (*before, getattr(_libc, name), tuple(map(ready, arguments)), end)
