@@ -1,7 +1,7 @@
 """A seccomp program made shorter: system calls in ranges instead of one by one, with the same answer for each.
 
 libseccomp compares with every number that a profile names; the kernel checks, translates and compiles that for each
-process that loads it. Docker's profile has 1,258 steps so, and a third of that in ranges. Used by `seccomp`.
+process that loads it. Docker's profile has 1,258 steps so, and a quarter of that here. Used by `seccomp`.
 
 What a program answers depends on the architecture, the number and, for a few calls, the arguments. All numbers are
 followed through its steps together and part where they are compared, up to the answer or to the step that looks at an
