@@ -127,6 +127,11 @@ def _each_once(environment: Iterable[str]) -> list[str]:
     return list(last.values())
 
 
+GONE = ("kernel", "kernelTCP")
+"""Limits of memory that kernels had; runc passes over them with a warning, too."""
+NO_SUCH_LIMIT = "the kernel has no such limit any more"
+
+
 def warn(message: str) -> None:
     """Tell whoever looks on something that keeps nobody from going on."""
     print(f"pydock-runtime: warning: {message}", file=sys.stderr)
@@ -147,6 +152,9 @@ def making(
     rules.check(spec)
     rules.settle(spec)
     resources = spec.get("linux", {}).get("resources") or {}
+    for name in GONE:
+        if (resources.get("memory") or {}).get(name):
+            warn(f"memory.{name} is ignored: {NO_SUCH_LIMIT}")
     path = spec.get("linux", {}).get("cgroupsPath") or ""
     unit = scopes.Unit(path, id) if systemd else None
     record = Record(root, id, bundle=bundle, cgroup=unit.path if unit else _cgroup_path(path or id), created=_now(),

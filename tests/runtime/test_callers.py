@@ -74,6 +74,15 @@ def test_sizes_are_written_as_people_write_them(runtime: Runtime) -> None:
     assert limit == 64 << 20
 
 
+def test_limits_that_kernels_do_not_have_any_more_are_warned_of(runtime: Runtime) -> None:
+    def change(wanted: box.Spec) -> None:
+        wanted["linux"]["resources"]["memory"] = {"kernel": 64 << 20}
+
+    done = runtime("run", "--bundle", str(runtime.bundle), runtime.configure("true", change=change))
+    assert done.returncode == 0
+    assert "ignored" in done.stderr
+
+
 def test_capabilities_that_there_are_not_are_warned_of(runtime: Runtime) -> None:
     def change(wanted: box.Spec) -> None:
         wanted["process"]["capabilities"] = {key: ["CAP_KILL", "CAP_FLY"] for key in ("bounding", "permitted")}

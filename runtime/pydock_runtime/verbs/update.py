@@ -39,7 +39,7 @@ SCHEMATA = (("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema
 FLAGS = (
     Flag("resources", TEXT, "file with the `linux.resources` of a spec as JSON, - for stdin", "r"),
     *(Flag(name, kind, help) for name, kind, _, help in LIMITS),
-    *(Flag(name, TEXT, "accepted for callers of runc; the kernel has no such limit any more") for name in IGNORED),
+    *(Flag(name, TEXT, f"accepted for callers of runc; {container.NO_SUCH_LIMIT}") for name in IGNORED),
     Flag("l3-cache-schema", TEXT, "share of the last cache, as L3:0=f"),
     Flag("mem-bw-schema", TEXT, "share of memory bandwidth, as MB:0=50"),
 )
@@ -58,7 +58,7 @@ def run(call: Call) -> int:
             del part[key]  # a limit that is to stay as it is
     for name in IGNORED:
         if call.has(name):
-            container.warn(f"--{name} is ignored: the kernel has no such limit any more")
+            container.warn(f"--{name} is ignored: {container.NO_SUCH_LIMIT}")
     rdt = {key: call.text(name) for name, key in SCHEMATA if call.has(name)}
     if rdt:
         resctrl.update(record.id, record.spec.get("linux", {}).get("intelRdt"), rdt)
