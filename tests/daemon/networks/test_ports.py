@@ -123,7 +123,8 @@ async def test_a_flow_of_datagrams_moves_to_the_next_container(setting, make_box
             box = setting.start(make_box(), ports={"53/udp": "5353"})
             setting.start(make_box())
             with server(box, 53, UDP):
-                assert ask(sock) == WORLD
+                # one may be lost on a busy machine; a flow that stays with the last container loses them all
+                assert any(ask(sock) == WORLD for _ in range(10))
             setting.networks.disconnect(box.id)
 
 
