@@ -199,6 +199,8 @@ class Process:
         """
         if not self.alive:
             return
+        if number == signal.SIGKILL:
+            self.child.instead = None  # no other one takes its place
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.child.pidfd, number)
         if group:
@@ -243,7 +245,9 @@ class Process:
 
     def _begin_again(self) -> None:
         """Watch over another child from now on: this one has found things changed, and ends."""
-        assert self.child.instead is not None
+        if self.child.instead is None:
+            self.fail(SYSTEM, "killed before it ran the program")
+            return
         self._close_sync()
         self._poller.forget(self.child.pidfd)
         try:

@@ -2,18 +2,25 @@
 
 import os
 import resource
+import select
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.runtime.supervisor.house import House, Refused, process
 from tests.runtime.test_known import STATE
 
 from pydock_runtime import forker as forking
+from pydock_runtime import launch, sync
+from pydock_runtime.errors import RuntimeFailure
 from pydock_runtime.supervisor import forks
+from pydock_runtime.supervisor.logs import Log
+from pydock_runtime.supervisor.poller import Poller
+from pydock_runtime.supervisor.processes import Process
+from pydock_runtime.supervisor.stdio import Stdio
 
 pytestmark = pytest.mark.root
 PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
@@ -123,6 +130,51 @@ def test_who_it_runs_as_is_what_the_files_say_now(house: House) -> None:
     with pytest.raises(Refused, match="unable to find user web: no matching entries in passwd file"):
         asking()
     eventually(lambda: zombies(house) == [])
+
+
+class Owner:
+    """Notes what a process tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[[Any], None]:
+        return lambda process: self.told.append(name)
+
+
+def stale() -> launch.Child:
+    """A child that has found things changed, and has ended."""
+    ours, theirs = sync.pair()
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    with theirs:
+        theirs.send(forking.STALE)
+    child = launch.Child(pid, os.pidfd_open(pid), ours, cast(Any, None))
+    select.select([child.pidfd], [], [], 10)
+    return child
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_one_that_was_killed_is_not_begun_again(killed: bool) -> None:
+    poller, owner, asked = Poller(), Owner(), []
+    child = stale()
+
+    def refuse() -> launch.Child:
+        asked.append(child)
+        os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED)
+        os.close(child.pidfd)
+        raise RuntimeFailure("asked for")
+
+    child.instead = refuse
+    nothing: dict[str, Any] = {"on_detach": lambda: None, "on_clients": lambda: None}
+    stdio = Stdio(poller, Log(), tty=False, close_stdin=True, **nothing)
+    process = Process(poller, cast(Any, owner), "e", stdio, stdin=False)
+    process.begin(child)
+    if killed:
+        process.send_signal(signal.SIGKILL)
+    process._on_dead(0)
+    assert (len(asked), owner.told) == (int(not killed), ["failed"])
+    assert process.failure == ("system", "killed before it ran the program" if killed else "asked for")
+    poller.close()
 
 
 def test_the_program_is_what_is_there_now(house: House) -> None:
