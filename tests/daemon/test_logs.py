@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,25 @@ async def test_everything_comes_back_across_rotated_files(tmp_path: Path, driver
     lines = write_lines(tmp_path / "log", driver, 20_000, max_size=1_000_000, max_files=10)
     assert (tmp_path / "log.2").exists()
     assert text(await read(tmp_path / "log", driver)) == b"".join(lines)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_log_that_goes_while_it_is_opened_is_an_empty_one(tmp_path: Path, follow: bool) -> None:
+    folder, over = tmp_path / "container", threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            folder.mkdir()
+            folder.rmdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert await read(folder / "log", "local", follow=follow) == []
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

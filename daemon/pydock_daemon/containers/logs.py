@@ -55,7 +55,7 @@ async def read_logs(
     streams = frozenset(name for name, chosen in (("stdout", stdout), ("stderr", stderr)) if chosen)
     wanted, counted = Filter(streams, since, until), Filter(frozenset(STREAMS), since, None)
     with ExitStack() as stack:
-        watch = stack.enter_context(FolderWatch(path.parent)) if follow and path.parent.is_dir() else None
+        watch = _watched(path.parent, stack) if follow else None
         chain = Chain(path, opener, follow=follow)
         stack.callback(chain.close)
         skip = await _to_its_end(lambda: chain.start(tail, counted))
@@ -81,6 +81,14 @@ async def read_logs(
                 yield batches
             if over:
                 return
+
+
+def _watched(folder: Path, stack: ExitStack) -> FolderWatch | None:
+    """Watch a folder until the end of the stack; None when there is none (any more): its container was removed."""
+    try:
+        return stack.enter_context(FolderWatch(folder))
+    except FileNotFoundError:
+        return None
 
 
 def opener_of(driver: str) -> Opener:
@@ -213,7 +221,10 @@ class Chain:
     def _existing(self) -> list[LogFile]:
         # Newest first: a rotation meanwhile shows a file twice, and loses none. In the middle of one a number is free.
         files: list[LogFile] = []
-        numbers = len(os.listdir(self._path.parent)) + 1 if self._path.parent.is_dir() else 0
+        try:
+            numbers = len(os.listdir(self._path.parent)) + 1
+        except FileNotFoundError:
+            return []
         for number in range(numbers):
             file = self._try_open(self._numbered(number))
             if file is None:
