@@ -4,10 +4,10 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from tests.fixtures.engine import Engine, RemoteEngine, eventually
+from tests.fixtures.leaks import descriptors
 
 MANY = int(os.environ.get("PYDOCK_FUZZ", "0"))
 """By `make fuzz` so many times more."""
@@ -39,14 +39,6 @@ def unharmed(daemon: Engine | RemoteEngine) -> Iterator[Engine | RemoteEngine]:
 
 def _looks(daemon: Engine) -> list[Callable[[], Counter[str]]]:
     """What must not grow: descriptors of the daemon and of the supervisor, and the daemon's tasks."""
-    folders = [Path(f"/proc/{pid}/fd") for pid in (daemon.pid, *daemon.supervisors())]
-    descriptors = [lambda folder=folder: _descriptors(folder) for folder in folders]
-    return [*descriptors, lambda: Counter(tasks=daemon.api.ok("GET", "/info")["NGoroutines"])]
-
-
-def _descriptors(folder: Path) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for entry in folder.iterdir():
-        with contextlib.suppress(OSError):
-            found[os.readlink(entry).partition("[")[0]] += 1
-    return found
+    pids = (daemon.pid, *daemon.supervisors())
+    opened = [lambda pid=pid: Counter(name.partition("[")[0] for name in descriptors(pid)) for pid in pids]
+    return [*opened, lambda: Counter(tasks=daemon.api.ok("GET", "/info")["NGoroutines"])]

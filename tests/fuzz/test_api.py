@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from tests.fixtures.engine import Engine, eventually
 from tests.fixtures.fuzz import check, operations, requests, send
-from tests.fixtures.leaks import left_behind, picture
+from tests.fixtures.leaks import descriptors, left_behind, picture
 
 MANY = int(os.environ.get("PYDOCK_FUZZ", "4"))
 ENDLESS = {f"POST /containers/{{name}}/{verb}" for verb in ("stop", "restart")}
@@ -38,8 +38,7 @@ class Target:
 
     def descriptors(self) -> list[str]:
         """What the daemon has open."""
-        folder = Path(f"/proc/{self.daemon.pid}/fd")
-        return sorted(os.readlink(entry) for entry in folder.iterdir())
+        return descriptors(self.daemon.pid)
 
 
 @pytest.fixture(scope="module")
